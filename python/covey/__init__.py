@@ -1,0 +1,1 @@
+"""Behavioural cohorts from learner events."""

@@ -1,0 +1,1 @@
+"""The rollout controller: one loop around the pure decision function."""
