@@ -1,0 +1,65 @@
+# covey: two commands for newcomers, `make demo` and `make test`. Everything lives in .venv, dist/ and .cache/.
+PYTHON ?= python3
+BIN := .venv/bin
+# What the compiled core and the generated contract are made from.
+BUILT_FROM := pyproject.toml CMakeLists.txt $(shell find cpp proto -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.txt' -o -name '*.proto' -o -name '*.py' \))
+RUN := .venv/.installed-run
+DEV := .venv/.installed-dev
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format bench proto released-contract dist clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(RUN) ## build, then roll the native analyzer out over the reference analyzer on this machine
+	$(BIN)/covey demo $(DEMO)
+
+test: $(DEV) ## the whole suite with branch coverage
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest $(TESTS)
+	$(BIN)/python -m coverage combine -q
+	$(BIN)/python -m coverage report
+
+lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contract
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	find cpp -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python proto/check.py
+
+format: $(DEV) ## rewrite the sources as lint wants them
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+	find cpp -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format -i
+	$(BIN)/buf format -w proto
+
+bench: $(DEV) ## the benchmarks, one per claim
+	$(BIN)/pip install --quiet -e '.[dev,bench]'
+	for benchmark in benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+proto: ## write the Python code of proto/ again, with everything else that is built
+	rm -f $(RUN) $(DEV)
+	$(MAKE) $(DEV)
+
+released-contract: $(DEV) ## after a release: make today's contract the one that may not be broken
+	cp python/covey/v1/covey.binpb proto/released.binpb
+
+dist: $(DEV) ## source archive and wheel in dist/
+	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## forget everything that was built
+	rm -rf .venv build dist .cache python/covey/v1 .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(BIN)/pip:
+	$(PYTHON) -m venv .venv
+
+# An environment for development has the run-time one in it.
+$(RUN): $(BUILT_FROM) | $(BIN)/pip
+	if [ -e $(DEV) ]; then $(BIN)/pip install --quiet -e '.[dev]' && touch $(DEV); else $(BIN)/pip install --quiet -e .; fi
+	touch $(RUN)
+
+$(DEV): $(BUILT_FROM) | $(BIN)/pip
+	$(BIN)/pip install --quiet -e '.[dev]'
+	touch $(RUN) $(DEV)
