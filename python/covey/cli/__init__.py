@@ -1,0 +1,85 @@
+"""The command line: `covey COMMAND ...`. A command's module is loaded only when the command runs."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Annotated, Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+
+class _Home(NamedTuple):
+    """Where a command lives ("module:app", the app a `typer.Typer`) and its line in `covey --help`."""
+
+    path: str
+    summary: str
+
+
+COMMANDS = {
+    "analyze": _Home("covey.cli.analyze:app", "Find the cohorts of a Parquet file or folder of events."),
+    "generate": _Home("covey.cli.generate:app", "Write events of made-up learners of known kinds."),
+    "serve": _Home("covey.cli.serve:app", "Serve analyses and rollouts over gRPC."),
+    "controller": _Home("covey.cli.controller:app", "Drive rollouts through their phases."),
+    "rollout": _Home("covey.cli.rollout:app", "Check, start, watch, explain and stop rollouts."),
+    "demo": _Home("covey.cli.demo:app", "A whole rollout on this machine, in a minute or two."),
+}
+"""Every command, in the order of the help. A new one is one line here."""
+
+
+class _LazyGroup(TyperGroup):
+    """Lists commands from the table and loads the one that runs."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        home = COMMANDS.get(cmd_name)
+        return None if home is None else TyperCommand(cmd_name, help=home.summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        if args and args[0] in COMMANDS:
+            module, _, name = COMMANDS[args[0]].path.partition(":")
+            return args[0], get_command(getattr(import_module(module), name)), args[1:]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(cls=_LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from covey import __version__
+
+        typer.echo(f"covey {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _covey(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Find behavioural cohorts in learner events, serve them, and roll changes out on evidence."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; always leaves by `SystemExit`: 0 ok, 1 failed, 2 wrong usage, others as a command says."""
+    from covey.cli.output import CommandError
+    from covey.errors import InputError
+
+    try:
+        get_command(app).main(args=arguments, prog_name="covey")
+    except (InputError, CommandError) as error:
+        print(f"covey: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code if isinstance(error, CommandError) else 1)
+    except BrokenPipeError:
+        # The reader of our output went away (`| head`); the interpreter must not complain about it again.
+        sys.stdout = None
+        sys.exit(1)
+    except OSError as error:
+        print(f"covey: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)  # noqa: T201
+        sys.exit(1)

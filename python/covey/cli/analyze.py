@@ -1,0 +1,125 @@
+"""`covey analyze`: from a Parquet file to its cohorts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from covey.cli.output import OutputFormat
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_COLUMNS = "Columns"
+_ANALYSIS = "Analysis"
+_ANSWER = "Answer"
+
+
+class EngineChoice(StrEnum):
+    """Which engine computes."""
+
+    native = "native"
+    reference = "reference"
+
+
+def _k(text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is neither a number nor 'auto'") from None
+
+
+def _as_of(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"'{text}' is no ISO 8601 time, such as 2025-03-01T00:00:00Z") from None
+
+
+@app.command()
+def analyze(
+    path: Annotated[Path, typer.Argument(help="A Parquet file, or a folder of them.", show_default=False)],
+    learner: Annotated[str | None, typer.Option(help="Learner ids.", rich_help_panel=_COLUMNS)] = None,
+    time: Annotated[str | None, typer.Option(help="Times.", rich_help_panel=_COLUMNS)] = None,
+    time_unit: Annotated[
+        str | None, typer.Option(help="Unit of numeric times: day, s, ms, us, ns.", rich_help_panel=_COLUMNS)
+    ] = None,
+    domain: Annotated[str | None, typer.Option(help="Domains.", rich_help_panel=_COLUMNS)] = None,
+    domain_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PATH:KEY:VALUE", help="Parquet table that gives each KEY its domain.", rich_help_panel=_COLUMNS
+        ),
+    ] = None,
+    capability: Annotated[str | None, typer.Option(help="Capabilities.", rich_help_panel=_COLUMNS)] = None,
+    kind: Annotated[str | None, typer.Option(help="Kinds of event.", rich_help_panel=_COLUMNS)] = None,
+    action_taken: Annotated[str | None, typer.Option(help="Feedback acted on.", rich_help_panel=_COLUMNS)] = None,
+    weight: Annotated[str | None, typer.Option(help="Weights.", rich_help_panel=_COLUMNS)] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="ISO time that ages refer to [newest event].", rich_help_panel=_ANALYSIS)
+    ] = None,
+    k: Annotated[str, typer.Option(help="Number of cohorts, or auto (2 to 12).", rich_help_panel=_ANALYSIS)] = "auto",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of k-means.", rich_help_panel=_ANALYSIS)] = 0,
+    engine: Annotated[
+        EngineChoice, typer.Option(help="Compiled or NumPy.", rich_help_panel=_ANALYSIS)
+    ] = EngineChoice.native,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads [one per processor].", rich_help_panel=_ANALYSIS)
+    ] = None,
+    output: Annotated[OutputFormat, typer.Option(help="Form.", rich_help_panel=_ANSWER)] = OutputFormat.table,
+    save: Annotated[
+        Path | None, typer.Option(help="Write learner, cohort and traits to Parquet.", rich_help_panel=_ANSWER)
+    ] = None,
+    join_share: Annotated[
+        str | None,
+        typer.Option(
+            "--join-share",
+            "--outcome",
+            metavar="FILE:KEY:COLUMN=VALUE[,VALUE]",
+            help="Per cohort, the share of learners with one of these values in another Parquet table.",
+            rich_help_panel=_ANSWER,
+        ),
+    ] = None,
+    join_where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE[,VALUE]", help="Rows of that table to use.", rich_help_panel=_ANSWER),
+    ] = None,
+) -> None:
+    """Find the cohorts of a Parquet file or folder of events."""
+    from covey.cli import analyze_report
+    from covey.cli.output import ProgressLine
+    from covey.events import read_parquet
+    from covey.events_mapping import EventMapping
+
+    chosen_k, instant = _k(k), _as_of(as_of)
+    join = analyze_report.parse_join(join_share, join_where)
+    mapping = EventMapping(
+        learner=learner,
+        time=time,
+        time_unit=time_unit,
+        domain=domain,
+        capability=capability,
+        kind=kind,
+        action_taken=action_taken,
+        weight=weight,
+        domain_from=domain_from,
+    )
+    progress = ProgressLine()
+    events = read_parquet(path, mapping, lambda done, total: progress.update("reading", done, total, "rows"))
+    progress.update("traits", 0, len(events.learner_ids), "learners")
+    row_count = len(events)
+    traits = events.traits(as_of=instant, engine=engine.value, threads=threads)
+    del events
+    cohorts = traits.discover(k=chosen_k, seed=seed, threads=threads, progress=progress.update)
+    progress.clear()
+    share = None if join is None else analyze_report.outcome_shares(cohorts, join)
+    if save is not None:
+        analyze_report.save(cohorts, save)
+    analyze_report.print_report(cohorts, row_count, share, output)

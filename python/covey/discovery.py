@@ -1,0 +1,144 @@
+"""How many clusters, and which: the choice of k, one k-means run, and an order of clusters that both engines share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covey.cohort_model import Quality
+from covey.engine import Clustering, Engine, engine_named, thread_count
+from covey.errors import InputError
+from covey.traits import EngineName, Progress
+
+AUTO_K = range(2, 13)
+SILHOUETTE_SAMPLE = 10_000
+MAX_ITERATIONS = 300
+_SILHOUETTE_TIE = 1e-6
+_LARGEST_SEED = 2**63 - 1
+
+Points = NDArray[np.float32]
+Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, slots=True)
+class Clusters:
+    """Clusters by descending size; none is empty.
+
+    Attributes:
+        centroids: float32, shape (k, d).
+        labels: int32, shape (n,).
+        quality: of the run.
+        silhouette_by_k: what "auto" compared.
+    """
+
+    centroids: Points
+    labels: NDArray[np.int32]
+    quality: Quality
+    silhouette_by_k: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """The learners of one discovery and how to work on them."""
+
+    engine: Engine
+    points: Points
+    hashes: Hashes
+    seed: int
+    threads: int
+
+    def seed_centroids(self, k: int) -> Points:
+        return self.engine.seed_centroids(self.points, self.hashes, k, self.seed, self.threads)
+
+    def cluster(self, initial: Points) -> Clustering:
+        return self.engine.kmeans(self.points, initial, MAX_ITERATIONS, self.threads)
+
+    def silhouette(self, labels: NDArray[np.int32], k: int) -> float | None:
+        if len(np.unique(labels)) < 2:
+            return None
+        return self.engine.silhouette(self.points, labels, k, self.threads)
+
+    def sample(self, positions: NDArray[np.int64]) -> _Run:
+        points = np.ascontiguousarray(self.points[:, positions])
+        return _Run(self.engine, points, self.hashes[positions], self.seed, self.threads)
+
+
+def find_clusters(
+    points: Points,
+    hashes: Hashes,
+    k: int | Literal["auto"],
+    seed: int,
+    engine: EngineName,
+    threads: int | None,
+    progress: Progress | None,
+) -> Clusters:
+    """Cluster points (d, n); see `Traits.discover`."""
+    _check(k, seed, points.shape[1])
+    run = _Run(engine_named(engine), points, hashes, seed, thread_count(threads))
+    # In the order of their ids: the choice of the sample is by hash, so the sample does not depend on the partition.
+    positions = np.sort(run.engine.smallest_hashes(hashes, seed, SILHOUETTE_SAMPLE))
+    sample = run if len(positions) == points.shape[1] else run.sample(positions)
+    silhouette_by_k: dict[int, float] = {}
+    if k == "auto":
+        k, silhouette_by_k = _choose_k(sample, progress)
+    if progress is not None:
+        progress(f"k-means with k={k}", 0, 1)
+    initial = run.seed_centroids(k)
+    if len(initial) < k:
+        remedy = f"choose k <= {len(initial)}, or k='auto'"
+        raise InputError(f"k is {k}, but only {len(initial)} learners differ in their traits", remedy=remedy)
+    result = run.cluster(initial)
+    centroids, labels = by_descending_size(result.centroids, result.labels)
+    quality = Quality(
+        inertia=float(result.inertia),
+        silhouette=sample.silhouette(labels[positions] if sample is not run else labels, len(centroids)),
+        iterations=int(result.iterations),
+        converged=bool(result.converged),
+    )
+    if progress is not None:
+        progress(f"k-means with k={k}", 1, 1)
+    return Clusters(centroids, labels, quality, silhouette_by_k)
+
+
+def by_descending_size(centroids: Points, labels: NDArray[np.int32]) -> tuple[Points, NDArray[np.int32]]:
+    """Clusters renumbered by descending size, ties by centroid; empty ones, nearest to no learner, are left out."""
+    sizes = np.bincount(labels, minlength=len(centroids))
+    order = sorted(np.flatnonzero(sizes).tolist(), key=lambda index: (-sizes[index], tuple(centroids[index].tolist())))
+    new_label = np.zeros(len(centroids), dtype=np.int32)
+    new_label[order] = np.arange(len(order), dtype=np.int32)
+    return np.ascontiguousarray(centroids[order]), new_label[labels]
+
+
+def _choose_k(sample: _Run, progress: Progress | None) -> tuple[int, dict[int, float]]:
+    """The k with the highest silhouette, the smaller of two within 1e-6; 1 where no two learners differ."""
+    silhouette_by_k: dict[int, float] = {}
+    best_k = 1
+    # The first k centroids are the seeding for k: each round only adds one.
+    initial = sample.seed_centroids(min(AUTO_K[-1], sample.points.shape[1]))
+    for done, k in enumerate(range(AUTO_K[0], len(initial) + 1)):
+        if progress is not None:
+            progress("silhouette of the sample by k", done, len(AUTO_K))
+        result = sample.cluster(np.ascontiguousarray(initial[:k]))
+        silhouette = sample.silhouette(np.asarray(result.labels), k)
+        if silhouette is None:
+            continue
+        silhouette_by_k[k] = silhouette
+        if best_k == 1 or silhouette > silhouette_by_k[best_k] + _SILHOUETTE_TIE:
+            best_k = k
+    return best_k, silhouette_by_k
+
+
+def _check(k: int | Literal["auto"], seed: int, learner_count: int) -> None:
+    if not 0 <= seed <= _LARGEST_SEED:
+        raise InputError(f"seed is {seed}", expected=f"0 to {_LARGEST_SEED}")
+    if k == "auto":
+        return
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+        raise InputError(f"k is {k!r}", expected="'auto' or a number >= 1")
+    if k > learner_count:
+        remedy = f"choose k <= {learner_count}, or k='auto'"
+        raise InputError(f"k is {k}, but there are only {learner_count} learners", remedy=remedy)

@@ -1,0 +1,183 @@
+"""Learner events in columns: the input of every analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covey.identifiers import LearnerIds
+from covey.instants import instant_to_us
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from covey.events_mapping import EventMapping
+    from covey.parameters import TraitParameters
+    from covey.traits import Traits
+
+RowProgress = Callable[[int, int], None]
+"""Called as progress(rows_read, rows_in_total)."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Events:
+    """Events of many learners, in any row order. Make one with `from_arrow`, `from_parquet` or `from_numpy`.
+
+    The constructor itself trusts its columns; it is for rooms that decode events from another form.
+
+    Attributes:
+        learner_ids: m distinct ids, ascending.
+        learner_index: int32, shape (n,): position in `learner_ids`.
+        time_us: int64, shape (n,): microseconds since the epoch, UTC; finer input is floored.
+        domain_index: uint8, uint16 or int32, shape (n,): position in `domains`.
+        domains: distinct names in ascending order, None (no domain) last.
+        capability_index: uint16 or int32, shape (n,): position in `capabilities`.
+        capabilities: as `domains`.
+        kind: uint8, shape (n,), numbers of `EventKind`; None when all are other.
+        action_taken: uint8, shape (n,), 1 where true; None when there is none.
+        weight: float32 or float64, shape (n,), finite and >= 0; None when all are 1.
+    """
+
+    learner_ids: LearnerIds
+    learner_index: NDArray[np.int32]
+    time_us: NDArray[np.int64]
+    domain_index: NDArray[Any]
+    domains: tuple[str | None, ...]
+    capability_index: NDArray[Any]
+    capabilities: tuple[str | None, ...]
+    kind: NDArray[np.uint8] | None = None
+    action_taken: NDArray[np.uint8] | None = None
+    weight: NDArray[np.float32] | NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.time_us)
+
+    @property
+    def newest_us(self) -> int:
+        """Time of the newest event, microseconds since the epoch."""
+        return int(self.time_us.max())
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of the columns."""
+        columns = (self.learner_index, self.time_us, self.domain_index, self.capability_index)
+        optional = (self.kind, self.action_taken, self.weight)
+        return sum(column.nbytes for column in (*columns, *optional) if column is not None)
+
+    @classmethod
+    def from_arrow(cls, table: Any, mapping: Mapping[str, str] | EventMapping | None = None) -> Events:
+        """Events of any table that speaks the Arrow C data interface: pyarrow, pandas, polars, DuckDB.
+
+        Columns whose type fits (timestamps in microseconds, float weights) are used in place, without a copy.
+
+        Args:
+            table: an object with `__arrow_c_stream__` or `__arrow_c_array__`.
+            mapping: names of foreign columns; see `covey.events_mapping.EventMapping`.
+
+        Raises:
+            InputError: names the column and row at fault and what was expected.
+        """
+        from covey.events_arrow import read
+
+        return read(table, mapping, source="table")
+
+    @classmethod
+    def from_parquet(
+        cls,
+        path: str | Path,
+        mapping: Mapping[str, str] | EventMapping | None = None,
+        progress: RowProgress | None = None,
+    ) -> Events:
+        """Events of a Parquet file, or of all Parquet files below a folder.
+
+        Only the columns needed are read, a batch of rows at a time.
+
+        Args:
+            path: the file or folder.
+            mapping: names of foreign columns; see `covey.events_mapping.EventMapping`.
+            progress: called with the rows read so far and in total.
+
+        Raises:
+            InputError: names the file, column and row at fault and what was expected. Nothing is half-loaded.
+        """
+        from covey.events_parquet import read
+
+        return read(Path(path), mapping, progress)
+
+    @classmethod
+    def from_numpy(
+        cls,
+        learner_id: Any,
+        time: Any,
+        domain: Any = None,
+        capability: Any = None,
+        kind: Any = None,
+        action_taken: Any = None,
+        weight: Any = None,
+        time_unit: Literal["day", "s", "ms", "us", "ns"] | None = None,
+    ) -> Events:
+        """Events of arrays (or lists) of equal length n.
+
+        Args:
+            learner_id: integers or strings.
+            time: datetime64, or numbers with `time_unit` since the epoch.
+            domain: strings or integers; None for no domain.
+            capability: strings or integers; None for no capability.
+            kind: "training", "workflow", "feedback" or other text, or numbers of `EventKind`.
+            action_taken: booleans, meaningful on feedback.
+            weight: finite and >= 0; None for 1.
+            time_unit: of numeric times.
+
+        Raises:
+            InputError: names the column and row at fault and what was expected.
+        """
+        from covey.events_arrow import read_arrays
+
+        arrays = {
+            "learner_id": learner_id,
+            "time": time,
+            "domain": domain,
+            "capability": capability,
+            "kind": kind,
+            "action_taken": action_taken,
+            "weight": weight,
+        }
+        return read_arrays({name: array for name, array in arrays.items() if array is not None}, time_unit)
+
+    def traits(
+        self,
+        as_of: datetime | np.datetime64 | int | None = None,
+        parameters: TraitParameters | None = None,
+        engine: Literal["native", "reference"] = "native",
+        threads: int | None = None,
+    ) -> Traits:
+        """The traits of every learner at one instant.
+
+        Args:
+            as_of: datetime (naive means UTC), datetime64 or microseconds since the epoch; the newest event by default.
+                Later events are ignored and counted.
+            parameters: constants of the definitions.
+            engine: "native" (the compiled core) or "reference" (NumPy).
+            threads: one per processor by default.
+
+        Raises:
+            InputError: when every event is later than `as_of`.
+        """
+        from covey.traits import compute
+
+        as_of_us = self.newest_us if as_of is None else instant_to_us(as_of)
+        return compute(self, as_of_us, parameters, engine, threads)
+
+
+def read_parquet(
+    path: str | Path,
+    mapping: Mapping[str, str] | EventMapping | None = None,
+    progress: RowProgress | None = None,
+) -> Events:
+    """`Events.from_parquet`."""
+    return Events.from_parquet(path, mapping, progress)
