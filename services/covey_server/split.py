@@ -1,0 +1,71 @@
+"""The traffic split in force, where every request reads it and the journal sets it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+_OLDER_SPLITS_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How learners are split between two variants.
+
+    Attributes:
+        rollout: rollouts/{rollout}.
+        uid: salt of the routing hash.
+        phase: name of the phase in force; empty before the first.
+        baseline: variants/{variant}.
+        candidate: variants/{variant}.
+        candidate_weight_bp: basis points of learners served by the candidate, 0 to 10,000.
+        effective_at: from when on it holds.
+        shadow_share: share of answers that the other variant computes again, 0 to 1.
+        limits_seconds: latency limits whose exceedances are counted exactly.
+        outcome_window_seconds: how long after an exposure an outcome is credited to it.
+    """
+
+    rollout: str
+    uid: str
+    phase: str
+    baseline: str
+    candidate: str
+    candidate_weight_bp: int
+    effective_at: datetime
+    shadow_share: float
+    limits_seconds: tuple[float, ...]
+    outcome_window_seconds: float
+
+
+class SplitBoard:
+    """Holds the split in force and the one that follows it.
+
+    Reading takes no lock: one attribute read of an immutable tuple. There is one publisher at a time (the journal,
+    under the writer's lock).
+    """
+
+    def __init__(self) -> None:
+        # Oldest first; the last whose time has come is in force.
+        self._splits: tuple[Split, ...] = ()
+
+    def current(self, now: datetime) -> Split | None:
+        """The split in force at `now`; None: the stable variant serves everybody."""
+        for split in reversed(self._splits):
+            if split.candidate_weight_bp == 0 or split.effective_at <= now:
+                return split
+        return None
+
+    def latest(self) -> Split | None:
+        """The split published last, also where its time has not come."""
+        splits = self._splits
+        return splits[-1] if splits else None
+
+    def publish(self, split: Split | None) -> None:
+        """Make `split` the one in force from its `effective_at` on; weight 0 and None are in force at once."""
+        if split is None:
+            self._splits = ()
+        elif split.candidate_weight_bp == 0:
+            # A split that nobody may wait for: it must hold even for a reader whose clock is behind.
+            self._splits = (split,)
+        elif split != self.latest():
+            self._splits = (*self._splits[-_OLDER_SPLITS_KEPT:], split)

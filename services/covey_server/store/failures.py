@@ -1,0 +1,19 @@
+"""The one error of the store."""
+
+from __future__ import annotations
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked; nothing of it was kept.
+
+    Attributes:
+        problem: what went wrong.
+        place: the directory or file, or the URL.
+        remedy: what to do.
+    """
+
+    def __init__(self, problem: str, *, place: str, remedy: str) -> None:
+        self.problem = problem
+        self.place = place
+        self.remedy = remedy
+        super().__init__(f"{place}: {problem}. {remedy[0].upper()}{remedy[1:]}")

@@ -1,0 +1,81 @@
+"""A mutation that is retried returns its first result.
+
+The result is stored in the mutation's own transaction, so that it is remembered exactly when the mutation happened.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+import grpc
+from sqlalchemy import Connection, delete, insert, select
+
+from covey_server.errors import CallError, invalid
+from covey_server.store.schema import idempotency, to_microseconds
+
+REMEMBERED = timedelta(hours=24)
+LONGEST_REQUEST_ID = 128
+
+
+def once(
+    connection: Connection,
+    method: str,
+    request_id: str,
+    run: Callable[[Connection], bytes],
+    *,
+    body: bytes,
+    now: datetime | None = None,
+) -> bytes:
+    """The response of `run(connection)`, or the remembered response of the same request within 24 h.
+
+    Args:
+        connection: of a write transaction (`store.write()` or `store.group_commit`).
+        method: RPC name; the same id under another method is another request.
+        request_id: the caller's, 1 to 128 characters.
+        run: makes the change and returns the response as bytes; called at most once per request.
+        body: deterministic bytes of the request, to tell a retry from another request under the same id.
+        now: the wall clock; default the system's.
+
+    Raises:
+        CallError: INVALID_ARGUMENT without a usable request id; ALREADY_EXISTS when the id was used with another body.
+    """
+    check_request_id(request_id)
+    now_us = to_microseconds(now or datetime.now(UTC))
+    digest = hashlib.sha256(body).digest()
+    oldest_us = now_us - REMEMBERED // timedelta(microseconds=1)
+    key = (idempotency.c.method == method) & (idempotency.c.request_id == request_id)
+    found = connection.execute(
+        select(idempotency.c.request_digest, idempotency.c.response).where(key, idempotency.c.time_us >= oldest_us)
+    ).one_or_none()
+    if found is not None:
+        if found.request_digest != digest:
+            raise CallError(
+                grpc.StatusCode.ALREADY_EXISTS,
+                f"request_id {request_id!r} was used for another {method} request; retry with the same fields, or use"
+                " a new request_id",
+                reason="REQUEST_ID_REUSED",
+                metadata={"method": method, "request_id": request_id},
+            )
+        return bytes(found.response)
+    response = run(connection)
+    connection.execute(delete(idempotency).where(idempotency.c.time_us < oldest_us))
+    connection.execute(
+        insert(idempotency).values(
+            method=method, request_id=request_id, request_digest=digest, response=response, time_us=now_us
+        )
+    )
+    return response
+
+
+def check_request_id(request_id: str) -> None:
+    """Refuse an absent or overlong request id.
+
+    Raises:
+        CallError: INVALID_ARGUMENT.
+    """
+    if not request_id:
+        raise invalid("request_id", "is required: any text that is unique to this request, such as a UUID")
+    if len(request_id) > LONGEST_REQUEST_ID:
+        raise invalid("request_id", f"has {len(request_id)} characters, at most {LONGEST_REQUEST_ID} are kept")

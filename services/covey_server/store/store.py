@@ -1,0 +1,156 @@
+"""The store: durable tables behind one writer and a few readers, in a data directory that it locks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, MetaData, insert, select, update
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from covey_server.store import schema, sqlite
+from covey_server.store.directory import DirectoryLock, sync_directory
+from covey_server.store.failures import StoreError
+from covey_server.store.writer import Writer
+
+T = TypeVar("T")
+
+
+class Store:
+    """Tables that last. Made by `open_store`; every method may be called from any thread."""
+
+    def __init__(self, directory: Path, url: str | None, lock: DirectoryLock) -> None:
+        self.directory = directory
+        self._lock = lock
+        self._url = sqlite.database_url(directory, url)
+        self._place = str(self._url.database)
+        self._readers = sqlite.reader_engine(self._url)
+        self._writer = Writer(sqlite.writer_engine(self._url), self._explained, self._place)
+
+    @property
+    def metadata(self) -> MetaData:
+        """Where rooms declare their tables."""
+        return schema.metadata
+
+    @property
+    def commit_count(self) -> int:
+        """Transactions committed since the store was opened: fewer than the mutations where commits were shared."""
+        return self._writer.commit_count
+
+    def create_all(self) -> None:
+        """Make every table that was declared and is not there yet, and check the version of those that are.
+
+        Raises:
+            StoreError: a newer covey wrote this store, or the database cannot be written.
+        """
+        with self.write() as connection:
+            schema.metadata.create_all(connection)
+            table = schema.schema_version
+            found = connection.execute(select(table.c.version, table.c.written_by)).one_or_none()
+            if found is None:
+                connection.execute(
+                    insert(table).values(only_row=1, version=schema.SCHEMA_VERSION, written_by=_software_version())
+                )
+            elif found.version > schema.SCHEMA_VERSION:
+                raise StoreError(
+                    f"covey {found.written_by} wrote version {found.version} of the tables; this covey"
+                    f" ({_software_version()}) knows up to version {schema.SCHEMA_VERSION}",
+                    place=self._place,
+                    remedy=f"run covey {found.written_by} or newer",
+                )
+            elif found.written_by != _software_version():
+                connection.execute(update(table).values(written_by=_software_version()))
+        sync_directory(self.directory)
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """One transaction under the writer's lock: synced when the block ends, rolled back when it raises.
+
+        Raises:
+            StoreError: the database could not write; nothing of the block was kept.
+        """
+        with self._writer.transaction() as connection:
+            yield connection
+
+    def group_commit(self, mutation: Callable[[Connection], T]) -> T:
+        """Run `mutation(connection)` in a commit that concurrent callers share; returns its result after the sync.
+
+        A mutation that raises is rolled back alone and its error raised here; the others are not touched. It must not
+        open a write transaction of its own.
+
+        Raises:
+            StoreError: the database could not write; nothing of the mutation was kept.
+        """
+        return self._writer.share(mutation)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A connection that sees one snapshot of what is committed and cannot write.
+
+        Raises:
+            StoreError: the database could not be read, or every reader was busy for 10 s.
+        """
+        try:
+            with self._readers.connect() as connection, connection.begin():
+                yield connection
+        except PoolTimeoutError as error:
+            raise StoreError("every reader is busy", place=self._place, remedy="try again later") from error
+        except DBAPIError as error:
+            raise self._explained(error) from error
+
+    def after_commit(self, connection: Connection, callback: Callable[[], None]) -> None:
+        """Call back once the write transaction of `connection` is synced.
+
+        Callbacks run in the order of the mutations, before the callers return and before any later commit: the place
+        to bring caches in memory up to what is durable. Not called when the transaction or its mutation fails.
+        """
+        self._writer.after_commit(connection, callback)
+
+    def pending(self, connection: Connection) -> dict[Hashable, Any]:
+        """Scratch space of the write transaction of `connection`.
+
+        Mutations that share a commit run one after the other before any `after_commit`: what one of them means to put
+        into a cache, the next of them reads here. It is rolled back with its mutation and forgotten at the end.
+        """
+        return self._writer.pending(connection)
+
+    def close(self) -> None:
+        """Finish the transaction in progress, close the connections and give the directory back."""
+        self._writer.close()
+        self._readers.dispose()
+        self._lock.release()
+
+    def _explained(self, error: DBAPIError) -> StoreError:
+        return sqlite.explained(error, self._place)
+
+
+def open_store(data_directory: str | os.PathLike[str], url: str | None = None) -> Store:
+    """Open, or begin, the store of a data directory and lock the directory for this process.
+
+    Tables of rooms that are imported by now exist afterwards; call `create_all` again after importing more.
+
+    Args:
+        data_directory: made if absent.
+        url: an SQLAlchemy URL of an SQLite file; default `covey.db` in the data directory.
+
+    Raises:
+        StoreError: no permission, no space, a file in the way, another live server, or a newer covey's tables.
+    """
+    directory = Path(data_directory)
+    lock = DirectoryLock(directory)
+    try:
+        store = Store(directory, url, lock)
+        store.create_all()
+    except BaseException:
+        lock.release()
+        raise
+    return store
+
+
+def _software_version() -> str:
+    return version("covey")

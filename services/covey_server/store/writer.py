@@ -1,0 +1,188 @@
+"""The one writer: transactions of their own, and shared ones in which concurrent mutations pay for one sync together.
+
+A caller of `share` queues its mutation and waits for the writer's lock. Whoever gets the lock runs everything that is
+queued, each mutation under its own savepoint, commits once and tells the others: no thread of its own is needed, and
+the slower the disk, the more mutations share a commit.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from covey_server.store.failures import StoreError
+
+T = TypeVar("T")
+_LARGEST_BATCH = 256
+
+
+@dataclass
+class _Open:
+    """What belongs to the transaction in progress."""
+
+    connection: Connection
+    callbacks: list[Callable[[], None]] = field(default_factory=list)
+    pending: dict[Hashable, Any] = field(default_factory=dict)
+
+
+class _Job(Generic[T]):
+    """A mutation on its way into a shared commit."""
+
+    def __init__(self, mutation: Callable[[Connection], T]) -> None:
+        self.mutation = mutation
+        self.settled = False
+        self.error: BaseException | None = None
+        self.value: T | None = None
+
+    def fail(self, error: BaseException) -> None:
+        if self.error is None:
+            self.error = error
+
+
+class Writer:
+    """Serialises every write of this process; see the module's text."""
+
+    def __init__(self, engine: Engine, explained: Callable[[DBAPIError], StoreError], place: str) -> None:
+        self._engine = engine
+        self._explained = explained
+        self._place = place
+        self._lock = threading.Lock()
+        self._holder: int | None = None
+        self._queue: deque[_Job[Any]] = deque()
+        self._open: _Open | None = None
+        self._commit_count = 0
+        self._closed = False
+
+    @property
+    def commit_count(self) -> int:
+        """Transactions committed since the store was opened."""
+        return self._commit_count
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A transaction of its own, committed and synced when the block ends, rolled back when it raises."""
+        with self._turn(), self._transaction() as connection:
+            yield connection
+
+    def share(self, mutation: Callable[[Connection], T]) -> T:
+        """Run a mutation in a commit shared with concurrent ones; returns its result once that is synced."""
+        job = _Job(mutation)
+        self._refuse_nesting()
+        self._queue.append(job)
+        with self._turn():
+            while not job.settled:
+                self._commit_batch()
+        if job.error is not None:
+            raise job.error
+        return job.value  # type: ignore[return-value]
+
+    def after_commit(self, connection: Connection, callback: Callable[[], None]) -> None:
+        """Call back once this transaction is synced, before its caller returns and before any later commit."""
+        self._opened(connection).callbacks.append(callback)
+
+    def pending(self, connection: Connection) -> dict[Hashable, Any]:
+        """What mutations of this transaction tell later ones of it; forgotten at its end."""
+        return self._opened(connection).pending
+
+    def close(self) -> None:
+        """Let the transaction in progress finish, refuse later ones and close the connection."""
+        with self._lock:
+            self._closed = True
+            self._engine.dispose()
+
+    def _opened(self, connection: Connection) -> _Open:
+        if self._open is None or self._open.connection is not connection:
+            raise RuntimeError("this connection is not that of the write transaction in progress")
+        return self._open
+
+    def _refuse_nesting(self) -> None:
+        if self._holder == threading.get_ident():
+            raise RuntimeError("a write transaction inside a write transaction: pass the connection on instead")
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        self._refuse_nesting()
+        with self._lock:
+            self._holder = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._holder = None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        if self._closed:
+            raise StoreError("the store is closed", place=self._place, remedy="the server is stopping; try again later")
+        try:
+            with self._engine.connect() as connection:
+                opened = self._open = _Open(connection)
+                try:
+                    with connection.begin():
+                        yield connection
+                except DBAPIError as error:
+                    # After a failed sync or a full disk the connection's idea of the file is not to be trusted.
+                    if not isinstance(error, IntegrityError):
+                        connection.invalidate()
+                    raise
+                self._commit_count += 1
+                _call_all(opened.callbacks)
+        except IntegrityError:
+            raise
+        except DBAPIError as error:
+            raise self._explained(error) from error
+        finally:
+            self._open = None
+
+    def _commit_batch(self) -> None:
+        batch: list[_Job[Any]] = []
+        while self._queue and len(batch) < _LARGEST_BATCH:
+            batch.append(self._queue.popleft())
+        try:
+            with self._transaction() as connection:
+                for job in batch:
+                    self._run(connection, job)
+        except BaseException as error:
+            for job in batch:
+                job.fail(error)
+            if not isinstance(error, Exception):
+                raise
+        finally:
+            for job in batch:
+                job.settled = True
+
+    def _run(self, connection: Connection, job: _Job[Any]) -> None:
+        opened = self._opened(connection)
+        callback_count, pending = len(opened.callbacks), dict(opened.pending)
+        savepoint = connection.begin_nested()
+        try:
+            job.value = job.mutation(connection)
+            savepoint.commit()
+        except Exception as error:
+            try:
+                savepoint.rollback()
+            except DBAPIError:
+                # A full disk ends the whole transaction, savepoints and all: then the batch fails together.
+                raise error from None
+            del opened.callbacks[callback_count:]
+            opened.pending.clear()
+            opened.pending.update(pending)
+            wrapped = isinstance(error, DBAPIError) and not isinstance(error, IntegrityError)
+            job.fail(self._explained(error) if wrapped else error)  # type: ignore[arg-type]
+
+
+def _call_all(callbacks: list[Callable[[], None]]) -> None:
+    errors: list[Exception] = []
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
