@@ -144,7 +144,7 @@ def test_a_full_disk_acknowledges_nothing_and_the_store_recovers(store: Store) -
         connection.exec_driver_sql(f"PRAGMA max_page_count = {pages + 2}")
     results = shared_while_writer_is_busy(store, [write_note("small"), write_note("x" * 1_000_000)])
     assert isinstance(results[1], StoreError)
-    assert "free some space" in str(results[1])
+    assert "Free some space" in str(results[1])
     acknowledged = [result for result in results if isinstance(result, str)]
     assert texts(store) == acknowledged
     # The connection was replaced, and with it the limit.
