@@ -1,0 +1,149 @@
+"""Who gets a thread, and when: calls are stamped at submission, wait in a bounded queue, and are refused beyond it.
+
+A refused call does not wait behind the others: it is answered on a thread that does nothing else, RESOURCE_EXHAUSTED
+with the time after which a retry makes sense. Streams hold at most half of the threads, whatever they do.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import Context, ContextVar
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+
+from covey_server.errors import CallError
+
+RETRY_AFTER_SECONDS = 0.2
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A call from its submission on; the stamp goes with the call into the thread that serves it.
+
+    Attributes:
+        method: full name, such as "/covey.v1.AnalyzerService/AnalyzeLearner".
+        request_id: the caller's, or made up.
+        submitted: `time.monotonic()` at submission: waiting for a thread counts as part of the call.
+        refused: the queue was full; the handler is to say so.
+        was_handled: the handler was entered, which answers for itself from there on.
+    """
+
+    method: str
+    request_id: str
+    submitted: float
+    refused: bool = False
+    was_handled: bool = False
+
+
+ARRIVAL: ContextVar[Arrival] = ContextVar("arrival")
+"""The call at hand; set by the interceptor, visible in the thread that serves the call."""
+
+
+class WorkerPool(ThreadPoolExecutor):
+    """The threads of the data port, with a bounded queue in front of them.
+
+    Args:
+        thread_count: threads that serve calls.
+        queue_limit: calls that may wait for one.
+        on_abandoned: told of calls that ended before their handler was entered (the caller cancelled, its deadline
+            passed in the queue, or its message was too large), with whether the deadline had passed.
+    """
+
+    def __init__(self, thread_count: int, queue_limit: int, on_abandoned: Callable[[Arrival, bool], None]) -> None:
+        super().__init__(max_workers=thread_count, thread_name_prefix="call")
+        self._refusals = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refusal")
+        self._queue_limit = queue_limit
+        self._on_abandoned = on_abandoned
+        self._lock = threading.Lock()
+        self._waiting = 0
+
+    @property
+    def waiting_count(self) -> int:
+        """Calls that wait for a thread."""
+        return self._waiting
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Queue a call, or hand it to the thread of refusals when the queue is full."""
+        arrival = _arrival_of(fn)
+        with self._lock:
+            refused = arrival is not None and self._waiting >= self._queue_limit
+            if not refused:
+                self._waiting += 1
+        if refused:
+            assert arrival is not None
+            arrival.refused = True
+            return self._refusals.submit(self._serve, arrival, fn, args, kwargs)
+        return super().submit(self._serve_queued, arrival, fn, args, kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the threads."""
+        self._refusals.shutdown(wait, cancel_futures=cancel_futures)
+        super().shutdown(wait, cancel_futures=cancel_futures)
+
+    def _serve_queued(self, arrival: Arrival | None, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        with self._lock:
+            self._waiting -= 1
+        self._serve(arrival, fn, args, kwargs)
+
+    def _serve(self, arrival: Arrival | None, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+        try:
+            fn(*args, **kwargs)
+        finally:
+            if arrival is not None and not arrival.was_handled:
+                self._on_abandoned(arrival, _deadline_has_passed(args))
+
+
+class StreamPlaces:
+    """Places for streaming calls: fewer than the threads, so that unary calls always find one."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._places = threading.BoundedSemaphore(limit)
+
+    def take(self) -> None:
+        """Take a place, to be given back.
+
+        Raises:
+            CallError: RESOURCE_EXHAUSTED when all are taken.
+        """
+        if not self._places.acquire(blocking=False):
+            raise CallError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                f"all {self._limit} places for streams are taken; close one, or call again later",
+                reason="STREAMS_EXHAUSTED",
+                retry_after_seconds=1.0,
+            )
+
+    def give_back(self) -> None:
+        """Give a place back."""
+        self._places.release()
+
+
+def overloaded() -> CallError:
+    """What a refused call is told."""
+    return CallError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        "the server has more calls waiting than it can serve in time; call again later",
+        reason="OVERLOADED",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )
+
+
+def _arrival_of(fn: Callable[..., Any]) -> Arrival | None:
+    """The stamp of a call: the server submits `context.run` of the context that its interceptors ran in."""
+    context = getattr(fn, "__self__", None)
+    return context.get(ARRIVAL) if isinstance(context, Context) else None
+
+
+def _deadline_has_passed(args: tuple[Any, ...]) -> bool:
+    """Whether the caller's deadline is over, from the call event among the arguments of a submitted call."""
+    for argument in args[1:2]:
+        deadline = getattr(getattr(argument, "call_details", None), "deadline", None)
+        if deadline is not None:
+            return bool(deadline <= time.time())
+    return False

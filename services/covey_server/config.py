@@ -1,0 +1,166 @@
+"""How a server was asked to run: the command line as one frozen, checked object."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from covey_server.faults import FaultError, FaultPlan, load_plan
+from covey_server.logs import LEVELS
+
+_LARGEST_PORT = 65_535
+_MOST_THREADS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen; port 0 picks a free one."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerConfig:
+    """Everything that a server is told at its start.
+
+    Attributes:
+        data_directory: store, datasets and models.
+        listen: of the data port.
+        control_listen: of the control port.
+        metrics_listen: of the metrics port.
+        stable: id of the variant that is stable in a new data directory.
+        threads: that serve calls of the data port.
+        queue_limit: calls that may wait for one of them.
+        call_deadline_seconds: for one per-learner question.
+        drain_grace_seconds: for calls in flight when the server is told to stop.
+        store_url: of another database than the SQLite file in the data directory.
+        ports_file: JSON with the ports in use, written once the server is ready.
+        replica: names this server; empty: host name and data port.
+        log_level: of the structured logs.
+        faults_enabled: whether faults on purpose may be loaded.
+        fault_plan: the faults on purpose; None: none.
+        fault_seed: decides which calls they hit.
+    """
+
+    data_directory: Path
+    listen: Address = Address("127.0.0.1", 50051)
+    control_listen: Address = Address("127.0.0.1", 50052)
+    metrics_listen: Address = Address("127.0.0.1", 9464)
+    stable: str = "reference"
+    threads: int = 8
+    queue_limit: int = 64
+    call_deadline_seconds: float = 2.0
+    drain_grace_seconds: float = 10.0
+    store_url: str | None = None
+    ports_file: Path | None = None
+    replica: str = ""
+    log_level: str = "info"
+    faults_enabled: bool = False
+    fault_plan: FaultPlan | None = None
+    fault_seed: int = 0
+
+    def replica_name(self, data_port: int) -> str:
+        """What the metrics page and the journal call this server."""
+        return self.replica or f"{socket.gethostname()}:{data_port}"
+
+
+def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
+    """The configuration of a command line (of this process by default).
+
+    Raises:
+        SystemExit: status 2, after one line that says what is wrong.
+    """
+    parser = _parser()
+    given = parser.parse_args(arguments)
+    try:
+        fault_plan = load_plan(given.fault, enabled=given.enable_faults)
+    except FaultError as error:
+        parser.error(str(error))
+    return ServerConfig(
+        data_directory=given.data_directory,
+        listen=given.listen,
+        control_listen=given.control_listen,
+        metrics_listen=given.metrics_listen,
+        stable=given.stable,
+        threads=given.threads,
+        queue_limit=given.queue_limit,
+        call_deadline_seconds=given.call_deadline,
+        drain_grace_seconds=given.drain_grace,
+        store_url=given.store_url,
+        ports_file=given.ports_file,
+        replica=given.replica,
+        log_level=given.log_level,
+        faults_enabled=given.enable_faults,
+        fault_plan=fault_plan,
+        fault_seed=given.fault_seed,
+    )
+
+
+def address(text: str) -> Address:
+    """An address of the form HOST:PORT or [IPV6]:PORT.
+
+    Raises:
+        argparse.ArgumentTypeError: for another form.
+    """
+    host, colon, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not colon or not host or not port.isdecimal() or int(port) > _LARGEST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; expected HOST:PORT such as 127.0.0.1:50051")
+    return Address(host, int(port))
+
+
+def _whole(low: int, high: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or not low <= int(text) <= high:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from {low} to {high}")
+        return int(text)
+
+    return number
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds <= 3600:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0 and at most 3600")
+    return seconds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("covey-server", description="Serve covey.v1 over gRPC.")
+    defaults = ServerConfig(Path())
+    add = parser.add_argument
+    add("--data-directory", type=Path, required=True, metavar="DIR", help="store, datasets and models; made if absent")
+    add("--listen", type=address, default=defaults.listen, metavar="HOST:PORT", help="data port (%(default)s)")
+    add("--control-listen", type=address, default=defaults.control_listen, metavar="HOST:PORT", help="(%(default)s)")
+    add("--metrics-listen", type=address, default=defaults.metrics_listen, metavar="HOST:PORT", help="(%(default)s)")
+    add("--stable", default=defaults.stable, metavar="VARIANT", help="stable variant of a new directory (%(default)s)")
+    add("--threads", type=_whole(1, _MOST_THREADS), default=defaults.threads, help="that serve calls (%(default)s)")
+    add("--queue-limit", type=_whole(1, 100_000), default=defaults.queue_limit, help="waiting calls (%(default)s)")
+    add(
+        "--call-deadline",
+        type=_seconds,
+        default=defaults.call_deadline_seconds,
+        metavar="SECONDS",
+        help="(%(default)s)",
+    )
+    add("--drain-grace", type=_seconds, default=defaults.drain_grace_seconds, metavar="SECONDS", help="(%(default)s)")
+    add("--store-url", default=None, metavar="URL", help="another database than the SQLite file in the data directory")
+    add("--ports-file", type=Path, default=None, metavar="FILE", help="JSON with the ports in use, written once ready")
+    add("--replica", default=os.environ.get("COVEY_REPLICA", ""), metavar="NAME", help="default: host name and port")
+    add("--log-level", choices=LEVELS, default=defaults.log_level, help="(%(default)s)")
+    add("--enable-faults", action="store_true", help="allow faults on purpose; never where it matters")
+    add("--fault", action="append", default=[], metavar="FAULT", help="such as error-rate=0.03; may be repeated")
+    add("--fault-seed", type=_whole(0, 2**31), default=defaults.fault_seed, metavar="N", help="(%(default)s)")
+    return parser

@@ -1,0 +1,57 @@
+"""Which variant answers for a learner: sticky, monotone in the weight, the same in any client language (DESIGN 7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from covey.identifiers import bucket, in_candidate
+
+if TYPE_CHECKING:
+    from covey_server.split import Split
+
+SHARD_COUNT = 100
+_SHARD_SALT = "shard"
+_BUCKETS = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a call goes.
+
+    Attributes:
+        variant: name of the variant that answers.
+        split: the traffic split in force; None while no rollout splits the traffic.
+        is_candidate: whether that variant is the split's candidate.
+        is_probe: sent there by a probe, outside request metrics, exposure and shadow.
+    """
+
+    variant: str
+    split: Split | None
+    is_candidate: bool
+    is_probe: bool = False
+
+    @property
+    def other_variant(self) -> str | None:
+        """The variant that a shadow asks; None where there is nothing to compare."""
+        if self.split is None:
+            return None
+        return self.split.baseline if self.is_candidate else self.split.candidate
+
+
+def route(learner_id: str, split: Split | None, stable_variant: str, probed_variant: str = "") -> Route:
+    """The variant for a learner under the split in force, or the one that a probe asks for."""
+    if probed_variant:
+        is_candidate = split is not None and probed_variant == split.candidate
+        return Route(probed_variant, split, is_candidate, is_probe=True)
+    if split is None:
+        return Route(stable_variant, None, is_candidate=False)
+    weight_bp = split.candidate_weight_bp
+    if weight_bp > 0 and in_candidate(bucket(split.uid, learner_id), weight_bp):
+        return Route(split.candidate, split, is_candidate=True)
+    return Route(split.baseline, split, is_candidate=False)
+
+
+def shard_of(learner_id: str) -> int:
+    """The learner's metric shard, 0 to 99, by a hash that has nothing to do with any rollout's split."""
+    return bucket(_SHARD_SALT, learner_id) * SHARD_COUNT // _BUCKETS
