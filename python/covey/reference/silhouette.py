@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-_BLOCK = 512
+_BLOCK = 64
 
 
 def silhouette(points: NDArray[np.float32], labels: NDArray[np.int32], k: int) -> float:
