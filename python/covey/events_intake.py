@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from covey.errors import InputError
 from covey.events import Events
 from covey.events_codes import ColumnBuffer, LearnerEncoder, Vocabulary, learner_encoder
 from covey.events_mapping import EventMapping
@@ -67,6 +68,11 @@ class Intake:
                 coded[meaning] = (np.zeros(self._row_count, dtype=smallest), (None,))
             else:
                 coded[meaning] = vocabulary.finish(buffer.finish())
+        if self._domain_of_key is not None and coded["domain"][1] == (None,):
+            raise InputError(
+                f"none of the events has a domain in '{self._mapping.domain_from}'",
+                expected="values of the key column that the events have too",
+            )
         plain = {
             meaning: self._columns[meaning].finish() if meaning in self._columns else None
             for meaning in ("kind", "action_taken", "weight")
