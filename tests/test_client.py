@@ -254,6 +254,11 @@ def test_a_watch_gives_up_when_the_server_stays_away(service: Service, client: C
     assert raised.value.is_unreachable
 
 
+def test_a_watch_may_end_before_the_rollout(service: Service, client: Client) -> None:
+    service.streams = [[message(1)]] * 2000
+    assert [answer.rollout.last_sequence for answer in client.watch_rollout("x", stop_after_seconds=0.05)] == [1]
+
+
 def test_a_watch_ends_at_once_on_a_refusal(service: Service, client: Client) -> None:
     service.streams = [[grpc.StatusCode.NOT_FOUND]]
     with pytest.raises(CallFailed, match="NOT_FOUND"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -63,6 +64,7 @@ class RolloutCalls(Connection):
         *,
         after_sequence: int = 0,
         give_up_seconds: float = 60.0,
+        stop_after_seconds: float | None = None,
         on_dropped: Callable[[CallFailed], None] | None = None,
     ) -> Iterator[pb.WatchRolloutResponse]:
         """The rollout now and after every entry, until it has ended.
@@ -73,6 +75,7 @@ class RolloutCalls(Connection):
             name: the rollout.
             after_sequence: entries after this one come first; 0: none of the past.
             give_up_seconds: how long the server may be away.
+            stop_after_seconds: ends the watch before the rollout ends; None: never.
             on_dropped: told of every drop, before the next attempt.
 
         Raises:
@@ -80,10 +83,13 @@ class RolloutCalls(Connection):
         """
         seen, attempt = after_sequence, 0
         away_since: float | None = None
-        while True:
+        end = math.inf if stop_after_seconds is None else self.retry.monotonic() + stop_after_seconds
+        while (left := end - self.retry.monotonic()) > 0:
             request = pb.WatchRolloutRequest(name=rollout_name(name), after_sequence=seen)
             failure: CallFailed | None = None
-            stream = self._rollout_stub.WatchRollout(request, timeout=_STREAM_SECONDS, metadata=self.metadata)
+            stream = self._rollout_stub.WatchRollout(
+                request, timeout=min(left, _STREAM_SECONDS), metadata=self.metadata
+            )
             try:
                 for message in stream:
                     is_news = message.entries or message.rollout.last_sequence > seen or seen == after_sequence
@@ -104,7 +110,7 @@ class RolloutCalls(Connection):
                 raise failure
             if failure is not None and failure.code is not grpc.StatusCode.DEADLINE_EXCEEDED and on_dropped:
                 on_dropped(failure)
-            self.retry.sleep(self.retry.delay_seconds(attempt, None))
+            self.retry.sleep(min(self.retry.delay_seconds(attempt, None), max(end - now, 0.0)))
             attempt += 1
 
     def start_rollout(self, name: str, *, reason: str = "", request_id: str | None = None) -> pb.Rollout:
