@@ -1,0 +1,185 @@
+"""What every verb that calls a server shares: the connection's options, exit codes, errors that say what to do."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import IntEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from covey.cli.output import CommandError, OutputFormat
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from covey.client import Client
+
+CallableT = TypeVar("CallableT", bound=Callable[..., int | None])
+
+PANEL = "Connection"
+
+
+class ExitCode(IntEnum):
+    """What a verb's exit status means; stable."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    ROLLED_BACK = 3
+    HELD = 4
+    UNREACHABLE = 5
+
+
+OutputOption = Annotated[OutputFormat, typer.Option("--output", "-o", help="Form of what is printed.")]
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "control": (
+        Annotated[
+            str, typer.Option(envvar="COVEY_CONTROL", help="Address of the control port.", rich_help_panel=PANEL)
+        ],
+        "127.0.0.1:50052",
+    ),
+    "actor": (
+        Annotated[
+            str,
+            typer.Option("--as", envvar="COVEY_ACTOR", help="Who you are; default the login.", rich_help_panel=PANEL),
+        ],
+        "",
+    ),
+    "output": (OutputOption, OutputFormat.table),
+    "timeout": (
+        Annotated[str, typer.Option(help="How long a call may take, retries included.", rich_help_panel=PANEL)],
+        "10s",
+    ),
+    "cacert": (
+        Annotated[
+            Path | None, typer.Option(help="Authorities that the server is checked against.", rich_help_panel=PANEL)
+        ],
+        None,
+    ),
+    "cert": (Annotated[Path | None, typer.Option(help="Your certificate, with --key.", rich_help_panel=PANEL)], None),
+    "key": (Annotated[Path | None, typer.Option(help="Your private key.", rich_help_panel=PANEL)], None),
+    "servername": (
+        Annotated[str | None, typer.Option(help="Name in the server's certificate.", rich_help_panel=PANEL)],
+        None,
+    ),
+    "plaintext": (
+        Annotated[
+            bool, typer.Option("--plaintext", help="No TLS; the default on loopback only.", rich_help_panel=PANEL)
+        ],
+        False,
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Session:
+    """What a verb works with.
+
+    Attributes:
+        client: of the server; connects with its first call.
+        output: form of what is printed.
+    """
+
+    client: Client
+    output: OutputFormat
+
+    @property
+    def is_table(self) -> bool:
+        """Whether people read it."""
+        return self.output is OutputFormat.table
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """A message as plain values: field names of the proto, enums by name, every plain field present."""
+    from google.protobuf.json_format import MessageToDict
+
+    return MessageToDict(message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True)
+
+
+def verb(application: typer.Typer, name: str | None = None) -> Callable[[CallableT], CallableT]:
+    """Registers a function as a command of an application, with the options of the connection added.
+
+    The function's first parameter is the `Session`; it returns its exit code, None meaning 0.
+    """
+
+    def register(function: CallableT) -> CallableT:
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        added = [
+            inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+            for key, (annotation, default) in _OPTIONS.items()
+        ]
+
+        @functools.wraps(function)
+        def command(**arguments: Any) -> None:
+            connection = {key: arguments.pop(key) for key in _OPTIONS}
+            raise typer.Exit(_run(function, connection, arguments))
+
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *added]}
+        application.command(name or function.__name__.replace("_", "-"))(command)
+        return function
+
+    return register
+
+
+def _run(function: Callable[..., int | None], connection: dict[str, Any], arguments: dict[str, Any]) -> int:
+    from covey.client import CallFailed, Client, Security
+
+    try:
+        security = Security(
+            cacert=connection["cacert"],
+            cert=connection["cert"],
+            key=connection["key"],
+            servername=connection["servername"],
+            plaintext=True if connection["plaintext"] else None,
+        )
+        client = Client(
+            control=connection["control"],
+            actor=connection["actor"] or login_name(),
+            timeout_seconds=seconds(connection["timeout"], "--timeout").total_seconds(),
+            security=security,
+        )
+    except ValueError as error:
+        raise CommandError(str(error), ExitCode.USAGE) from error
+    with client:
+        try:
+            return function(Session(client, connection["output"]), **arguments) or ExitCode.OK
+        except CallFailed as failure:
+            code = ExitCode.UNREACHABLE if failure.is_unreachable else ExitCode.FAILED
+            raise CommandError(str(failure), code) from failure
+        except ValueError as error:
+            raise CommandError(str(error), ExitCode.USAGE) from error
+
+
+def login_name() -> str:
+    """The name one is logged in by; "anonymous" where the system knows none."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return "anonymous"
+
+
+def seconds(text: str, option: str) -> timedelta:
+    """A duration such as "90" (seconds), "1.5s", "15m", "2h" or "13d".
+
+    Raises:
+        ValueError: anything else, or nothing at all.
+    """
+    from covey.rollout.units import parse_duration
+
+    try:
+        duration = parse_duration(f"{text}s" if text.replace(".", "", 1).isdigit() else text).ToTimedelta()
+    except ValueError as error:
+        raise ValueError(f"{option}: {error}") from error
+    if not duration:
+        raise ValueError(f"{option} is {text!r}; expected more than 0, such as 30s")
+    return duration

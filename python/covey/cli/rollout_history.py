@@ -1,0 +1,98 @@
+"""`covey rollout history` and `covey rollout report`: what happened, from the journal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from covey.cli.connection import ExitCode, Session, plain, verb
+from covey.cli.output import CommandError, print_data, print_text
+from covey.cli.rollout_arguments import NameArgument, rollout_app
+
+if TYPE_CHECKING:
+    from covey.v1.journal_pb2 import Entry
+
+
+@verb(rollout_app)
+def history(
+    session: Session,
+    name: NameArgument,
+    ticks: Annotated[bool, typer.Option("--ticks", help="The controller's looks too; most of a journal.")] = False,
+) -> None:
+    """The journal as a story; with --output json --ticks everything that a report needs."""
+    entries = session.client.list_entries(name, omit_ticks=not ticks)
+    if not session.is_table:
+        print_data([plain(entry) for entry in entries], session.output)
+        return
+    from covey.cli.console import QUIET, console, text
+    from covey.report.story import tell
+
+    terminal = console()
+    unverified = False
+    for entry in entries:
+        unverified |= not entry.actor_verified and entry.actor not in {"", "server"}
+        for event in tell([entry], ticks=True):
+            terminal.print(text(f"{event.sequence:>5}  {event.time}  {event.text}"), soft_wrap=False)
+            why = f', "{event.reason}"' if event.reason else ""
+            terminal.print(text(f"       by {event.actor}{why}", QUIET))
+    if unverified:
+        terminal.print(text("Names are by the callers' own word; nobody checked them.", QUIET))
+
+
+@verb(rollout_app)
+def report(
+    session: Session,
+    name: Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="rollouts/x, or x.", show_default=False)] = "",
+    directory: Annotated[Path, typer.Option(help="Where report.md, report.html and report.json go.")] = Path(),
+    journal: Annotated[
+        Path | None, typer.Option(help="Read `history --ticks --output json` instead of a server.")
+    ] = None,
+) -> None:
+    """Write the report: Markdown, one HTML file with pictures, JSON. With --output json|yaml print the data instead."""
+    from covey.report import build_report
+
+    if bool(name) == bool(journal):
+        raise ValueError("name one rollout, or give --journal FILE")
+    entries = read_journal(journal) if journal else list(session.client.list_entries(name))
+    made = build_report(entries)
+    if not session.is_table:
+        print_data(json.loads(made.to_json()), session.output)
+        return
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        for file_name, content in made.files():
+            (directory / file_name).write_text(content, encoding="utf-8")
+            print_text(str(directory / file_name))
+    except OSError as error:
+        raise CommandError(f"{error.filename}: {error.strerror}; name a folder to write to with --directory") from error
+
+
+def read_journal(path: Path) -> list[Entry]:
+    """Entries from a file that `history --ticks --output json` printed.
+
+    Raises:
+        CommandError: no such file, or no such journal in it.
+    """
+    from google.protobuf.json_format import ParseDict, ParseError
+
+    from covey.v1.journal_pb2 import Entry
+
+    remedy = "make one with `covey rollout history ROLLOUT --ticks --output json`"
+    try:
+        documents = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CommandError(f"{path}: {error.strerror}; {remedy}") from error
+    except ValueError as error:
+        raise CommandError(f"{path}: no JSON ({error}); {remedy}", ExitCode.FAILED) from error
+    if not isinstance(documents, list):
+        raise CommandError(f"{path}: expected a list of journal entries; {remedy}")
+    entries = []
+    for position, document in enumerate(documents):
+        try:
+            entries.append(ParseDict(document, Entry()))
+        except (ParseError, TypeError, AttributeError) as error:
+            raise CommandError(f"{path}: entry {position} (counted from 0): {error}; {remedy}") from error
+    return entries

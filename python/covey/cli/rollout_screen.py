@@ -1,0 +1,148 @@
+"""The status screen: what an operator at three in the morning reads in five seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from covey.cli.console import BAD, QUIET, RESULT_STYLES, STATE_STYLES, WAITING, text
+from covey.report import advice, words
+from covey.v1 import evidence_pb2
+from covey.v1.rollouts_pb2 import Rollout
+
+if TYPE_CHECKING:
+    from rich.console import Group
+    from rich.table import Table
+
+_BAR_CELLS = 24
+
+
+def screen(rollout: Rollout, now: datetime) -> Group:
+    """Everything about a rollout on one screen of 80 columns."""
+    from rich.console import Group
+
+    return Group(_headline(rollout), _facts(rollout, now), *verdict_tables(rollout))
+
+
+def _headline(rollout: Rollout) -> Table:
+    from rich.table import Table
+
+    state = words.state(rollout.state)
+    line = Table.grid(padding=(0, 2))
+    cells = [text(advice.short_name(rollout), "bold"), text(state, STATE_STYLES.get(state, "bold"))]
+    names = [phase.name for phase in rollout.spec.phases]
+    if rollout.phase in names:
+        cells.append(text(f"phase {rollout.phase} ({names.index(rollout.phase) + 1} of {len(names)})"))
+    if rollout.paused:
+        cells.append(text("PAUSED", f"bold {WAITING}"))
+    if rollout.spec.dry_run:
+        cells.append(text("dry run: no traffic moves", QUIET))
+    line.add_row(*cells)
+    return line
+
+
+def _facts(rollout: Rollout, now: datetime) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style=QUIET, no_wrap=True, min_width=11)
+    table.add_column(overflow="fold")
+    spec = rollout.spec
+    table.add_row(
+        "  traffic",
+        text(f"{words.share(rollout.candidate_weight_bp)} of learners to {spec.candidate}, the rest {spec.baseline}"),
+    )
+    if rollout.state not in advice.TERMINAL and rollout.HasField("phase_hold"):
+        table.add_row("  time", text(_progress(rollout)))
+    if rollout.explanation:
+        table.add_row("  why", text(rollout.explanation))
+    step = advice.what_next(rollout, now)
+    table.add_row("  next", text(step.sentence))
+    if step.command:
+        table.add_row("", text(f"$ {step.command}", "bold"))
+    table.add_row("  approvals", text(_approvals(rollout), WAITING if rollout.missing_roles else ""))
+    table.add_row("  incidents", text(_incidents(rollout), BAD if rollout.open_incidents else ""))
+    table.add_row("  last look", text(_last_look(rollout, now), BAD if advice.silent_for(rollout, now) else ""))
+    return table
+
+
+def _progress(rollout: Rollout) -> str:
+    elapsed = rollout.phase_elapsed.ToTimedelta().total_seconds()
+    hold = rollout.phase_hold.ToTimedelta().total_seconds()
+    part = min(elapsed / hold, 1.0) if hold > 0 else 1.0
+    filled = int(part * _BAR_CELLS)
+    bar = "█" * filled + "░" * (_BAR_CELLS - filled)
+    return f"{words.span(elapsed)} of {words.span(hold)}  {bar} {part:.0%}"
+
+
+def _approvals(rollout: Rollout) -> str:
+    phase = advice.next_approval_phase(rollout) if rollout.missing_roles else rollout.phase
+    given = [f"{approval.role} ({approval.actor})" for approval in rollout.approvals if approval.phase == phase]
+    parts = [f"{phase}: {', '.join(given)}"] if given else []
+    if rollout.missing_roles:
+        parts.append(f"missing for {phase}: {', '.join(rollout.missing_roles)}")
+    return "; ".join(parts) or "none asked for now"
+
+
+def _incidents(rollout: Rollout) -> str:
+    return (
+        "; ".join(
+            f"{incident.incident_id}{' (critical)' if incident.critical else ''}: {incident.description}"
+            for incident in rollout.open_incidents
+        )
+        or "none open"
+    )
+
+
+def _last_look(rollout: Rollout, now: datetime) -> str:
+    journal = f"journal entry {words.count(rollout.last_sequence)}"
+    if not rollout.HasField("last_tick_time"):
+        return f"none yet; {journal}"
+    ago = (now - rollout.last_tick_time.ToDatetime(UTC)).total_seconds()
+    when = (
+        words.instant(rollout.last_tick_time) if rollout.state in advice.TERMINAL else f"{words.span(max(ago, 0))} ago"
+    )
+    return f"{when}; {journal}, epoch {rollout.epoch}"
+
+
+def verdict_tables(rollout: Rollout) -> list[Table]:
+    """Criteria, then triggers; nothing where no tick has judged any."""
+    kinds = (
+        ("To advance, all of these", evidence_pb2.Verdict.ROLE_CRITERION),
+        ("Rolls back once one is shown", evidence_pb2.Verdict.ROLE_TRIGGER),
+    )
+    tables = []
+    for title, role in kinds:
+        verdicts = [verdict for verdict in rollout.verdicts if verdict.role == role]
+        if verdicts:
+            tables.append(_verdict_table(title, verdicts))
+    return tables
+
+
+def _verdict_table(title: str, verdicts: list[evidence_pb2.Verdict]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style=QUIET, title_justify="left")
+    table.add_column(title, overflow="fold", max_width=28)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("estimate [interval]", overflow="fold")
+    table.add_column("counters", overflow="fold")
+    for verdict in verdicts:
+        result = words.result(verdict)
+        remarks = [f"needs {words.needs(verdict)}"] if words.needs(verdict) else []
+        if verdict.report_only:
+            remarks.append("report only")
+        if verdict.literal_rule_holds:
+            remarks.append(f"literal rule holds for {words.duration(verdict.literal_duration)}")
+        statement = text(f"  {verdict.statement}")
+        if remarks:
+            statement.append_text(text("; ".join(["", *remarks]).removeprefix("; "), QUIET))
+        table.add_row(
+            text(f"  {verdict.statement}"),
+            text(result, RESULT_STYLES.get(result, "")),
+            text(words.estimate(verdict)),
+            text(words.counters(verdict)),
+        )
+        if remarks:
+            table.add_row(text(f"    {'; '.join(remarks)}", QUIET))
+    return table

@@ -1,0 +1,157 @@
+"""`covey rollout watch`: the screen live on a terminal, a line per change elsewhere, until the rollout has ended."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from covey.cli.connection import ExitCode, Session, plain, seconds, verb
+from covey.cli.output import OutputFormat, print_text
+from covey.cli.rollout_arguments import NameArgument, rollout_app
+from covey.cli.rollout_look import state_exit_code
+
+if TYPE_CHECKING:
+    from covey.client import CallFailed
+    from covey.v1.rollouts_pb2 import Rollout, WatchRolloutResponse
+
+_INTERRUPTED = 130
+
+
+@verb(rollout_app)
+def watch(
+    session: Session,
+    name: NameArgument,
+    until_held: Annotated[
+        bool, typer.Option("--until-held", help="End at the first hold too, with exit code 4.")
+    ] = False,
+    for_: Annotated[
+        str, typer.Option("--for", help="End after this time too: exit code 4 while held, 1 while on its way.")
+    ] = "",
+    after: Annotated[int, typer.Option(min=0, help="Tell the journal after this entry first; 0: nothing past.")] = 0,
+) -> int:
+    """Follow a rollout until it ends. Exit code 0 succeeded, 3 rolled back or aborted."""
+    limit = seconds(for_, "--for").total_seconds() if for_ else None
+    live = session.is_table and sys.stdout.isatty()
+    rollout: Rollout | None = None
+    with _screen(session) if live else _lines(session) as view:
+        try:
+            for message in session.client.watch_rollout(
+                name, after_sequence=after, stop_after_seconds=limit, on_dropped=view.dropped
+            ):
+                rollout = message.rollout
+                view.show(message)
+                if until_held and state_exit_code(rollout) is ExitCode.HELD:
+                    break
+        except KeyboardInterrupt:
+            print("no longer watching; the rollout goes on", file=sys.stderr)  # noqa: T201
+            return _INTERRUPTED
+    if rollout is None:
+        return ExitCode.UNREACHABLE
+    return _exit_code(rollout)
+
+
+def _exit_code(rollout: Rollout) -> ExitCode:
+    if rollout.state == type(rollout).STATE_SUCCEEDED:
+        return ExitCode.OK
+    return state_exit_code(rollout) or ExitCode.FAILED
+
+
+class _Screen:
+    """The status screen, drawn again four times a second, with the journal scrolling by above it."""
+
+    def __init__(self, live: Any) -> None:
+        self._live = live
+        self._rollout: Rollout | None = None
+
+    def __rich__(self) -> Any:
+        from covey.cli.rollout_screen import screen
+
+        return screen(self._rollout, datetime.now(UTC)) if self._rollout is not None else ""
+
+    def show(self, message: WatchRolloutResponse) -> None:
+        from covey.cli.console import text
+        from covey.report.story import tell
+
+        for event in tell(message.entries):
+            self._live.console.print(text(f"{event.time[11:]}  {event.text}", "dim"))
+        self._rollout = message.rollout
+        self._live.update(self, refresh=True)
+
+    def dropped(self, failure: CallFailed) -> None:
+        from covey.cli.console import text
+
+        self._live.console.print(text(f"connection lost ({failure.code.name}), trying again", "yellow"))
+
+
+class _Lines:
+    """A line per change: entries but ticks, states, verdicts that turned. JSON and YAML: a document per message."""
+
+    def __init__(self, output: OutputFormat) -> None:
+        self._output = output
+        self._state = ""
+        self._results: dict[str, str] = {}
+
+    def show(self, message: WatchRolloutResponse) -> None:
+        if self._output is OutputFormat.json:
+            _print_now(json.dumps(plain(message), ensure_ascii=False))
+        elif self._output is OutputFormat.yaml:
+            import yaml
+
+            _print_now("---\n" + yaml.safe_dump(plain(message), sort_keys=False, allow_unicode=True).rstrip())
+        else:
+            for line in self._changes(message):
+                _print_now(line)
+
+    def _changes(self, message: WatchRolloutResponse) -> Iterator[str]:
+        from covey.report import words
+        from covey.report.story import tell
+
+        rollout = message.rollout
+        time = rollout.last_tick_time if rollout.HasField("last_tick_time") else rollout.create_time
+        now = words.instant(message.entries[-1].time if message.entries else time)
+        for event in tell(message.entries):
+            by = f" (by {event.actor}{': ' + event.reason if event.reason else ''})"
+            yield words.clean(f"{event.time}  {event.text}{by}")
+        for verdict in rollout.verdicts:
+            key, result = f"{verdict.role}{verdict.statement}", words.result(verdict)
+            if self._results.get(key, result) != result:
+                yield words.clean(
+                    f"{now}  {verdict.statement} is now {result}: {words.estimate(verdict)}, {words.counters(verdict)}"
+                )
+            self._results[key] = result
+        state = f"{words.state(rollout.state)} {rollout.phase}{' (paused)' if rollout.paused else ''}".rstrip()
+        if state != self._state:
+            share = words.share(rollout.candidate_weight_bp)
+            why = f": {rollout.explanation}" if rollout.explanation else ""
+            yield words.clean(f"{now}  {state}, {share} of learners to the candidate{why}")
+        self._state = state
+
+    def dropped(self, failure: CallFailed) -> None:
+        print(f"connection lost ({failure.code.name}), trying again", file=sys.stderr)  # noqa: T201
+
+
+@contextmanager
+def _screen(session: Session) -> Iterator[_Screen]:
+    from rich.live import Live
+
+    from covey.cli.console import console
+
+    with Live(console=console(), refresh_per_second=4, vertical_overflow="crop") as live:
+        yield _Screen(live)
+
+
+@contextmanager
+def _lines(session: Session) -> Iterator[_Lines]:
+    yield _Lines(session.output)
+
+
+def _print_now(text: str) -> None:
+    # A log collector reads this line by line: it must not wait in a buffer.
+    print_text(text)
+    sys.stdout.flush()

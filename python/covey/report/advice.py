@@ -1,0 +1,121 @@
+"""What an operator does next: the sentence and the command to type. Pure."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from covey.report import words
+from covey.v1 import evidence_pb2, rollout_spec_pb2
+from covey.v1.rollouts_pb2 import Rollout
+
+# Without a look for this many tick intervals the controller is taken for dead.
+SILENT_TICKS = 5
+_DEFAULT_TICK = timedelta(seconds=30)
+_DEFAULT_SOAK_TICK = timedelta(minutes=5)
+
+TERMINAL = frozenset({Rollout.STATE_SUCCEEDED, Rollout.STATE_ROLLED_BACK, Rollout.STATE_ABORTED})
+DRIVEN = frozenset({Rollout.STATE_RUNNING, Rollout.STATE_HOLDING, Rollout.STATE_SOAKING, Rollout.STATE_ROLLING_BACK})
+
+
+class Advice(NamedTuple):
+    """One sentence, and the command that follows from it (empty where there is nothing to do)."""
+
+    sentence: str
+    command: str = ""
+
+
+def short_name(rollout: Rollout) -> str:
+    """The name as one types it."""
+    return rollout.name.removeprefix("rollouts/")
+
+
+def silent_for(rollout: Rollout, now: datetime) -> timedelta | None:
+    """How long no controller has looked, where that is too long; None while all is well or nothing is driven."""
+    if rollout.state not in DRIVEN or not rollout.HasField("last_tick_time"):
+        return None
+    spec = rollout.spec
+    soaking = rollout.state == Rollout.STATE_SOAKING
+    given, default = (spec.soak_tick_interval, _DEFAULT_SOAK_TICK) if soaking else (spec.tick_interval, _DEFAULT_TICK)
+    interval = given.ToTimedelta() or default
+    silence = now - rollout.last_tick_time.ToDatetime(UTC)
+    return silence if silence > max(SILENT_TICKS * interval, timedelta(seconds=10)) else None
+
+
+def next_approval_phase(rollout: Rollout) -> str:
+    """The phase that a signature without a phase is meant for: the one awaited, else the next that asks for any."""
+    phases = list(rollout.spec.phases)
+    names = [phase.name for phase in phases]
+    position = names.index(rollout.phase) if rollout.phase in names else -1
+    if rollout.state in {Rollout.STATE_AWAITING_APPROVAL, Rollout.STATE_DRAFT, Rollout.STATE_SCHEDULED}:
+        position = max(position, 0)
+    else:
+        position += 1
+    for phase in phases[position:]:
+        if phase.approvals.roles:
+            return phase.name
+    return names[min(position, len(names) - 1)] if names else ""
+
+
+def what_next(rollout: Rollout, now: datetime) -> Advice:
+    """What to do about a rollout in this state at this time."""
+    name = short_name(rollout)
+    silence = silent_for(rollout, now)
+    if silence is not None:
+        return Advice(
+            f"no controller has looked for {words.span(silence.total_seconds())}: start one (abort works without it)",
+            "covey controller --help",
+        )
+    if rollout.state in TERMINAL:
+        return Advice("it has ended; read the report", f"covey rollout report {name}")
+    if rollout.state == Rollout.STATE_ROLLING_BACK:
+        return Advice("nothing: the controller reads the share back as 0 on every replica, then it ends")
+    critical = [incident for incident in rollout.open_incidents if incident.critical]
+    if critical:
+        return Advice(
+            "a critical incident is open; once it is over, resolve it",
+            f"covey rollout incident {name} {critical[0].incident_id} --resolve",
+        )
+    if rollout.paused:
+        return Advice("it is paused; triggers go on", f"covey rollout resume {name}")
+    if rollout.missing_roles:
+        phase = next_approval_phase(rollout)
+        roles = " ".join(f"--role {role}" for role in rollout.missing_roles)
+        return Advice(
+            f"phase {phase} needs the approval of {', '.join(rollout.missing_roles)}",
+            f"covey rollout approve {name} --phase {phase} {roles}",
+        )
+    if rollout.state == Rollout.STATE_DRAFT:
+        return Advice("start it", f"covey rollout start {name}")
+    if rollout.state == Rollout.STATE_SCHEDULED:
+        return Advice("nothing: the controller begins the first phase when its time has come")
+    if rollout.state == Rollout.STATE_HOLDING:
+        return _while_holding(rollout, name)
+    return Advice("nothing: it advances by itself once everything is proven")
+
+
+def _while_holding(rollout: Rollout, name: str) -> Advice:
+    phase = next((phase for phase in rollout.spec.phases if phase.name == rollout.phase), rollout_spec_pb2.Phase())
+    acceptable = {criterion.statement: criterion.accept_by for criterion in phase.criteria if criterion.accept_by}
+    undecided = [
+        verdict
+        for verdict in rollout.verdicts
+        if verdict.role == evidence_pb2.Verdict.ROLE_CRITERION
+        and verdict.result != evidence_pb2.Verdict.RESULT_PASS
+        and not verdict.report_only
+    ]
+    signed = {approval.statement for approval in rollout.approvals if approval.phase == rollout.phase}
+    for verdict in undecided:
+        if verdict.statement in acceptable and verdict.statement not in signed:
+            role = acceptable[verdict.statement]
+            return Advice(
+                f"{role} may accept what {verdict.statement!r} could not decide",
+                f'covey rollout approve {name} --phase {rollout.phase} --role {role} --statement "{verdict.statement}"',
+            )
+    if any(verdict.result == evidence_pb2.Verdict.RESULT_INVALID for verdict in undecided):
+        return Advice("find out why its metrics cannot be believed", f"covey rollout explain {name}")
+    if any(verdict.result == evidence_pb2.Verdict.RESULT_FAIL for verdict in undecided):
+        return Advice(
+            "a criterion is refuted: stop it, unless you know why", f'covey rollout abort {name} --reason "..."'
+        )
+    return Advice("it waits for evidence by itself; this says for what", f"covey rollout explain {name}")

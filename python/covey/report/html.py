@@ -1,0 +1,27 @@
+"""A report as one HTML file: no script, no font, no picture from elsewhere; light and dark."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from covey.report import words
+from covey.report.model import Report
+from covey.report.pictures import draw
+
+
+def write_html(report: Report) -> str:
+    """The whole report. Every text is escaped by the template; only the pictures are inserted as they are."""
+    from jinja2 import Environment, StrictUndefined
+    from markupsafe import Markup
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {
+        "share": words.share,
+        "span": words.span,
+        "number": words.count,
+        "text": words.clean,
+        "slug": lambda text: text.lower().replace(" ", "-"),
+    }
+    template = environment.from_string(files("covey.report").joinpath("report.html.j2").read_text(encoding="utf-8"))
+    pictures = [(picture, Markup(picture.inline)) for picture in draw(report.panels)]  # noqa: S704 - escaped by matplotlib
+    return template.render(report=report, pictures=pictures)

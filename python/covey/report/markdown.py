@@ -1,0 +1,213 @@
+"""A report as Markdown that renders the same on GitHub, in a chat and in a pager."""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from covey.report import words
+from covey.report.model import Report, VerdictLine
+
+_SPECIAL = re.compile(r"([\\`*_\[\]#|~!])")
+
+
+def escape(text: str) -> str:
+    """Text that Markdown shows as it came: no markup, no HTML, no line break."""
+    return _SPECIAL.sub(r"\\\1", html.escape(words.clean(text), quote=False))
+
+
+def code(text: str) -> str:
+    """Text as a code span, safe in a table."""
+    return f"`{words.clean(text).replace('`', chr(39)).replace('|', '¦')}`" if text else ""
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    """The lines of a table."""
+    yield f"| {' | '.join(headings)} |"
+    yield f"|{'---|' * len(headings)}"
+    for row in rows:
+        yield f"| {' | '.join(row)} |"
+
+
+def write_markdown(report: Report, picture_prefix: str | None) -> str:
+    """The whole report; pictures are linked where a file name prefix is given."""
+    lines = [
+        *_head(report),
+        *_pictures(report, picture_prefix),
+        *_evidence(report),
+        *_people(report),
+        *_timeline(report),
+        *_plan(report),
+    ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _head(report: Report) -> Iterator[str]:
+    totals = report.totals
+    learners = words.count(totals.candidate_learners) if totals.candidate_learners else "not counted"
+    yield f"# {escape(report.name)}: {report.decision}"
+    yield ""
+    yield f"**{escape(report.headline)}**"
+    yield ""
+    yield f"Why: {escape(report.reason)}"
+    yield ""
+    if report.description:
+        yield f"> {escape(report.description)}"
+        yield ""
+    yield from table(
+        ("what", "figure"),
+        [
+            ("candidate over baseline", f"{code(report.candidate)} over {code(report.baseline)}"),
+            ("from, to", f"{report.created} to {report.finished or 'now'} ({words.span(report.seconds)})"),
+            ("requests of the candidate", _failed(totals.candidate_requests, totals.candidate_errors)),
+            ("requests of the baseline", _failed(totals.baseline_requests, totals.baseline_errors)),
+            ("learners that met the candidate", learners),
+            ("looks", f"{words.count(totals.tick_count)}, {words.span(totals.observed_seconds)} observed"),
+        ],
+    )  # fmt: skip
+    yield ""
+    if report.decided_by:
+        yield "## What decided"
+        yield ""
+        yield from _verdicts(report.decided_by)
+
+
+def _failed(requests: int, errors: int) -> str:
+    return f"{words.count(requests)}, {words.count(errors)} failed"
+
+
+def _verdicts(lines: Sequence[VerdictLine]) -> Iterator[str]:
+    yield from table(
+        ("statement", "verdict", "estimate [interval]", "counters", "needs", "ln E of"),
+        [
+            (
+                code(line.statement) + (" (report only)" if line.report_only else ""),
+                f"**{line.word}**" if line.result in {"PASS", "FAIL"} else line.word,
+                escape(line.estimate_text),
+                line.counters_text,
+                line.needs_text,
+                f"{line.log_e_value:.3g} of {line.log_threshold:.3g}" if line.log_threshold else "",
+            )
+            for line in lines
+        ],
+    )
+    yield ""
+
+
+def _pictures(report: Report, prefix: str | None) -> Iterator[str]:
+    if prefix is None:
+        return
+    from covey.report.pictures import draw
+
+    for picture in draw(report.panels):
+        yield f"![{escape(picture.text)}]({prefix}{picture.key}.svg)"
+        yield ""
+
+
+def _evidence(report: Report) -> Iterator[str]:
+    for phase in report.phases:
+        yield f"## Phase {escape(phase.name)}, {words.share(phase.share_bp)}: {escape(phase.ended)}"
+        yield ""
+        lasted, asked = words.span(phase.seconds), words.span(phase.hold_seconds)
+        yield f"Began {phase.entered}, lasted {lasted} of the {asked} asked for."
+        yield ""
+        if phase.criteria:
+            yield from _verdicts(phase.criteria)
+        if phase.triggers:
+            yield "Triggers:"
+            yield ""
+            yield from _verdicts(phase.triggers)
+    yield "## What could not be decided"
+    yield ""
+    if not report.undecided:
+        yield "Nothing: every criterion was decided by its evidence."
+        yield ""
+        return
+    yield from table(
+        ("phase", "statement", "verdict", "needs", "what came of it"),
+        [
+            (escape(line.phase), code(line.verdict.statement), line.verdict.word, line.verdict.needs_text or "-",
+             escape(line.settled))
+            for line in report.undecided
+        ],
+    )  # fmt: skip
+    yield ""
+
+
+def _people(report: Report) -> Iterator[str]:
+    yield "## Approvals"
+    yield ""
+    if report.approvals:
+        yield from table(
+            ("time", "phase", "role", "who", "act", "why"),
+            [
+                (line.time, escape(line.phase), escape(line.role), escape(line.actor),
+                 line.act + (f" {code(line.statement)}" if line.statement else ""), escape(line.reason))
+                for line in report.approvals
+            ],
+        )  # fmt: skip
+    else:
+        yield "None were given."
+    yield ""
+    if report.unverified_actors:
+        names = ", ".join(escape(name) for name in report.unverified_actors)
+        yield f"Names by the callers' own word, checked by nobody: {names}."
+        yield ""
+    for title, events in (("Overrides and interventions", report.overrides), ("Incidents", report.incidents)):
+        if events:
+            yield f"## {title}"
+            yield ""
+            for event in events:
+                why = f": {escape(event.reason)}" if event.reason else ""
+                yield f"- {event.time} {escape(event.text)}, by {escape(event.actor)}{why}"
+            yield ""
+
+
+def _timeline(report: Report) -> Iterator[str]:
+    if report.checkpoints:
+        yield "## Checkpoints"
+        yield ""
+        yield from table(
+            ("phase", "at", "time", "criteria"),
+            [
+                (escape(line.phase), words.span(line.offset_seconds), line.time, line.standing)
+                for line in report.checkpoints
+            ],
+        )
+        yield ""
+    yield "## Timeline"
+    yield ""
+    yield from table(
+        ("#", "time", "what", "who", "why"),
+        [
+            (str(event.sequence), event.time, escape(event.text), escape(event.actor), escape(event.reason))
+            for event in report.timeline
+            if event.kind != "checkpoint"
+        ],
+    )
+    yield ""
+
+
+def _plan(report: Report) -> Iterator[str]:
+    yield "## Plan"
+    yield ""
+    yield from table(
+        ("phase", "traffic", "hold", "advance when", "approvals before"),
+        [
+            (escape(line.name), words.share(line.share_bp), words.span(line.hold_seconds),
+             ", ".join(code(text) for text in line.criteria), escape(", ".join(line.approvals)) or "-")
+            for line in report.plan
+        ],
+    )  # fmt: skip
+    yield ""
+    yield f"Rolls back when: {', '.join(code(text) for text in report.plan_triggers) or 'never by itself'}."
+    yield ""
+    people = ", ".join(f"{role} {escape(name)}" for role, name in report.on_call.items())
+    yield f"On call: {people or 'nobody named'}."
+    yield ""
+    yield (
+        f"Journal of {words.count(report.entry_count)} entries, uid {code(report.uid)}, "
+        f"spec SHA-256 {code(report.spec_digest)}, covey {escape(report.version) or 'unknown'}. "
+        "Everything here can be recomputed from it."
+    )

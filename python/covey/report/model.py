@@ -1,0 +1,246 @@
+"""What a report knows: plain values, ready to be written in any form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from covey.report.story import Event
+
+
+@dataclass(frozen=True)
+class VerdictLine:
+    """A verdict as text and numbers; shares and rates from 0 to 1, needed counts in trials."""
+
+    statement: str
+    role: str
+    result: str
+    word: str
+    estimate_text: str
+    counters_text: str
+    needs_text: str
+    estimate: float | None
+    lower: float | None
+    upper: float | None
+    limit: float
+    event_count: int
+    trial_count: int
+    needed_count: int | None
+    log_e_value: float
+    log_threshold: float
+    alpha: float
+    test: str
+    report_only: bool
+    sentence: str
+
+
+@dataclass(frozen=True)
+class CheckpointLine:
+    """A scheduled reading: phase time asked for, when it was taken, how the criteria stood."""
+
+    phase: str
+    offset_seconds: float
+    time: str
+    standing: str
+
+
+@dataclass(frozen=True)
+class PhaseLine:
+    """A phase that was entered: when, how long (wall time), how it ended, and its last verdicts."""
+
+    name: str
+    share_bp: int
+    hold_seconds: float
+    entered: str
+    seconds: float
+    ended: str
+    criteria: list[VerdictLine]
+    triggers: list[VerdictLine]
+
+
+@dataclass(frozen=True)
+class ApprovalLine:
+    """A signature: given, denied or revoked."""
+
+    time: str
+    phase: str
+    role: str
+    actor: str
+    verified: bool
+    act: str
+    statement: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class UndecidedLine:
+    """A criterion that the evidence of its phase could not decide, and what came of it."""
+
+    phase: str
+    verdict: VerdictLine
+    settled: str
+
+
+@dataclass(frozen=True)
+class PlanLine:
+    """A phase as planned."""
+
+    name: str
+    share_bp: int
+    hold_seconds: float
+    criteria: list[str]
+    approvals: list[str]
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Something that happened, `seconds` after its phase began."""
+
+    seconds: float
+    kind: str
+    label: str
+
+
+@dataclass(frozen=True)
+class ArmSeries:
+    """Counters of one variant since the phase began, one number per sample.
+
+    Attributes:
+        requests: everything but shed requests.
+        errors: failures of error_rate.
+        slower: limit in seconds -> requests slower than it.
+    """
+
+    requests: list[int] = field(default_factory=list)
+    errors: list[int] = field(default_factory=list)
+    slower: dict[float, list[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The series of one phase; every list has one number per sample, times in seconds since the phase began.
+
+    Attributes:
+        name: of the phase.
+        seconds: of the samples, by commit time.
+        end_seconds: when the next phase began or the journal ended.
+        share_steps: (seconds, basis points) at every change of the candidate's share by the journal.
+        wire_bp: the smallest and the largest share that a replica applied.
+        candidate: its counters.
+        baseline: its counters.
+        progress: criterion -> ln E over its threshold (1 is proven), nan where it was not judged.
+        error_limits: (label, rate) of the statements about error_rate.
+        slower_limits: (seconds, allowed share) of the statements about latency.
+        marks: decisions and people.
+    """
+
+    name: str
+    seconds: list[float]
+    end_seconds: float
+    share_steps: list[tuple[float, int]]
+    wire_bp: list[tuple[int, int]]
+    candidate: ArmSeries
+    baseline: ArmSeries
+    progress: dict[str, list[float]]
+    error_limits: list[tuple[str, float]]
+    slower_limits: list[tuple[float, float]]
+    marks: list[Mark]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the whole rollout touched."""
+
+    candidate_requests: int
+    candidate_errors: int
+    baseline_requests: int
+    baseline_errors: int
+    candidate_learners: int
+    tick_count: int
+    observed_seconds: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """A rollout told from its journal.
+
+    `decision` is one of SUCCEEDED, ROLLED BACK, ABORTED, or the state of a rollout still on its way; `headline` says it
+    in one sentence and `reason` why. Untrusted text is kept as it came: `markdown` and `html` escape it.
+    """
+
+    name: str
+    uid: str
+    description: str
+    target: str
+    baseline: str
+    candidate: str
+    spec_digest: str
+    version: str
+    decision: str
+    headline: str
+    reason: str
+    decided_by: list[VerdictLine]
+    created: str
+    started: str
+    finished: str
+    seconds: float
+    entry_count: int
+    totals: Totals
+    phases: list[PhaseLine]
+    plan: list[PlanLine]
+    plan_triggers: list[str]
+    undecided: list[UndecidedLine]
+    timeline: list[Event]
+    approvals: list[ApprovalLine]
+    checkpoints: list[CheckpointLine]
+    overrides: list[Event]
+    incidents: list[Event]
+    on_call: dict[str, str]
+    unverified_actors: list[str]
+    panels: list[Panel]
+
+    def markdown(self, picture_prefix: str | None = None) -> str:
+        """The report as Markdown; with `picture_prefix` it links the pictures of that file name prefix."""
+        from covey.report.markdown import write_markdown
+
+        return write_markdown(self, picture_prefix)
+
+    def html(self) -> str:
+        """The report as one HTML file that needs nothing else."""
+        from covey.report.html import write_html
+
+        return write_html(self)
+
+    def to_json(self) -> str:
+        """Everything in the report as JSON; what is not a number is null."""
+        import json
+
+        return json.dumps(_without_nan(self._document()), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+    def files(self, stem: str = "report") -> Iterator[tuple[str, str]]:
+        """(file name, content) of all forms and of the pictures that the Markdown links."""
+        from covey.report.pictures import draw
+
+        yield f"{stem}.html", self.html()
+        yield f"{stem}.md", self.markdown(f"{stem}-")
+        yield f"{stem}.json", self.to_json()
+        for picture in draw(self.panels):
+            yield f"{stem}-{picture.key}.svg", picture.standalone
+
+    def _document(self) -> dict[str, Any]:
+        document = asdict(self)
+        for key in ("timeline", "overrides", "incidents"):
+            document[key] = [event._asdict() for event in getattr(self, key)]
+        return document
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _without_nan(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_nan(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
