@@ -1,7 +1,7 @@
 """Sequential inference: pure, vectorised functions whose answers stay right however often one looks.
 
-Counts are judged by e-processes: `E >= 0` with expectation at most 1 under the null at every stopping time, so the chance that
-`E` *ever* reaches `1 / alpha` is at most `alpha` (Ville's inequality). `E` is kept as `ln E`.
+Counts are judged by e-processes: `E >= 0` with expectation at most 1 under the null at every stopping time, so the
+chance that `E` *ever* reaches `1 / alpha` is at most `alpha` (Ville's inequality). `E` is kept as `ln E`.
 """
 
 from __future__ import annotations

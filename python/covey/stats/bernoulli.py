@@ -28,12 +28,14 @@ def bernoulli_level(
 ) -> Floats:
     """`ln E` against H0 "p <= p0" (alternative "greater") or "p >= p0" (alternative "less").
 
-    The alternative is a Beta(a = prior p0, b = prior (1 - p0)) truncated to its side of p0, so that with S successes in N trials
+    The alternative is a Beta(a = prior p0, b = prior (1 - p0)) truncated to its side of p0, so that with S successes
+    in N trials
 
         ln E = ln B(a+S, b+N-S) + ln tail(p0; a+S, b+N-S) - ln B(a, b) - ln tail(p0; a, b) - S ln p0 - (N-S) ln(1-p0)
 
-    where tail is the survival function for "greater" and the distribution function for "less". Truncating makes E an e-process
-    for the whole composite null: for "greater" each q > p0 has a likelihood ratio to p0 that is a supermartingale under every p <= p0.
+    where tail is the survival function for "greater" and the distribution function for "less". Truncating makes E an
+    e-process for the whole composite null: for "greater" each q > p0 has a likelihood ratio to p0 that is a
+    supermartingale under every p <= p0.
 
     Args:
         successes: S, events so far; any shape that broadcasts with the others; fractions are allowed.
@@ -46,12 +48,15 @@ def bernoulli_level(
         ln E of the broadcast shape; finite for every valid input, also where the tail is e^-150000. 0 where N = 0.
 
     Raises:
-        ValueError: not 0 <= S <= N, a p0 outside (0, 1), a prior not above 0, another alternative, or a number that is not finite.
+        ValueError: not 0 <= S <= N, a p0 outside (0, 1), a prior not above 0, another alternative, or a number that
+            is not finite.
 
-    Assumes that trials are independent given the past, or at least that the conditional probability of an event stays on its
-    side of p0 under the null. Bursts (events that come together) break that; see the design effect of the gates.
+    Assumes that trials are independent given the past, or at least that the conditional probability of an event
+    stays on its side of p0 under the null. Bursts (events that come together) break that; see the design effect of
+    the gates.
 
-    Source: Robbins (1970), "Statistical methods related to the law of the iterated logarithm"; Ville (1939) for the bound.
+    Source: Robbins (1970), "Statistical methods related to the law of the iterated logarithm"; Ville (1939) for the
+        bound.
     """
     s, n, p = _validated(successes, trials, p0)
     if alternative not in {"greater", "less"}:
@@ -73,8 +78,8 @@ def bernoulli_interval(
 ) -> tuple[Floats, Floats]:
     """Always-valid interval for p: every p0 that neither one-sided `bernoulli_level` has rejected at alpha / 2.
 
-    {p0 : E_greater(p0) < 2 / alpha and E_less(p0) < 2 / alpha}, by bisection on the logit of p0. It covers p at all times
-    at once with probability 1 - alpha, however often one looks.
+    {p0 : E_greater(p0) < 2 / alpha and E_less(p0) < 2 / alpha}, by bisection on the logit of p0. It covers p at all
+    times at once with probability 1 - alpha, however often one looks.
 
     Args:
         successes: events so far; any shape.
@@ -83,7 +88,8 @@ def bernoulli_interval(
         prior: as in `bernoulli_level`.
 
     Returns:
-        (lower, upper) of the broadcast shape; (0, 1) without data; lower is 0 without events, upper 1 without non-events.
+        (lower, upper) of the broadcast shape; (0, 1) without data; lower is 0 without events, upper 1 without
+        non-events.
 
     Raises:
         ValueError: as `bernoulli_level`, or an alpha outside (0, 1).
@@ -127,8 +133,9 @@ def _validated(successes: ArrayLike, trials: ArrayLike, p0: ArrayLike) -> tuple[
 def _log_weighted_tail(s: Floats, n: Floats, p: Floats, q: Floats, a: Floats, b: Floats) -> Floats:
     """`ln B(A, B) + ln sf(p; A, B) - S ln p - (N-S) ln q` with A = a + S, B = b + N - S.
 
-    Far out, where the tail underflows, B(A, B) cancels against the one inside the tail, and what is left is small and exact.
-    Elsewhere the large terms are gathered as S ln((A/T)/p) + (N-S) ln((B/T)/q), whose logarithms are near 0 near the null.
+    Far out, where the tail underflows, B(A, B) cancels against the one inside the tail, and what is left is small
+    and exact. Elsewhere the large terms are gathered as S ln((A/T)/p) + (N-S) ln((B/T)/q), whose logarithms are near
+    0 near the null.
     """
     from scipy.special import betaincc
 

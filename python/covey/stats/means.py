@@ -44,10 +44,11 @@ def asymptotic_cs(
     Raises:
         ValueError: a variance below 0, an n not above 0, an alpha outside (0, 1), or numbers that are not finite.
 
-    The guarantee is asymptotic: wait for a burn-in (the gates ask for 30 ticks and 100 non-zero observations per arm). Heavy
-    tails delay it, so winsorise first.
+    The guarantee is asymptotic: wait for a burn-in (the gates ask for 30 ticks and 100 non-zero observations per
+    arm). Heavy tails delay it, so winsorise first.
 
-    Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2024), "Time-uniform central limit theory and asymptotic confidence sequences".
+    Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2024), "Time-uniform central limit theory and asymptotic
+        confidence sequences".
     """
     m, v, count = np.broadcast_arrays(
         np.asarray(mean, dtype=np.float64), np.asarray(variance, dtype=np.float64), np.asarray(n, dtype=np.float64)
@@ -95,8 +96,8 @@ def ratio_delta(
     Raises:
         ValueError: a baseline mean of 0, a variance below 0, or a number of observations not above 0.
 
-    Good where the baseline's mean is many standard errors from 0. Source: Deng, Knoblich, Lu (2018), "Applying the delta method
-    in metric analytics".
+    Good where the baseline's mean is many standard errors from 0. Source: Deng, Knoblich, Lu (2018), "Applying the
+    delta method in metric analytics".
     """
     mc, vc, nc, mb, vb, nb = (np.asarray(value, dtype=np.float64) for value in (mean_c, var_c, n_c, mean_b, var_b, n_b))
     if (mb == 0).any():
@@ -109,7 +110,10 @@ def ratio_delta(
 
 
 class Heterogeneity(NamedTuple):
-    """How much effects differ beyond chance: Cochran's Q, its p-value, tau^2 (DerSimonian-Laird), 95 % upper bound of tau."""
+    """How much effects differ beyond chance.
+
+    Cochran's Q, its p-value, tau^2 (DerSimonian-Laird) and a 95 % upper bound of tau.
+    """
 
     q: float
     p: float
@@ -120,8 +124,9 @@ class Heterogeneity(NamedTuple):
 def heterogeneity(effects: ArrayLike, standard_errors: ArrayLike) -> Heterogeneity:
     """Spread of the true effects of segments, given estimates with their standard errors.
 
-    Q = sum w_i (e_i - e)^2 with w_i = 1 / se_i^2; tau^2 = max(0, (Q - (k - 1)) / (sum w - sum w^2 / sum w)); tau_upper by
-    Q-profile: the tau at which Q(tau) with weights 1 / (se_i^2 + tau^2) falls to the 5 % quantile of chi^2 with k - 1 degrees.
+    Q = sum w_i (e_i - e)^2 with w_i = 1 / se_i^2; tau^2 = max(0, (Q - (k - 1)) / (sum w - sum w^2 / sum w));
+    tau_upper by Q-profile: the tau at which Q(tau) with weights 1 / (se_i^2 + tau^2) falls to the 5 % quantile of
+    chi^2 with k - 1 degrees.
 
     Args:
         effects: one per segment, at least two.
@@ -131,9 +136,11 @@ def heterogeneity(effects: ArrayLike, standard_errors: ArrayLike) -> Heterogenei
         (q, p, tau2, tau_upper); tau_upper in the unit of the effects.
 
     Raises:
-        ValueError: fewer than two segments, different lengths, standard errors not above 0, or numbers that are not finite.
+        ValueError: fewer than two segments, different lengths, standard errors not above 0, or numbers that are not
+            finite.
 
-    A fixed-time test: one planned look. Estimates are taken as normal. Sources: DerSimonian and Laird (1986); Viechtbauer (2007).
+    A fixed-time test: one planned look. Estimates are taken as normal. Sources: DerSimonian and Laird (1986);
+    Viechtbauer (2007).
     """
     from scipy.optimize import brentq
     from scipy.stats import chi2

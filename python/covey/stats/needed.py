@@ -16,7 +16,9 @@ LARGEST_SEARCH = 2.0**48
 def needed_n(
     successes: float, trials: float, p0: float, *, alternative: Alternative, alpha: float, prior: float = 200.0
 ) -> int | None:
-    """The smallest number of further trials at which `bernoulli_level` reaches ln(1 / alpha) at the observed event rate.
+    """Further trials until the level is shown.
+
+    The smallest number at which `bernoulli_level` reaches ln(1 / alpha) at the observed event rate.
 
     Without data the observed rate of a "less" test is taken as 0 (the most hopeful case), of a "greater" test as 1.
 

@@ -1,7 +1,7 @@
 """Logarithms of beta functions that stay finite where the plain functions underflow.
 
-Everything here broadcasts NumPy arrays of float64. SciPy's special functions are the base; where their value is too small for
-a double, or loses its digits to cancellation, a formula of its own takes over.
+Everything here broadcasts NumPy arrays of float64. SciPy's special functions are the base; where their value is too
+small for a double, or loses its digits to cancellation, a formula of its own takes over.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def log_beta(a: Floats, b: Floats) -> Floats:
 def log_beta_fraction(a: Floats, b: Floats, x: Floats) -> Floats:
     """The logarithm of the continued fraction F in `I_x(a, b) = x^a (1-x)^b F / (a B(a, b))`.
 
-    Converges fast for x below (a + 1) / (a + b + 2), the faster the further out. DLMF 8.17.22, evaluated by Lentz's method.
+    Converges fast for x below (a + 1) / (a + b + 2), the faster the further out. DLMF 8.17.22, evaluated by Lentz's
+    method.
 
     Raises:
         ArithmeticError: no convergence, which only arguments outside the stated range can cause.

@@ -1,0 +1,180 @@
+"""Counters of the candidate, and what may be believed of a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from covey.rollout.statement import Kind, Statement
+from covey.v1.evidence_pb2 import ProbeCounts, ReplicaReading, VariantCounters
+
+# Two limits are the same if they differ by less: metrics pages write them as text.
+LIMIT_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What happened to the candidate in some stretch of time, summed over replicas.
+
+    Attributes:
+        requests: without shed ones.
+        errors: failures of error_rate.
+        unavailable: failures of availability.
+        over: requests slower than each of the spec's limits, rising limits.
+        equal: shadow answers that agreed.
+        different: shadow answers that differed.
+        failed: shadow answers that one side could not give.
+        probes: probes that say something about the candidate.
+        probes_failed: of those, without an answer.
+    """
+
+    requests: int = 0
+    errors: int = 0
+    unavailable: int = 0
+    over: tuple[int, ...] = ()
+    equal: int = 0
+    different: int = 0
+    failed: int = 0
+    probes: int = 0
+    probes_failed: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return self._combined(other, 1)
+
+    def __sub__(self, other: Counts) -> Counts:
+        return self._combined(other, -1)
+
+    def _combined(self, other: Counts, sign: int) -> Counts:
+        return Counts(
+            self.requests + sign * other.requests,
+            self.errors + sign * other.errors,
+            self.unavailable + sign * other.unavailable,
+            _added(self.over, other.over, sign),
+            self.equal + sign * other.equal,
+            self.different + sign * other.different,
+            self.failed + sign * other.failed,
+            self.probes + sign * other.probes,
+            self.probes_failed + sign * other.probes_failed,
+        )
+
+    def events_and_trials(
+        self, statement: Statement, limits_seconds: Sequence[float], *, with_probes: bool = False
+    ) -> tuple[int, int]:
+        """Bad events and trials of a statement that counts events.
+
+        Args:
+            statement: about error_rate, availability, a latency quantile or mismatch.
+            limits_seconds: the spec's limits, in the order of `over`.
+            with_probes: whether probes count for availability, as they do for triggers.
+        """
+        if statement.kind is Kind.ERROR_RATE:
+            return self.errors, self.requests
+        if statement.kind is Kind.AVAILABILITY:
+            if with_probes:
+                return self.unavailable + self.probes_failed, self.requests + self.probes
+            return self.unavailable, self.requests
+        if statement.kind is Kind.LATENCY:
+            slow = self.over[limits_seconds.index(statement.limit)] if self.over else 0
+            # Shed requests may be slow too, and are no trials.
+            return min(slow, self.requests), self.requests
+        return self.different + self.failed, self.equal + self.different + self.failed
+
+
+def _added(left: tuple[int, ...], right: tuple[int, ...], sign: int) -> tuple[int, ...]:
+    if not left:
+        return tuple(sign * value for value in right)
+    if not right:
+        return left
+    return tuple(a + sign * b for a, b in zip(left, right, strict=True))
+
+
+def counters_of(reading: ReplicaReading, variant: str) -> VariantCounters | None:
+    """The reading's counters of a variant, where it has them."""
+    return next((counters for counters in reading.variants if counters.variant == variant), None)
+
+
+def counts_of(reading: ReplicaReading, candidate: str, limits_seconds: Sequence[float]) -> Counts:
+    """The cumulative counters of a page; what is not there is 0, which `faults_of` has looked at before."""
+    counters = counters_of(reading, candidate) or VariantCounters()
+    shadow = reading.shadow
+    return Counts(
+        counters.request_count,
+        counters.error_count,
+        counters.unavailable_count,
+        tuple(_over_limit(counters, limit) or 0 for limit in limits_seconds),
+        shadow.equal_count,
+        shadow.different_count,
+        shadow.failed_count,
+    )
+
+
+def _over_limit(counters: VariantCounters, limit: float) -> int | None:
+    for over in counters.over_limits:
+        if abs(over.limit_seconds - limit) <= LIMIT_TOLERANCE * max(1.0, limit):
+            return over.request_count
+    return None
+
+
+def faults_of(reading: ReplicaReading, candidate: str, limits_seconds: Sequence[float]) -> str:
+    """Why a page cannot be true by itself; empty where it can."""
+    for counters in reading.variants:
+        numbers = [counters.request_count, counters.error_count, counters.unavailable_count, counters.shed_count]
+        overs = [over.request_count for over in counters.over_limits]
+        name = counters.variant
+        if min(numbers + overs) < 0:
+            return f"a counter of {name} is negative"
+        if counters.error_count > counters.request_count:
+            return f"{counters.error_count:,} errors of {name} among {counters.request_count:,} requests"
+        if counters.unavailable_count > counters.error_count:
+            return f"{counters.unavailable_count:,} unavailable answers of {name} among {counters.error_count:,} errors"
+        if max(overs, default=0) > counters.request_count + counters.shed_count:
+            return f"{max(overs):,} slow requests of {name} among {counters.request_count:,}"
+        if name == candidate and counters.request_count:
+            for limit in limits_seconds:
+                if _over_limit(counters, limit) is None:
+                    return f"requests of {name} slower than {limit:g} s are not counted"
+    shadow = reading.shadow
+    if min(shadow.equal_count, shadow.different_count, shadow.failed_count) < 0:
+        return "a shadow counter is negative"
+    return ""
+
+
+def fallen(before: ReplicaReading, after: ReplicaReading) -> str:
+    """Which counter fell between two pages of one process, as only broken data does; empty where none did."""
+    for counters in after.variants:
+        earlier = counters_of(before, counters.variant)
+        if earlier is None:
+            continue
+        for field in ("request_count", "error_count", "unavailable_count", "shed_count"):
+            was, now = getattr(earlier, field), getattr(counters, field)
+            if now < was:
+                return f"{field} of {counters.variant} fell from {was:,} to {now:,} without a restart"
+        for over in earlier.over_limits:
+            now = _over_limit(counters, over.limit_seconds)
+            if now is not None and now < over.request_count:
+                was, name = over.request_count, counters.variant
+                return f"slow requests of {name} fell from {was:,} to {now:,} without a restart"
+    for field in ("equal_count", "different_count", "failed_count"):
+        was, now = getattr(before.shadow, field), getattr(after.shadow, field)
+        if now < was:
+            return f"shadow {field} fell from {was:,} to {now:,} without a restart"
+    return ""
+
+
+def probe_counts(probes: Iterable[ProbeCounts], candidate: str, baseline: str) -> Counts:
+    """Probes as evidence about the candidate.
+
+    A probe without an answer is a failure, not missing data; but where the same replica left the baseline's probes
+    unanswered too, that many are the replica's failures (a restart, the network), not the candidate's.
+    """
+    by_replica: dict[str, dict[str, ProbeCounts]] = {}
+    for probe in probes:
+        by_replica.setdefault(probe.replica, {})[probe.variant] = probe
+    answered = failed = 0
+    for variants in by_replica.values():
+        mine, other = variants.get(candidate), variants.get(baseline)
+        if mine is None:
+            continue
+        answered += mine.answered_count
+        failed += max(0, mine.unanswered_count - (other.unanswered_count if other else 0))
+    return Counts(probes=answered + failed, probes_failed=failed)

@@ -1,0 +1,136 @@
+"""The plan of a rollout: YAML to RolloutSpec and back, its defaults, its digest, what its server must count."""
+
+from __future__ import annotations
+
+import hashlib
+
+from google.protobuf.duration_pb2 import Duration
+
+from covey.rollout.check import check_spec
+from covey.rollout.findings import Finding, SpecError, located
+from covey.rollout.statement import Kind, StatementError, parse_statement
+from covey.rollout.units import duration_of, seconds_of
+from covey.rollout.yaml_message import plain, read_message
+from covey.v1.rollout_spec_pb2 import RolloutSpec, Trigger
+
+DEFAULT_SHADOW_SHARE = 0.01
+DEFAULT_TICK_SECONDS = 30
+DEFAULT_SOAK_TICK_SECONDS = 300
+DEFAULT_PROBE_SECONDS = 5
+DEFAULT_METRICS_GRACE_SECONDS = 300
+DEFAULT_OUTCOME_WINDOW_SECONDS = 7 * 86_400
+DEFAULT_CRITERION_ALPHA = 0.05
+DEFAULT_TRIGGER_ALPHA = 0.01
+DEFAULT_LITERAL_MINIMUM_COUNT = 400
+# A rollout that cannot advance is rolled back after so many times the phase's hold.
+MAX_HOLD_FACTOR = 2
+
+
+def load_spec(text: str, source: str) -> RolloutSpec:
+    """The spec that a YAML text describes, as written: defaults are not filled in.
+
+    Args:
+        text: the file's content.
+        source: the file's name, for messages.
+
+    Raises:
+        SpecError: every error with "file:line: what, expected, remedy".
+    """
+    spec, lines = read_message(text, RolloutSpec(), source)
+    errors = [finding for finding in check_spec(spec) if finding.level == "error"]
+    if errors:
+        raise SpecError(errors, source, lines)
+    return spec
+
+
+def check_text(text: str, source: str) -> list[str]:
+    """Every finding about a YAML text, warnings too, as "file:line: [level] message"; empty where there is none."""
+    try:
+        spec, lines = read_message(text, RolloutSpec(), source)
+    except SpecError as error:
+        return str(error).splitlines()
+    return [located(finding, source, lines) for finding in check_spec(spec)]
+
+
+def dump_spec(spec: RolloutSpec) -> str:
+    """The spec as YAML that `load_spec` reads back to the same message."""
+    import yaml
+
+    return str(yaml.safe_dump(plain(spec), sort_keys=False, allow_unicode=True, width=120))
+
+
+def with_defaults(spec: RolloutSpec) -> RolloutSpec:
+    """A copy with every default filled in and short variant names made whole.
+
+    Doing it twice changes
+    nothing.
+    """
+    full = RolloutSpec()
+    full.CopyFrom(spec)
+    full.baseline, full.candidate = variant_name(spec.baseline), variant_name(spec.candidate)
+    if not full.HasField("shadow_share"):
+        full.shadow_share = DEFAULT_SHADOW_SHARE
+    for field, seconds in (
+        ("tick_interval", DEFAULT_TICK_SECONDS),
+        ("soak_tick_interval", DEFAULT_SOAK_TICK_SECONDS),
+        ("probe_interval", DEFAULT_PROBE_SECONDS),
+        ("metrics_grace", DEFAULT_METRICS_GRACE_SECONDS),
+        ("outcome_window", DEFAULT_OUTCOME_WINDOW_SECONDS),
+    ):
+        if not full.HasField(field):  # type: ignore[arg-type]
+            getattr(full, field).CopyFrom(Duration(seconds=seconds))
+    for phase in full.phases:
+        if not phase.HasField("max_hold"):
+            phase.max_hold.CopyFrom(duration_of(MAX_HOLD_FACTOR * seconds_of(phase.hold)))
+        for criterion in phase.criteria:
+            if not criterion.HasField("alpha"):
+                criterion.alpha = DEFAULT_CRITERION_ALPHA
+            if criterion.WhichOneof("on_insufficient") is None:
+                criterion.hold = True
+    for trigger in full.triggers:
+        if not trigger.HasField("alpha"):
+            trigger.alpha = DEFAULT_TRIGGER_ALPHA
+        if not trigger.HasField("literal_minimum_count"):
+            trigger.literal_minimum_count = DEFAULT_LITERAL_MINIMUM_COUNT
+        if trigger.literal == Trigger.LITERAL_UNSPECIFIED:
+            trigger.literal = Trigger.LITERAL_HOLD
+    return full
+
+
+def variant_name(name: str) -> str:
+    """The resource name of a variant that may be written short."""
+    return name if not name or "/" in name else f"variants/{name}"
+
+
+def spec_digest(spec: RolloutSpec) -> str:
+    """SHA-256 of the deterministic bytes of the spec with its defaults, hexadecimal: what approvals sign."""
+    return hashlib.sha256(with_defaults(spec).SerializeToString(deterministic=True)).hexdigest()
+
+
+def active_limits_seconds(spec: RolloutSpec) -> tuple[float, ...]:
+    """Latency limits that the server must count exactly: those of every criterion and trigger, rising, each once."""
+    texts = [criterion.statement for phase in spec.phases for criterion in phase.criteria]
+    texts += [trigger.statement for trigger in spec.triggers]
+    limits = set()
+    for text in texts:
+        try:
+            statement = parse_statement(text)
+        except StatementError:
+            continue  # check_spec names it
+        if statement.kind is Kind.LATENCY:
+            limits.add(statement.limit)
+    return tuple(sorted(limits))
+
+
+__all__ = [
+    "Finding",
+    "SpecError",
+    "active_limits_seconds",
+    "check_spec",
+    "check_text",
+    "dump_spec",
+    "load_spec",
+    "spec_digest",
+    "variant_name",
+    "with_defaults",
+]
