@@ -64,7 +64,8 @@ def _need(spec: RolloutSpec, phase: Phase, criterion: Criterion, rate_per_second
         return Need(phase.name, statement.text, criterion.alpha, name, clean)
     per_second = rate_per_second * (spec.shadow_share if shadow else phase.traffic_share)
     seconds = clean / per_second if per_second > 0 else math.inf
-    hold_count = int(per_second * phase.hold.ToTimedelta().total_seconds())
+    # 42 a second x 1 % x 2 h are 3,024, whatever binary fractions make of it.
+    hold_count = int(per_second * phase.hold.ToTimedelta().total_seconds() + 1e-6)
     return Need(phase.name, statement.text, criterion.alpha, name, clean, hold_count, seconds)
 
 

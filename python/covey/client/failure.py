@@ -115,7 +115,7 @@ def call_failed(error: grpc.RpcError, address: str, timeout_seconds: float) -> C
     details = read_details(error)
     remedy = details.metadata.get("remedy") or _REMEDIES.get(code, "")
     if code is grpc.StatusCode.UNAVAILABLE and not details.reason:
-        message = f"no covey server answers at {address} ({_first_line(message)})"
+        message = f"no covey server answers at {address} ({_last_clause(message)})"
         remedy = "start one with `covey serve`, or name the right address with --control (environment: COVEY_CONTROL)"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"{address} gave no answer within {timeout_seconds:g} s"
@@ -125,6 +125,6 @@ def call_failed(error: grpc.RpcError, address: str, timeout_seconds: float) -> C
     return CallFailed(code, message, remedy, details, address)
 
 
-def _first_line(text: str) -> str:
-    # gRPC's own words repeat the address and every attempt; the last clause says why.
-    return text.strip().splitlines()[0].rsplit("; last error: ", 1)[-1][:160] if text.strip() else "no reason given"
+def _last_clause(text: str) -> str:
+    # gRPC's own words repeat the address and every layer; the last clause of the last attempt says why.
+    return text.strip().splitlines()[-1].rsplit(": ", 1)[-1][:160] if text.strip() else "no reason given"
