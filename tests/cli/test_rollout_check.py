@@ -73,7 +73,7 @@ def test_a_rate_says_what_is_out_of_reach(capsys: pytest.CaptureFixture[str], pl
     code, out, _ = run(capsys, str(plan), "--rate", "42/s")
     assert code == 0
     # The default canary at 42 requests/s: 3,024 candidate requests, and 3,301 are needed.
-    assert "3,024: NO, needs 2 h 10 min" in out
+    assert "3,024: NO, needs 2.2 h" in out
     assert "out of reach at this rate" in out
     _, out, _ = run(capsys, str(plan), "--rate", "6000/min")
     assert "7,200: after 55 min" in out

@@ -157,8 +157,8 @@ def _reach(need: Need) -> str:
     if need.hold_count is None or need.seconds is None:
         return "-"
     if need.is_reachable:
-        return f"{words.count(need.hold_count)}: after {words.span(need.seconds)}"
-    wait = f"needs {words.span(need.seconds)}" if need.seconds < 1e9 else "never"
+        return f"{words.count(need.hold_count)}: after {words.about(need.seconds)}"
+    wait = f"needs {words.about(need.seconds)}" if need.seconds < 1e9 else "never"
     return f"{words.count(need.hold_count)}: NO, {wait}"
 
 

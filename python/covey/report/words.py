@@ -45,6 +45,14 @@ def span(seconds: float) -> str:
     return "0 s"
 
 
+def about(seconds: float) -> str:
+    """An estimated time in one unit, for what is not known to the second: "20 min", "2.2 h"."""
+    for size, unit in _UNITS:
+        if seconds >= (2 * size if size > 60 else size):
+            return f"{seconds / size:.2g} {unit}" if seconds < 10 * size else f"{round(seconds / size):,} {unit}"
+    return f"{seconds:.2g} s"
+
+
 def duration(message: Duration) -> str:
     """A protobuf duration, as `span`."""
     return span(message.ToTimedelta().total_seconds())
@@ -112,7 +120,7 @@ def needs(verdict: evidence_pb2.Verdict) -> str:
         return "not at this rate"
     text = f"{count(verdict.needed_count)} more"
     if verdict.HasField("eta") and verdict.eta.ToTimedelta().total_seconds() > 0:
-        text += f", about {duration(verdict.eta)}"
+        text += f", about {about(verdict.eta.ToTimedelta().total_seconds())}"
     return text
 
 
