@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # What the compiled core and the generated contract are made from.
-BUILT_FROM := pyproject.toml CMakeLists.txt $(shell find cpp proto -type f \( -name '*.cpp' -o -name '*.h' -o -name '*.txt' -o -name '*.proto' -o -name '*.py' \))
+BUILT_FROM := pyproject.toml CMakeLists.txt $(shell find cpp proto -type f \( -name '*.cpp' -o -name '*.h*' -o -name '*.txt' -o -name '*.proto' -o -name '*.py' \))
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
 
@@ -24,7 +24,7 @@ test: $(DEV) ## the whole suite with branch coverage
 lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	find cpp -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format --dry-run --Werror
+	find cpp -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/check.py
@@ -32,7 +32,7 @@ lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contra
 format: $(DEV) ## rewrite the sources as lint wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	find cpp -name '*.cpp' -o -name '*.h' | xargs $(BIN)/clang-format -i
+	find cpp -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format -i
 	$(BIN)/buf format -w proto
 
 bench: $(DEV) ## the benchmarks, one per claim
@@ -47,7 +47,7 @@ released-contract: $(DEV) ## after a release: make today's contract the one that
 	cp python/covey/v1/covey.binpb proto/released.binpb
 
 dist: $(DEV) ## source archive and wheel in dist/
-	$(BIN)/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(BIN)/python -m build --outdir dist
 
 clean: ## forget everything that was built
 	rm -rf .venv build dist .cache python/covey/v1 .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis

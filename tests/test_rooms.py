@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-SOURCES = ("*.py", "*.cpp", "*.h", "*.proto")
+SOURCES = ("*.py", "*.cpp", "*.h", "*.hpp", "*.proto")
 
 
 def sources() -> list[Path]:
