@@ -82,12 +82,13 @@ class ProgressLine:
         self._interval = _TTY_SECONDS if self._is_terminal else _PLAIN_SECONDS
         self._what: str | None = None
         self._started = self._printed = clock()
+        self._done_at_start = 0
 
     def update(self, what: str, done: int, total: int, unit: str = "") -> None:
         """Tell how far `what` has come; cheap to call often."""
         now = self._clock()
         if what != self._what:
-            self._what, self._started = what, now
+            self._what, self._started, self._done_at_start = what, now, done
             if self._is_terminal:
                 self._printed = now - self._interval
         if now - self._printed < self._interval:
@@ -95,8 +96,8 @@ class ProgressLine:
         self._printed = now
         seconds = now - self._started
         text = f"{what}: {done:,} of {total:,}{' ' + unit if unit else ''}"
-        if unit and seconds > 0 and done:
-            text += f", {done / seconds:,.0f} {unit}/s"
+        if unit and seconds > 0:
+            text += f", {(done - self._done_at_start) / seconds:,.0f} {unit}/s"
         self._write(text)
 
     def clear(self) -> None:
