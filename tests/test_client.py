@@ -247,6 +247,15 @@ def test_a_watch_goes_on_after_the_last_sequence(service: Service, client: Clien
     assert len(dropped) == 3
 
 
+def test_a_long_past_comes_in_parts(service: Service, client: Client) -> None:
+    part = message(9, Succeeded)
+    part.entries.add(sequence=5)
+    service.streams = [[part, grpc.StatusCode.UNAVAILABLE], [message(9, Succeeded, entries=4)]]
+    seen = list(client.watch_rollout("x", after_sequence=4))
+    assert [entry.sequence for answer in seen for entry in answer.entries] == [5, 6, 7, 8, 9]
+    assert [request.after_sequence for request in service.requests] == [4, 5]
+
+
 def test_a_watch_gives_up_when_the_server_stays_away(service: Service, client: Client) -> None:
     service.streams = [[message(1), grpc.StatusCode.UNAVAILABLE]] + [[grpc.StatusCode.UNAVAILABLE]] * 2000
     with pytest.raises(CallFailed) as raised:

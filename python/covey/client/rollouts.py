@@ -93,10 +93,12 @@ class RolloutCalls(Connection):
             try:
                 for message in stream:
                     is_news = message.entries or message.rollout.last_sequence > seen or seen == after_sequence
-                    seen, attempt, away_since = max(seen, message.rollout.last_sequence), 0, None
+                    # A long past comes in several messages, each with the rollout as it is now.
+                    sent = message.entries[-1].sequence if message.entries else message.rollout.last_sequence
+                    seen, attempt, away_since = max(seen, sent), 0, None
                     if is_news:
                         yield message
-                    if message.rollout.state in TERMINAL_STATES:
+                    if message.rollout.state in TERMINAL_STATES and seen >= message.rollout.last_sequence:
                         return
             except grpc.RpcError as error:
                 failure = call_failed(error, self.control, _STREAM_SECONDS)
