@@ -79,6 +79,11 @@ class _Native:
     def __init__(self) -> None:
         from covey import _core
 
+        try:
+            _core.active_isa()
+        except ValueError as error:
+            # COVEY_ISA names an implementation that this machine does not have.
+            raise InputError(str(error)) from None
         self._core = _core
 
     def compute_traits(self, columns: dict[str, Any], parameters: TraitParameters, threads: int) -> dict[str, Any]:
