@@ -20,9 +20,9 @@ from covey_server.metrics import DURATION_EDGES_SECONDS, RequestBook, Snapshot
 if TYPE_CHECKING:
     from covey.v1 import evidence_pb2
 
-    from covey_server.analyzer_service import ServerFacts
     from covey_server.catalogue import Catalogue
     from covey_server.exposures import ExposureLedger
+    from covey_server.facts import ServerFacts
     from covey_server.outcomes import OutcomeBook
     from covey_server.split import Split, SplitBoard
 

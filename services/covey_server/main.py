@@ -1,0 +1,62 @@
+"""`covey-server`: start, serve until told to stop, drain."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+from covey_server import logs
+from covey_server.config import parse
+from covey_server.errors import CallError
+from covey_server.failures import StartError
+from covey_server.wiring import AnalyzerServer, wall_clock
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a server until SIGTERM or SIGINT.
+
+    Args:
+        arguments: of the command line; those of this process by default.
+
+    Returns:
+        Exit status: 0 after a drain, 1 where it could not start (one line on standard error says why).
+
+    Raises:
+        SystemExit: status 2 for a wrong command line.
+    """
+    config = parse(arguments)
+    handler = logs.configure(config.log_level)
+    told_to_stop = threading.Event()
+
+    def stop(_signal: int, _frame: FrameType | None) -> None:
+        told_to_stop.set()
+
+    # Before the start, so that a signal in the middle of it still ends in a drain.
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        server = AnalyzerServer(config, wall_clock)
+        print(server.welcome(), file=sys.stderr, flush=True)  # noqa: T201 - for people
+        told_to_stop.wait()
+        server.stop()
+    except _start_errors() as error:
+        print(f"covey-server: {error}", file=sys.stderr)  # noqa: T201
+        return 1
+    finally:
+        for number, action in previous.items():
+            signal.signal(number, action)
+        logs.remove(handler)
+    return 0
+
+
+def _start_errors() -> tuple[type[Exception], ...]:
+    """What a start may fail with; the store's own error is known only once its library is loaded."""
+    from covey_server.store.failures import StoreError
+
+    return StartError, StoreError, CallError
+
+
+if __name__ == "__main__":
+    sys.exit(main())

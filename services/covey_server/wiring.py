@@ -1,0 +1,269 @@
+"""The rooms of the server put together: started in order, stopped in the reverse order."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from random import Random
+from typing import TYPE_CHECKING
+
+from covey import __version__
+from covey.v1 import outcomes_pb2_grpc
+
+from covey_server.config import Address, ServerConfig
+from covey_server.data_port import DataPort, check_free, worker_pool
+from covey_server.engines import Engines
+from covey_server.facts import ServerFacts
+from covey_server.failures import StartError
+from covey_server.faults import Faults
+from covey_server.learner_calls import LearnerCalls
+from covey_server.metrics import RequestBook
+from covey_server.metrics_http import MetricsServer
+from covey_server.metrics_page import MetricsPage
+from covey_server.shadow import Shadow
+from covey_server.variants_at_work import VariantsAtWork
+
+if TYPE_CHECKING:
+    from covey_server.admission import WorkerPool
+    from covey_server.catalogue import Catalogue
+    from covey_server.datasets import Datasets
+    from covey_server.exposures import ExposureLedger
+    from covey_server.journal import Journal
+    from covey_server.outcomes import OutcomeBook
+    from covey_server.split import SplitBoard
+    from covey_server.store import Store
+
+_SHADOW_LANE_THREADS = 2
+
+_log = logging.getLogger("covey_server")
+
+
+def wall_clock() -> datetime:
+    """Now, aware, UTC."""
+    return datetime.now(UTC)
+
+
+class AnalyzerServer:
+    """A running server. Made by `start`; every room is reachable for tests and tools in the same process.
+
+    Attributes:
+        config: as it was asked to run.
+        facts: what GetServerInfo tells.
+        data_port: number of the port of AnalyzerService and OutcomeService.
+        control_port: number of the port of RolloutService.
+        metrics_port: number of the port of the metrics page.
+        store: what lasts.
+        catalogue: variants and cohort models.
+        board: the traffic split in force.
+        journal: the rollouts.
+        datasets: stored events.
+        ledger: who was answered by what.
+        outcomes: what they did afterwards.
+        book: the counters.
+    """
+
+    facts: ServerFacts
+    store: Store
+    catalogue: Catalogue
+    board: SplitBoard
+    journal: Journal
+    datasets: Datasets
+    ledger: ExposureLedger
+    outcomes: OutcomeBook
+
+    def __init__(self, config: ServerConfig, clock: Callable[[], datetime]) -> None:
+        self.config = config
+        self.clock = clock
+        self.start_time = clock()
+        self.book = RequestBook()
+        self.data_port = self.control_port = self.metrics_port = 0
+        self._rooms = ExitStack()
+        try:
+            self._start()
+        except BaseException:
+            self._rooms.close()
+            raise
+
+    def stop(self) -> None:
+        """Drain: NOT_SERVING, no new calls, finish those in flight, store what is pending, mark a clean end."""
+        self._rooms.close()
+
+    def welcome(self) -> str:
+        """One line for people: where to find what."""
+        config = self.config
+        places = (
+            ("data", config.listen.host, self.data_port),
+            ("control", config.control_listen.host, self.control_port),
+            ("metrics", config.metrics_listen.host, self.metrics_port),
+        )
+        listening = ", ".join(f"{name} {Address(host, port)}" for name, host, port in places)
+        return f"covey {__version__} serves: {listening} (stable: {self.catalogue.stable()})"
+
+    def _start(self) -> None:
+        config = self.config
+        for address, option in (
+            (config.listen, "--listen"),
+            (config.control_listen, "--control-listen"),
+            (config.metrics_listen, "--metrics-listen"),
+        ):
+            check_free(address, option)
+        if config.ports_file is not None:
+            config.ports_file.unlink(missing_ok=True)
+        self._open_store()
+        self._open_data_port()
+        self._open_control_port()
+        self._open_metrics_port()
+        self._health.serving()
+        self._write_ports()
+        self._rooms.callback(self._health.draining)
+        _log.info(
+            "serving",
+            extra={
+                "version": __version__,
+                "data_port": self.data_port,
+                "control_port": self.control_port,
+                "metrics_port": self.metrics_port,
+                "stable_variant": self.catalogue.stable(),
+            },
+        )
+
+    def _open_store(self) -> None:
+        # Imported here, as the store's library takes as long to import as everything else together; and before the
+        # store is opened, as rooms declare their tables when they are imported.
+        from covey_server import analyzer_service, breaker  # noqa: F401
+        from covey_server.catalogue import Catalogue
+        from covey_server.datasets import Datasets
+        from covey_server.exposures import ExposureLedger
+        from covey_server.journal import Journal
+        from covey_server.outcomes import OutcomeBook
+        from covey_server.split import SplitBoard
+        from covey_server.store import open_store
+
+        self.store = open_store(self.config.data_directory, self.config.store_url)
+        self._rooms.callback(self.store.close)
+        self.catalogue = Catalogue(self.store, self.clock)
+        self.catalogue.ensure_defaults(self.config.stable)
+        self.board = SplitBoard()
+        self.journal = Journal(self.store, self.board, self.catalogue, self.clock)
+        self.journal.load()
+        self._watch_for_crash_loops()
+        self.datasets = Datasets(self.store, self.clock)
+        self.ledger = ExposureLedger(self.store, self.clock)
+        self._rooms.callback(self.ledger.stop)
+        self.outcomes = OutcomeBook(self.store, self.ledger, self.clock)
+
+    def _watch_for_crash_loops(self) -> None:
+        from covey_server.breaker import Breaker
+
+        breaker = Breaker(self.store, self.clock)
+        if breaker.opening(self.journal.running_candidate()):
+            _log.error("the last two runs ended uncleanly while a candidate had weight; its weight is set to 0")
+            self.journal.crash_loop()
+        self._rooms.callback(breaker.closing)
+
+    def _open_data_port(self) -> None:
+        from covey_server.analyzer_service import AnalyzerServicer
+
+        config = self.config
+        pool = worker_pool(config, self.book)
+        port = DataPort(config, self.book, pool)
+        self._rooms.callback(port.stop, config.drain_grace_seconds)
+        self.data_port = port.port
+        self._health = port.health
+        self.facts = _facts(config, port.port, self.start_time)
+        analyzer = AnalyzerServicer(
+            learner_calls=self._learner_calls(pool),
+            board=self.board,
+            catalogue=self.catalogue,
+            facts=self.facts,
+            clock=self.clock,
+        )
+        port.serve(analyzer, outcomes_pb2_grpc.OutcomeServiceServicer())
+
+    def _learner_calls(self, pool: WorkerPool) -> LearnerCalls:
+        config = self.config
+        engines = Engines(self.catalogue)
+        faults = Faults(config.fault_plan, Random(config.fault_seed)) if config.fault_plan else None  # noqa: S311
+        at_work = VariantsAtWork(engines, config.threads, faults)
+        shadows_at_work = VariantsAtWork(engines, _SHADOW_LANE_THREADS, faults, purpose="shadow of ")
+        shadow = Shadow(
+            shadows_at_work,
+            self.book,
+            Random(),  # noqa: S311 - draws a sample
+            config.call_deadline_seconds,
+            is_crowded=lambda: pool.waiting_count > 0,
+        )
+        for room in (at_work, shadows_at_work, shadow):
+            self._rooms.callback(room.stop)
+        if faults is not None:
+            self._rooms.callback(faults.release)
+        return LearnerCalls(
+            board=self.board,
+            catalogue=self.catalogue,
+            at_work=at_work,
+            histories=self.datasets,
+            ledger=self.ledger,
+            shadow=shadow,
+            book=self.book,
+            deadline_seconds=config.call_deadline_seconds,
+            clock=self.clock,
+        )
+
+    def _open_control_port(self) -> None:
+        from covey_server.control_port import PortError, start_control_port
+
+        try:
+            port = start_control_port(str(self.config.control_listen), self.journal)
+        except PortError as error:
+            raise StartError(f"--control-listen: {error}") from error
+        self._rooms.callback(port.stop, self.config.drain_grace_seconds)
+        self.control_port = port.port
+
+    def _open_metrics_port(self) -> None:
+        page = MetricsPage(
+            book=self.book,
+            board=self.board,
+            catalogue=self.catalogue,
+            ledger=self.ledger,
+            outcomes=self.outcomes,
+            facts=self.facts,
+            clock=self.clock,
+        )
+        address = self.config.metrics_listen
+        try:
+            server = MetricsServer(address.host, address.port, page.text, lambda: self._health.is_serving)
+        except OSError as error:
+            raise StartError(f"--metrics-listen {address}: {error.strerror}; choose another address") from error
+        self._rooms.callback(server.stop)
+        self.metrics_port = server.port
+
+    def _write_ports(self) -> None:
+        path = self.config.ports_file
+        if path is None:
+            return
+        ports = {"data": self.data_port, "control": self.control_port, "metrics": self.metrics_port, "pid": os.getpid()}
+        # Readers find the whole file or none: it is how they learn that the server is ready.
+        temporary = path.with_name(f"{path.name}.{os.getpid()}")
+        temporary.write_text(json.dumps(ports) + "\n")
+        temporary.replace(path)
+        self._rooms.callback(path.unlink, missing_ok=True)
+
+
+def _facts(config: ServerConfig, data_port: int, start_time: datetime) -> ServerFacts:
+    from covey import _core
+
+    try:
+        active_isa = _core.active_isa()
+    except ValueError as error:  # COVEY_ISA names what this machine does not have
+        raise StartError(f"COVEY_ISA: {error}") from error
+    return ServerFacts(
+        replica=config.replica_name(data_port),
+        start_time=start_time,
+        faults_enabled=config.faults_enabled,
+        active_isa=active_isa,
+        available_isas=tuple(_core.available_isas()),
+    )
