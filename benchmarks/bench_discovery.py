@@ -2,9 +2,9 @@
 
     python benchmarks/bench_discovery.py [--learners 20000] [--seeds 5]
 
-The generator's kinds are behaviours that never mention a trait, so nothing here is tuned to the answer. Two columns ask for
-as many cohorts as there are kinds and for `k="auto"`; the third says how many cohorts that was. 1 is a perfect match,
-0 is chance; at noise 1 behaviour says nothing about kind and the index must be 0.
+The generator's kinds are behaviours that never mention a trait, so nothing here is tuned to the answer. One column asks
+for as many cohorts as there are kinds, one for `k="auto"`, and one says how many cohorts that was. 1 is a perfect
+match, 0 is chance; at noise 1 behaviour says nothing about kind and the index must be 0.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def main() -> None:
     parser.add_argument("--learners", type=int, default=20_000)
     parser.add_argument("--seeds", type=int, default=5)
     arguments = parser.parse_args()
-    print(
-        f"{arguments.learners:,} learners, 8 weeks, {len(KIND_NAMES)} kinds, median of {arguments.seeds} seeds (range)\n"
-    )
-    print(f"| noise | ARI, k = {len(KIND_NAMES)} | ARI, k = auto | k chosen | silhouette, auto |")
+    kind_count = len(KIND_NAMES)
+    print(f"{arguments.learners:,} learners, 8 weeks, {kind_count} kinds; median of {arguments.seeds} seeds (range)")
+    print()
+    print(f"| noise | ARI, k = {kind_count} | ARI, k = auto | k chosen | silhouette, auto |")
     print("|---|---|---|---|---|")
     for noise in NOISE_LEVELS:
         given, auto, chosen, silhouettes = [], [], [], []
         for seed in range(arguments.seeds):
             plan = GenerationPlan(learner_count=arguments.learners, seed=seed, noise=noise)
             traits, kinds = generated_traits(plan)
-            given.append(adjusted_rand_index(traits.discover(k=len(KIND_NAMES), seed=seed).labels, kinds))
+            given.append(adjusted_rand_index(traits.discover(k=kind_count, seed=seed).labels, kinds))
             cohorts = traits.discover(seed=seed)
             auto.append(adjusted_rand_index(cohorts.labels, kinds))
             chosen.append(len(cohorts))
@@ -58,7 +58,8 @@ def main() -> None:
 
 def spread(values: list[float]) -> str:
     """Median and range."""
-    return f"{statistics.median(values):.3f} ({min(values):.3f} to {max(values):.3f})"
+    low, middle, high = (round(value, 3) + 0.0 for value in (min(values), statistics.median(values), max(values)))
+    return f"{middle:.3f} ({low:.3f} to {high:.3f})"
 
 
 if __name__ == "__main__":

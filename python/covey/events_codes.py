@@ -128,7 +128,7 @@ class _IntegerLearners:
         from covey import _core
 
         self._type = np.uint64 if unsigned else np.int64
-        self._indexer = _core.IdIndexer() if hasattr(_core, "IdIndexer") else _NumpyIndexer()
+        self._indexer = _core.IdIndexer()
         self._codes = ColumnBuffer(row_count)
 
     def append(self, array: Any, place: Place) -> None:
@@ -143,10 +143,7 @@ class _IntegerLearners:
         ids = self._indexer.ids()
         order = np.argsort(ids)
         codes = self._codes.finish()
-        if hasattr(_core, "relabel"):
-            _core.relabel(codes, _ranks(order))
-        else:
-            codes = _ranks(order)[codes]
+        _core.relabel(codes, _ranks(order))
         return LearnerIds(integers=ids[order]), codes
 
 
@@ -190,15 +187,3 @@ def _ranks(order: NDArray[np.int64]) -> NDArray[np.int32]:
     ranks = np.empty(len(order), dtype=np.int32)
     ranks[order] = np.arange(len(order), dtype=np.int32)
     return ranks
-
-
-class _NumpyIndexer:
-    def __init__(self) -> None:
-        self._d: dict[int, int] = {}
-
-    def encode(self, ids: Any) -> Any:
-        u, inv = np.unique(ids, return_inverse=True)
-        return np.array([self._d.setdefault(int(x), len(self._d)) for x in u], dtype=np.int32)[inv]
-
-    def ids(self) -> Any:
-        return np.array(list(self._d))

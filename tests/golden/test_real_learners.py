@@ -1,7 +1,7 @@
 """The cohorts of the real learners, to the last bit: a change here is a change of what every user gets.
 
-`real_learners.json` is the answer of `covey analyze ... --output json` (the command of the README). Rewrite it only with
-a change that means to move it, and say so in the changelog.
+`real_learners.json` is the answer of `covey analyze ... --output json` (the command of the README). Rewrite it only
+with a change that means to move it, and say so in the changelog.
 """
 
 from __future__ import annotations
