@@ -1,0 +1,145 @@
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "covey/kmeans.hpp"
+#include "covey/silhouette.hpp"
+#include "kernels.hpp"
+
+namespace covey::bindings {
+namespace {
+
+struct KMeansResult {
+    py::array_t<float> centroids;
+    py::array_t<std::int32_t> labels;
+    py::array_t<std::int64_t> sizes;
+    double inertia;
+    int iterations;
+    bool converged;
+};
+
+py::array require_matrix(const py::object& object, const char* name) {
+    py::array array = require_array(object, name, 2);
+    if (!holds<float>(array)) {
+        raise_dtype(array, name, "float32");
+    }
+    return array;
+}
+
+PointColumns require_points(const py::object& object) {
+    const py::array array = require_matrix(object, "points");
+    const auto dimensions = static_cast<std::size_t>(array.shape(0));
+    if (dimensions < 1 || dimensions > largest_dimensions) {
+        throw py::value_error("points must have 1 ... 32 rows (one per trait), not shape " + shape_text(array));
+    }
+    return {data_of<float>(array), dimensions, static_cast<std::size_t>(array.shape(1))};
+}
+
+std::vector<float> require_centroids(const py::object& object, const char* name, const PointColumns& points) {
+    const py::array array = require_matrix(object, name);
+    if (array.shape(0) < 1 || static_cast<std::size_t>(array.shape(1)) != points.dimensions) {
+        throw py::value_error(std::string(name) + " must have shape (k, " + std::to_string(points.dimensions) +
+                              ") with k >= 1, not " + shape_text(array));
+    }
+    const float* data = data_of<float>(array);
+    return {data, data + array.size()};
+}
+
+py::array_t<float> centroid_array(const std::vector<float>& centroids, std::size_t dimensions) {
+    return py::array_t<float>({centroids.size() / dimensions, dimensions}, centroids.data());
+}
+
+py::array_t<float> seeds(const py::object& points_object, const py::object& id_hashes, py::ssize_t k,
+                         std::uint64_t seed, py::ssize_t threads, const std::optional<std::string>& isa) {
+    const PointColumns points = require_points(points_object);
+    const py::array hashes =
+        require_column<std::uint64_t>(id_hashes, "id_hashes", "uint64", static_cast<py::ssize_t>(points.size));
+    if (k < 1 || static_cast<std::size_t>(k) > points.size || k >= 65535) {
+        throw py::value_error("k is " + std::to_string(k) + ", expected 1 ... " +
+                              std::to_string(std::min<std::size_t>(points.size, 65534)) + " for " +
+                              std::to_string(points.size) + " points");
+    }
+    const std::size_t thread_count = require_threads(threads);
+    const Kernels& kernels = require_kernels(isa);
+    std::vector<float> centroids;
+    {
+        const py::gil_scoped_release released;
+        centroids = seed_centroids(points, data_of<std::uint64_t>(hashes), static_cast<std::size_t>(k), seed,
+                                   thread_count, kernels);
+    }
+    return centroid_array(centroids, points.dimensions);
+}
+
+KMeansResult cluster(const py::object& points_object, const py::object& initial_centroids, int max_iterations,
+                     py::ssize_t threads, const std::optional<std::string>& isa) {
+    const PointColumns points = require_points(points_object);
+    const std::vector<float> initial = require_centroids(initial_centroids, "initial_centroids", points);
+    if (max_iterations < 0) {
+        throw py::value_error("max_iterations is " + std::to_string(max_iterations) + ", expected at least 0");
+    }
+    const std::size_t thread_count = require_threads(threads);
+    const Kernels& kernels = require_kernels(isa);
+    py::array_t<std::int32_t> labels(static_cast<py::ssize_t>(points.size));
+    std::int32_t* to = labels.mutable_data();
+    KMeans found;
+    {
+        const py::gil_scoped_release released;
+        found = kmeans(points, initial, max_iterations, thread_count, kernels, to);
+    }
+    return {centroid_array(found.centroids, points.dimensions),
+            labels,
+            py::array_t<std::int64_t>(static_cast<py::ssize_t>(found.sizes.size()), found.sizes.data()),
+            found.inertia,
+            found.iterations,
+            found.converged};
+}
+
+py::tuple assign_points(const py::object& points_object, const py::object& centroids_object, py::ssize_t threads,
+                        const std::optional<std::string>& isa) {
+    const PointColumns points = require_points(points_object);
+    const std::vector<float> centroids = require_centroids(centroids_object, "centroids", points);
+    const std::size_t thread_count = require_threads(threads);
+    const Kernels& kernels = require_kernels(isa);
+    py::array_t<std::int32_t> labels(static_cast<py::ssize_t>(points.size));
+    py::array_t<float> squared_distance(static_cast<py::ssize_t>(points.size));
+    std::int32_t* labels_to = labels.mutable_data();
+    float* distances_to = squared_distance.mutable_data();
+    {
+        const py::gil_scoped_release released;
+        assign(points, centroids, thread_count, kernels, labels_to, distances_to);
+    }
+    return py::make_tuple(labels, squared_distance);
+}
+
+double mean_silhouette(const py::object& points_object, const py::object& labels_object, py::ssize_t k,
+                       py::ssize_t threads, const std::optional<std::string>& isa) {
+    const PointColumns points = require_points(points_object);
+    const py::array labels =
+        require_column<std::int32_t>(labels_object, "labels", "int32", static_cast<py::ssize_t>(points.size));
+    const std::uint32_t clusters = require_count(k, "k");
+    const std::size_t thread_count = require_threads(threads);
+    const Kernels& kernels = require_kernels(isa);
+    const py::gil_scoped_release released;
+    return silhouette(points, data_of<std::int32_t>(labels), clusters, thread_count, kernels);
+}
+
+}  // namespace
+
+void bind_cohorts(py::module_& module) {
+    py::class_<KMeansResult>(module, "KMeansResult")
+        .def_readonly("centroids", &KMeansResult::centroids)
+        .def_readonly("labels", &KMeansResult::labels)
+        .def_readonly("sizes", &KMeansResult::sizes)
+        .def_readonly("inertia", &KMeansResult::inertia)
+        .def_readonly("iterations", &KMeansResult::iterations)
+        .def_readonly("converged", &KMeansResult::converged);
+    module.def("seed_centroids", &seeds, py::arg("points"), py::arg("id_hashes"), py::arg("k"), py::arg("seed"),
+               py::arg("threads") = 1, py::arg("isa") = py::none());
+    module.def("kmeans", &cluster, py::arg("points"), py::arg("initial_centroids"), py::arg("max_iterations") = 300,
+               py::arg("threads") = 1, py::arg("isa") = py::none());
+    module.def("assign", &assign_points, py::arg("points"), py::arg("centroids"), py::arg("threads") = 1,
+               py::arg("isa") = py::none());
+    module.def("silhouette", &mean_silhouette, py::arg("points"), py::arg("labels"), py::arg("k"),
+               py::arg("threads") = 1, py::arg("isa") = py::none());
+}
+
+}  // namespace covey::bindings

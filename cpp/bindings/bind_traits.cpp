@@ -1,0 +1,141 @@
+#include <pybind11/stl.h>
+
+#include "arrays.hpp"
+#include "covey/traits.hpp"
+
+namespace covey::bindings {
+namespace {
+
+IndexColumn index_column(const py::object& object, const char* name, py::ssize_t count, const char* count_name,
+                         py::ssize_t size, bool bytes_allowed) {
+    const py::array array = require_array(object, name, 1);
+    IndexColumn column{array.data(), IndexType::int32, require_count(count, count_name), name};
+    if (holds<std::uint16_t>(array)) {
+        column.type = IndexType::uint16;
+    } else if (bytes_allowed && holds<std::uint8_t>(array)) {
+        column.type = IndexType::uint8;
+    } else if (!holds<std::int32_t>(array)) {
+        raise_dtype(array, name, bytes_allowed ? "int32, uint16 or uint8" : "int32 or uint16");
+    }
+    require_size(array, name, size);
+    return column;
+}
+
+const std::uint8_t* byte_column(const py::object& object, const char* name, bool bool_allowed, py::ssize_t size) {
+    if (object.is_none()) {
+        return nullptr;
+    }
+    const py::array array = require_array(object, name, 1);
+    if (!holds<std::uint8_t>(array) && !(bool_allowed && holds<bool>(array))) {
+        raise_dtype(array, name, bool_allowed ? "uint8 or bool" : "uint8");
+    }
+    require_size(array, name, size);
+    return data_of<std::uint8_t>(array);
+}
+
+WeightColumn weight_column(const py::object& object, py::ssize_t size) {
+    if (object.is_none()) {
+        return {};
+    }
+    const py::array array = require_array(object, "weight", 1);
+    if (!holds<float>(array) && !holds<double>(array)) {
+        raise_dtype(array, "weight", "float32 or float64");
+    }
+    require_size(array, "weight", size);
+    return {array.data(), holds<float>(array) ? WeightType::float32 : WeightType::float64};
+}
+
+template <typename Value>
+Value* add_column(py::dict& columns, const char* name, std::size_t size) {
+    py::array_t<Value> column(static_cast<py::ssize_t>(size));
+    columns[name] = column;
+    return column.mutable_data();
+}
+
+TraitColumns add_columns(py::dict& columns, std::size_t size) {
+    return {
+        .learning_velocity = add_column<float>(columns, "learning_velocity", size),
+        .domain_affinity = add_column<float>(columns, "domain_affinity", size),
+        .interaction_frequency = add_column<float>(columns, "interaction_frequency", size),
+        .feedback_responsiveness = add_column<float>(columns, "feedback_responsiveness", size),
+        .retention_strength = add_column<float>(columns, "retention_strength", size),
+        .domain_entropy = add_column<float>(columns, "domain_entropy", size),
+        .momentum = add_column<float>(columns, "momentum", size),
+        .event_count = add_column<std::int64_t>(columns, "event_count", size),
+        .active_days = add_column<std::int32_t>(columns, "active_days", size),
+        .tenure_days = add_column<double>(columns, "tenure_days", size),
+        .recency_days = add_column<double>(columns, "recency_days", size),
+    };
+}
+
+py::dict traits_of_columns(const py::object& learner_index, py::ssize_t learner_count, const py::object& time_us,
+                           const py::object& domain_index, py::ssize_t domain_count, const py::object& capability_index,
+                           py::ssize_t capability_count, const py::object& kind, const py::object& action_taken,
+                           const py::object& weight, std::int64_t as_of_us, const TraitParameters& parameters,
+                           py::ssize_t threads, const std::optional<std::string>& isa) {
+    const py::array learner = require_column<std::int32_t>(learner_index, "learner_index", "int32");
+    const py::ssize_t size = learner.size();
+    const EventColumns events{
+        .size = static_cast<std::size_t>(size),
+        .learner_index = data_of<std::int32_t>(learner),
+        .learner_count = require_count(learner_count, "learner_count"),
+        .time_us = data_of<std::int64_t>(require_column<std::int64_t>(time_us, "time_us", "int64", size)),
+        .domain = index_column(domain_index, "domain_index", domain_count, "domain_count", size, true),
+        .capability =
+            index_column(capability_index, "capability_index", capability_count, "capability_count", size, false),
+        .kind = byte_column(kind, "kind", false, size),
+        .action_taken = byte_column(action_taken, "action_taken", true, size),
+        .weight = weight_column(weight, size),
+    };
+    const std::size_t thread_count = require_threads(threads);
+    const Kernels& kernels = require_kernels(isa);
+    py::dict columns;
+    const TraitColumns traits = add_columns(columns, events.learner_count);
+    std::int64_t ignored = 0;
+    {
+        const py::gil_scoped_release released;
+        ignored = compute_traits(events, as_of_us, parameters, thread_count, kernels, traits);
+    }
+    py::array_t<std::int64_t> ignored_event_count(std::vector<py::ssize_t>{});
+    *ignored_event_count.mutable_data() = ignored;
+    columns["ignored_event_count"] = ignored_event_count;
+    return columns;
+}
+
+TraitParameters make_parameters(double velocity_alpha, double velocity_kappa, double affinity_entropy_penalty,
+                                std::int32_t frequency_window_days, double feedback_prior_acted,
+                                double feedback_prior_ignored, double retention_decay_per_day,
+                                std::int32_t day_start_seconds) {
+    return {velocity_alpha,       velocity_kappa,         affinity_entropy_penalty, frequency_window_days,
+            feedback_prior_acted, feedback_prior_ignored, retention_decay_per_day,  day_start_seconds};
+}
+
+}  // namespace
+
+void bind_traits(py::module_& module) {
+    const TraitParameters defaults;
+    py::class_<TraitParameters>(module, "TraitParameters")
+        .def(py::init(&make_parameters), py::kw_only(), py::arg("velocity_alpha") = defaults.velocity_alpha,
+             py::arg("velocity_kappa") = defaults.velocity_kappa,
+             py::arg("affinity_entropy_penalty") = defaults.affinity_entropy_penalty,
+             py::arg("frequency_window_days") = defaults.frequency_window_days,
+             py::arg("feedback_prior_acted") = defaults.feedback_prior_acted,
+             py::arg("feedback_prior_ignored") = defaults.feedback_prior_ignored,
+             py::arg("retention_decay_per_day") = defaults.retention_decay_per_day,
+             py::arg("day_start_seconds") = defaults.day_start_seconds)
+        .def_readwrite("velocity_alpha", &TraitParameters::velocity_alpha)
+        .def_readwrite("velocity_kappa", &TraitParameters::velocity_kappa)
+        .def_readwrite("affinity_entropy_penalty", &TraitParameters::affinity_entropy_penalty)
+        .def_readwrite("frequency_window_days", &TraitParameters::frequency_window_days)
+        .def_readwrite("feedback_prior_acted", &TraitParameters::feedback_prior_acted)
+        .def_readwrite("feedback_prior_ignored", &TraitParameters::feedback_prior_ignored)
+        .def_readwrite("retention_decay_per_day", &TraitParameters::retention_decay_per_day)
+        .def_readwrite("day_start_seconds", &TraitParameters::day_start_seconds);
+
+    module.def("compute_traits", &traits_of_columns, py::arg("learner_index"), py::arg("learner_count"),
+               py::arg("time_us"), py::arg("domain_index"), py::arg("domain_count"), py::arg("capability_index"),
+               py::arg("capability_count"), py::arg("kind"), py::arg("action_taken"), py::arg("weight"),
+               py::arg("as_of_us"), py::arg("parameters"), py::arg("threads") = 1, py::arg("isa") = py::none());
+}
+
+}  // namespace covey::bindings

@@ -1,0 +1,21 @@
+// Table of contents of covey._core; the types are in python/covey/_core.pyi.
+
+#include <pybind11/pybind11.h>
+
+namespace covey::bindings {
+void bind_dispatch(pybind11::module_& module);
+void bind_traits(pybind11::module_& module);
+void bind_identifiers(pybind11::module_& module);
+void bind_hash(pybind11::module_& module);
+void bind_cohorts(pybind11::module_& module);
+}  // namespace covey::bindings
+
+PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
+    using namespace covey::bindings;
+    module.doc() = "covey's compiled core";
+    bind_dispatch(module);
+    bind_traits(module);
+    bind_identifiers(module);
+    bind_hash(module);
+    bind_cohorts(module);
+}

@@ -1,0 +1,27 @@
+#pragma once
+// Declarations of one instruction set's kernels; COVEY_KERNEL_NAMESPACE is defined by the build.
+
+#include "kernels.hpp"
+
+namespace covey {
+namespace COVEY_KERNEL_NAMESPACE {
+
+uint32_t ages(const int64_t* time_us, size_t size, int64_t as_of_us, uint64_t rest_of_day_us, uint64_t* age_us,
+              uint32_t* day_age);
+AgeRange age_range(const uint64_t* age_us, const double* weight, size_t size);
+double largest_weight(const double* weight, const uint32_t* day_age, uint32_t day_limit, size_t size);
+int64_t quantise(const double* weight, size_t size, double factor, double second_factor, int64_t* steps);
+int64_t decay(const uint64_t* age_us, size_t size, uint64_t newest_us, double rate, int bits, int64_t* steps);
+int64_t decay_exponent(const uint64_t* age_us, const double* weight, size_t size, uint64_t newest_us, double rate);
+int64_t weighted_decay(const uint64_t* age_us, const double* weight, size_t size, uint64_t newest_us, double rate,
+                       double shift, int64_t* steps);
+void recent(const uint32_t* day_age, const double* weight, size_t size, double factor, double second_factor,
+            int64_t* sums);
+
+void nearest(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,
+             float* squared_distance);
+void shrink(Points points, size_t size, const float* centroid, float* nearest);
+int64_t distance_sum(Points points, size_t size, const float* point, float scale);
+
+}  // namespace COVEY_KERNEL_NAMESPACE
+}  // namespace covey

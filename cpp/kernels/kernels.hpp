@@ -1,0 +1,97 @@
+#pragma once
+// The table of kernels that every instruction set fills. Plain C types only: kernel objects must hold no weak symbols,
+// because the linker could pick an AVX-512 copy of an inline function for code that runs everywhere.
+//
+// Arrays marked "padded" are scratch: a kernel may read and write up to one vector (64 bytes) behind the last element.
+// All arithmetic is plain IEEE in a fixed order (no fused multiply-add, no reassociation of floats), so every
+// implementation returns the same bits.
+
+#include <stddef.h>
+#include <stdint.h>
+
+namespace covey {
+
+struct AgeRange {
+    uint64_t oldest_us;
+    uint64_t newest_us;
+    uint64_t newest_positive_us;  // among positive weights; UINT64_MAX where there are none
+};
+
+// Bits of the result of `ages`.
+constexpr uint32_t some_later = 1;         // an event is later than as_of: its age is meaningless
+constexpr uint32_t some_out_of_range = 2;  // a time is outside +-2^62
+
+// points[d * stride + i] is coordinate d of point i.
+struct Points {
+    const float* data;
+    size_t stride;
+    size_t dimensions;
+};
+
+constexpr size_t largest_dimensions = 32;
+
+struct Kernels {
+    const char* name;
+
+    // ---- traits ----
+    // age_us = as_of - time; day_age = floor((age_us + rest_of_day_us) / 86,400 s), where rest_of_day_us is the time
+    // from as_of to the last microsecond of its day. Outputs padded. Returns some_later | some_out_of_range.
+    uint32_t (*ages)(const int64_t* time_us, size_t size, int64_t as_of_us, uint64_t rest_of_day_us, uint64_t* age_us,
+                     uint32_t* day_age);
+
+    // size >= 1. Padded. `weight` may be null: all positive.
+    AgeRange (*age_range)(const uint64_t* age_us, const double* weight, size_t size);
+
+    // Largest weight among events of day_age < day_limit, 0 where there are none. Padded.
+    double (*largest_weight)(const double* weight, const uint32_t* day_age, uint32_t day_limit, size_t size);
+
+    // steps = rint(weight * factor * second_factor), at least 1 where the weight is positive; products below 2^50.
+    // Padded. Returns the sum.
+    int64_t (*quantise)(const double* weight, size_t size, double factor, double second_factor, int64_t* steps);
+
+    // steps = rint(2^(bits - rate * (age_us - newest_us))); bits <= 50, rate >= 0 in powers of two per microsecond.
+    // Padded. Returns the sum.
+    int64_t (*decay)(const uint64_t* age_us, size_t size, uint64_t newest_us, double rate, int bits, int64_t* steps);
+
+    // An integer e with weight * 2^(-rate * (age_us - newest_us)) < 2^(e + 2) for all and >= 2^(e - 1) for one event of
+    // positive weight; there is one. Padded.
+    int64_t (*decay_exponent)(const uint64_t* age_us, const double* weight, size_t size, uint64_t newest_us,
+                              double rate);
+
+    // steps = rint(weight * 2^(shift - rate * (age_us - newest_us))), results below 2^50. Padded. Returns the sum.
+    int64_t (*weighted_decay)(const uint64_t* age_us, const double* weight, size_t size, uint64_t newest_us,
+                              double rate, double shift, int64_t* steps);
+
+    // sums[0]: rint(weight * factor * second_factor) over day_age < 14, sums[1]: over 14 <= day_age < 28; products of
+    // these events below 2^50. `weight` may be null: the events are counted. Padded.
+    void (*recent)(const uint32_t* day_age, const double* weight, size_t size, double factor, double second_factor,
+                   int64_t* sums);
+
+    // ---- cohorts ----
+    // Squared distance = sum over d = 0, 1, ... of (p_d - c_d) * (p_d - c_d) in float32. Not padded.
+    // labels[i] = lowest index among the nearest of `count` centroids (row-major, count x dimensions), i < size;
+    // `squared_distance` may be null.
+    void (*nearest)(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,
+                    float* squared_distance);
+
+    // nearest[i] = min(nearest[i], squared distance to one centroid).
+    void (*shrink)(Points points, size_t size, const float* centroid, float* nearest);
+
+    // Sum over i < size of trunc(distance to `point` * scale), every product below 2^31. Points padded.
+    int64_t (*distance_sum)(Points points, size_t size, const float* point, float scale);
+};
+
+#if defined(__x86_64__)
+namespace avx512 {
+extern const Kernels kernels;
+}
+namespace avx2 {
+extern const Kernels kernels;
+}
+#endif
+// What every machine of the target architecture runs; named "neon" on ARM.
+namespace baseline {
+extern const Kernels kernels;
+}
+
+}  // namespace covey

@@ -1,0 +1,136 @@
+#pragma once
+// Vectors of the native width through the GCC and Clang vector extensions: one source, one width per instruction set.
+// Everything has internal linkage, see kernels.hpp.
+
+#include <stddef.h>
+#include <stdint.h>
+#if defined(__x86_64__)
+#include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
+#endif
+
+#if defined(__AVX512F__)
+#define COVEY_VECTOR_BYTES 64
+#elif defined(__AVX2__)
+#define COVEY_VECTOR_BYTES 32
+#else
+#define COVEY_VECTOR_BYTES 16
+#endif
+
+#define COVEY_INLINE static inline __attribute__((always_inline))
+
+typedef float f32v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+typedef int32_t i32v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+typedef double f64v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+typedef int64_t i64v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+typedef uint64_t u64v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+// As many 32-bit lanes as a full vector has 64-bit ones.
+typedef uint32_t u32h __attribute__((vector_size(COVEY_VECTOR_BYTES / 2)));
+typedef int32_t i32h __attribute__((vector_size(COVEY_VECTOR_BYTES / 2)));
+
+namespace {
+
+constexpr size_t lanes_32 = COVEY_VECTOR_BYTES / 4;
+constexpr size_t lanes_64 = COVEY_VECTOR_BYTES / 8;
+
+template <typename Vector>
+COVEY_INLINE Vector load(const void* from) {
+    Vector vector;
+    __builtin_memcpy(&vector, from, sizeof vector);
+    return vector;
+}
+
+template <typename Vector>
+COVEY_INLINE void store(void* to, Vector vector) {
+    __builtin_memcpy(to, &vector, sizeof vector);
+}
+
+COVEY_INLINE f64v spread(double value) {
+    return value - f64v{};
+}
+COVEY_INLINE i64v spread(int64_t value) {
+    return value - i64v{};
+}
+COVEY_INLINE u64v spread(uint64_t value) {
+    return value - u64v{};
+}
+COVEY_INLINE f32v spread(float value) {
+    return value - f32v{};
+}
+COVEY_INLINE i32v spread(int32_t value) {
+    return value - i32v{};
+}
+
+COVEY_INLINE i64v lane_numbers_64() {
+    i64v numbers;
+    for (size_t lane = 0; lane < lanes_64; ++lane) numbers[lane] = static_cast<int64_t>(lane);
+    return numbers;
+}
+
+// All bits set in the lanes of the first `count` elements.
+COVEY_INLINE i64v first_lanes_64(size_t count) {
+    return lane_numbers_64() < spread(static_cast<int64_t>(count));
+}
+
+COVEY_INLINE int64_t sum(i64v vector) {
+    int64_t total = 0;
+    for (size_t lane = 0; lane < lanes_64; ++lane) total += vector[lane];
+    return total;
+}
+
+// ---- conversions that SSE2 and AVX2 lack, exact by the magic of adding 2^52 ----
+
+// Integers below 2^52.
+COVEY_INLINE f64v small_to_double(u64v value) {
+    return reinterpret_cast<f64v>(value | 0x4330000000000000ull) - 0x1p52;
+}
+
+// Any unsigned integer, rounded once: as a scalar cast would.
+COVEY_INLINE f64v to_double(u64v value) {
+    return small_to_double(value >> 32) * 0x1p32 + small_to_double(value & 0xFFFFFFFFull);
+}
+
+constexpr double rounding_magic = 0x1.8p52;
+
+// rint(value) as an integer, half to even, for |value| <= 2^51.
+COVEY_INLINE i64v round_to_integer(f64v value) {
+    return reinterpret_cast<i64v>(value + rounding_magic) - 0x4338000000000000ll;
+}
+
+// 2^exponent for -1022 <= exponent <= 1023.
+COVEY_INLINE f64v power_of_two(i64v exponent) {
+    return reinterpret_cast<f64v>((exponent + 1023) << 52);
+}
+
+// 2^f for |f| <= 1/2: Taylor series of e^(f ln 2) to the ninth power, relative error below 7e-12.
+COVEY_INLINE f64v exp2_fraction(f64v f) {
+    const f64v x = f * 0x1.62e42fefa39efp-1;
+    f64v series = spread(1.0 / 362880);
+    series = series * x + 1.0 / 40320;
+    series = series * x + 1.0 / 5040;
+    series = series * x + 1.0 / 720;
+    series = series * x + 1.0 / 120;
+    series = series * x + 1.0 / 24;
+    series = series * x + 1.0 / 6;
+    series = series * x + 0.5;
+    series = series * x + 1.0;
+    return series * x + 1.0;
+}
+
+COVEY_INLINE f32v square_root(f32v value) {
+#if defined(__AVX512F__)
+    return reinterpret_cast<f32v>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(value)));
+#elif defined(__AVX2__)
+    return reinterpret_cast<f32v>(_mm256_sqrt_ps(reinterpret_cast<__m256>(value)));
+#elif defined(__x86_64__)
+    return reinterpret_cast<f32v>(_mm_sqrt_ps(reinterpret_cast<__m128>(value)));
+#elif defined(__aarch64__)
+    return reinterpret_cast<f32v>(vsqrtq_f32(reinterpret_cast<float32x4_t>(value)));
+#else
+    for (size_t lane = 0; lane < lanes_32; ++lane) value[lane] = __builtin_sqrtf(value[lane]);
+    return value;
+#endif
+}
+
+}  // namespace

@@ -1,0 +1,153 @@
+#include "block.hpp"
+
+#include <limits>
+
+namespace covey {
+namespace {
+
+constexpr std::int64_t day_us = 86'400'000'000;
+
+// Copies `size` values to `out` and returns the largest as unsigned, so that a negative one counts as too large.
+template <typename Value>
+std::uint32_t widen_typed(const void* data, const std::uint32_t* rows, std::size_t begin, std::size_t size,
+                          std::uint32_t* out) {
+    const auto* values = static_cast<const Value*>(data);
+    std::uint32_t largest = 0;
+    for (std::size_t i = 0; i < size; ++i) {
+        const auto value = static_cast<std::uint32_t>(rows == nullptr ? values[begin + i] : values[rows[begin + i]]);
+        out[i] = value;
+        largest = value > largest ? value : largest;
+    }
+    return largest;
+}
+
+void widen(const IndexColumn& column, const std::uint32_t* rows, std::size_t begin, std::size_t size,
+           std::uint32_t* out, BadValue name) {
+    std::uint32_t largest = 0;
+    switch (column.type) {
+        case IndexType::uint8: largest = widen_typed<std::uint8_t>(column.data, rows, begin, size, out); break;
+        case IndexType::uint16: largest = widen_typed<std::uint16_t>(column.data, rows, begin, size, out); break;
+        case IndexType::int32: largest = widen_typed<std::uint32_t>(column.data, rows, begin, size, out); break;
+    }
+    if (largest >= column.count) {
+        throw BadBlock{name};
+    }
+}
+
+template <typename Value>
+void widen_weight(const void* data, const std::uint32_t* rows, std::size_t begin, std::size_t size, double* out) {
+    const auto* values = static_cast<const Value*>(data);
+    bool good = true;
+    for (std::size_t i = 0; i < size; ++i) {
+        const double value = rows == nullptr ? values[begin + i] : values[rows[begin + i]];
+        good &= (value >= 0.0) & (value <= std::numeric_limits<double>::max());
+        out[i] = value;
+    }
+    if (!good) {
+        throw BadBlock{BadValue::weight};
+    }
+}
+
+}  // namespace
+
+Instant instant_of(std::int64_t as_of_us, std::int32_t day_start_seconds) {
+    const std::int64_t since_day_start = as_of_us - std::int64_t{day_start_seconds} * 1'000'000;
+    std::int64_t time_of_day = since_day_start % day_us;
+    time_of_day += time_of_day < 0 ? day_us : 0;
+    return {as_of_us, static_cast<std::uint64_t>(day_us - 1 - time_of_day)};
+}
+
+void Block::resize(std::size_t size) {
+    if (age_us_.size() < size + padding) {
+        age_us_.resize(size + padding);
+        day_age_.resize(size + padding);
+        domain_.resize(size + padding);
+        capability_.resize(size + padding);
+        weight_.resize(has_weight_ ? size + padding : 0);
+        feedback_.resize(has_feedback_ ? size + padding : 0);
+    }
+}
+
+void Block::load(const EventColumns& events, const std::uint32_t* rows, std::size_t begin, std::size_t size,
+                 const Instant& instant, const Kernels& kernels) {
+    has_weight_ = events.weight.type != WeightType::none;
+    has_feedback_ = events.kind != nullptr;
+    later_count_ = 0;
+    resize(size);
+    find_learners(rows == nullptr ? events.learner_index + begin : events.learner_index,
+                  rows == nullptr ? nullptr : rows + begin, size);
+
+    const std::int64_t* time_us = events.time_us + begin;
+    if (rows != nullptr) {
+        time_us_.resize(size);
+        for (std::size_t i = 0; i < size; ++i) {
+            time_us_[i] = events.time_us[rows[begin + i]];
+        }
+        time_us = time_us_.data();
+    }
+    const std::uint32_t flags =
+        kernels.ages(time_us, size, instant.as_of_us, instant.rest_of_day_us, age_us_.data(), day_age_.data());
+    if (flags & some_out_of_range) {
+        throw BadBlock{BadValue::time};
+    }
+    widen(events.domain, rows, begin, size, domain_.data(), BadValue::domain);
+    widen(events.capability, rows, begin, size, capability_.data(), BadValue::capability);
+    if (events.weight.type == WeightType::float32) {
+        widen_weight<float>(events.weight.data, rows, begin, size, weight_.data());
+    } else if (has_weight_) {
+        widen_weight<double>(events.weight.data, rows, begin, size, weight_.data());
+    }
+    if (has_feedback_) {
+        for (std::size_t i = 0; i < size; ++i) {
+            const std::size_t row = rows == nullptr ? begin + i : rows[begin + i];
+            const bool acted = events.action_taken != nullptr && events.action_taken[row] != 0;
+            feedback_[i] = events.kind[row] == feedback_kind ? static_cast<std::uint8_t>(1 + 16 * acted) : 0;
+        }
+    }
+    if (flags & some_later) {
+        drop_later(size);
+    }
+}
+
+void Block::find_learners(const std::int32_t* learner_index, const std::uint32_t* rows, std::size_t size) {
+    learners_.clear();
+    std::size_t begin = 0;
+    const auto learner_at = [&](std::size_t i) { return learner_index[rows == nullptr ? i : rows[i]]; };
+    while (begin < size) {
+        const std::int32_t learner = learner_at(begin);
+        std::size_t end = begin + 1;
+        while (end < size && learner_at(end) == learner) {
+            ++end;
+        }
+        learners_.push_back({static_cast<std::uint32_t>(learner), begin, end});
+        begin = end;
+    }
+}
+
+// Moves the events kept to the front of every column. An event is later than as_of where its age is negative.
+void Block::drop_later(std::size_t size) {
+    std::size_t kept = 0;
+    for (auto& learner : learners_) {
+        const std::size_t begin = kept;
+        for (std::size_t i = learner.begin; i < learner.end; ++i) {
+            if (static_cast<std::int64_t>(age_us_[i]) < 0) {
+                continue;
+            }
+            age_us_[kept] = age_us_[i];
+            day_age_[kept] = day_age_[i];
+            domain_[kept] = domain_[i];
+            capability_[kept] = capability_[i];
+            if (has_weight_) {
+                weight_[kept] = weight_[i];
+            }
+            if (has_feedback_) {
+                feedback_[kept] = feedback_[i];
+            }
+            ++kept;
+        }
+        learner = {learner.learner, begin, kept};
+    }
+    later_count_ = size - kept;
+}
+
+}  // namespace covey

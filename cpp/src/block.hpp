@@ -1,0 +1,76 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "covey/columns.hpp"
+#include "kernels.hpp"
+
+namespace covey {
+
+// Vector kernels may touch this many elements behind the end of a scratch array.
+constexpr std::size_t padding = 16;
+
+// Which column of a block held a value out of range. The caller knows the original columns and finds the row there.
+enum class BadValue { domain, capability, weight, time };
+
+struct BadBlock {
+    BadValue column;
+};
+
+// What of the instant `as_of` the trait pass needs.
+struct Instant {
+    std::int64_t as_of_us;
+    std::uint64_t rest_of_day_us;  // from as_of to the last microsecond of its day
+};
+
+Instant instant_of(std::int64_t as_of_us, std::int32_t day_start_seconds);
+
+// A learner's events within a block.
+struct LearnerRows {
+    std::uint32_t learner;
+    std::size_t begin;
+    std::size_t end;
+};
+
+// Some thousand events of whole learners, widened and checked, in scratch that stays in the cache: the only place that
+// knows the types of the caller's columns and whether rows come in place or through a permutation.
+class Block {
+public:
+    // Rows begin ... begin + size of the columns, or rows[begin ...] where `rows` is not null. Events later than as_of
+    // are dropped. Rows of one learner are adjacent, their learner_index is in range. Throws BadBlock.
+    void load(const EventColumns& events, const std::uint32_t* rows, std::size_t begin, std::size_t size,
+              const Instant& instant, const Kernels& kernels);
+
+    const std::vector<LearnerRows>& learners() const { return learners_; }
+    std::size_t later_count() const { return later_count_; }  // of the last load
+
+    // Columns of the events kept, padded. The indices may be relabelled in place.
+    const std::uint64_t* age_us() const { return age_us_.data(); }
+    const std::uint32_t* day_age() const { return day_age_.data(); }
+    std::uint32_t* domain() { return domain_.data(); }
+    std::uint32_t* capability() { return capability_.data(); }
+    const double* weight() const { return has_weight_ ? weight_.data() : nullptr; }
+    // 1 for feedback, 17 for feedback that was acted upon, else 0; null without feedback.
+    const std::uint8_t* feedback() const { return has_feedback_ ? feedback_.data() : nullptr; }
+
+private:
+    void resize(std::size_t size);
+    void find_learners(const std::int32_t* learner_index, const std::uint32_t* rows, std::size_t size);
+    void drop_later(std::size_t size);
+
+    std::vector<LearnerRows> learners_;
+    std::vector<std::int64_t> time_us_;  // only where rows are gathered
+    std::vector<std::uint64_t> age_us_;
+    std::vector<std::uint32_t> day_age_;
+    std::vector<std::uint32_t> domain_;
+    std::vector<std::uint32_t> capability_;
+    std::vector<double> weight_;
+    std::vector<std::uint8_t> feedback_;
+    std::size_t later_count_ = 0;
+    bool has_weight_ = false;
+    bool has_feedback_ = false;
+};
+
+}  // namespace covey

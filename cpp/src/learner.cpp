@@ -1,0 +1,312 @@
+#include "learner.hpp"
+
+#include <algorithm>
+#include <bit>
+
+#include "covey/math.hpp"
+#include "entropy_table.hpp"
+
+namespace covey {
+namespace {
+
+constexpr std::uint64_t day_us = 86'400'000'000;
+constexpr double log2_of_e = 0x1.71547652b82fep+0;
+constexpr int most_bits = 50;  // of one step: what the rounding of the kernels can hold
+constexpr int entropy_bits = 48;
+
+// A table by index pays while it fits a cache and is not much larger than the work of the call.
+bool needs_local_index(std::uint32_t count, std::size_t event_count) {
+    return count > 4096 && (count > (1u << 18) || count > event_count / 16);
+}
+
+template <typename Element>
+void grow(std::vector<Element>& elements, std::size_t size) {
+    if (elements.size() < size) {
+        elements.resize(std::max(size, 2 * elements.size()));
+    }
+}
+
+std::uint32_t week_of(std::uint64_t age_us, const Instant& instant) {
+    return static_cast<std::uint32_t>((age_us + instant.rest_of_day_us) / (7 * day_us));
+}
+
+// Bits of the largest term, so that the sum of `size` terms stays below 2^62.
+int fixed_point_bits(std::size_t size) {
+    return std::min(most_bits, 62 - static_cast<int>(std::bit_width(size)));
+}
+
+// Their product brings the largest weight just below 2^fixed_point_bits; alone it may lie outside the range of a
+// double.
+struct Factors {
+    double first;
+    double second;
+};
+
+Factors factors_for(double largest, std::size_t size) {
+    const int scale = fixed_point_bits(size) - 1 - binary_exponent(largest);
+    return {power_of_two(scale / 2), power_of_two(scale - scale / 2)};
+}
+
+}  // namespace
+
+struct LearnerAnalyzer::Events {
+    std::size_t size;
+    const std::uint64_t* age_us;
+    const std::uint32_t* day_age;
+    const std::uint32_t* domain;
+    const std::uint32_t* capability;
+    const double* weight;
+};
+
+LearnerAnalyzer::LearnerAnalyzer(const TraitParameters& parameters, const Instant& instant, const Kernels& kernels,
+                                 std::uint32_t domain_count, std::uint32_t capability_count, std::size_t event_count)
+    : parameters_(parameters),
+      instant_(instant),
+      kernels_(kernels),
+      decay_rate_(parameters.retention_decay_per_day * log2_of_e / static_cast<double>(day_us)),
+      local_domains_(needs_local_index(domain_count, event_count)),
+      local_capabilities_(needs_local_index(capability_count, event_count)),
+      first_use_(local_capabilities_ ? 0 : capability_count),
+      domain_weight_(local_domains_ ? 0 : domain_count) {}
+
+void LearnerAnalyzer::analyze(Block& block, const LearnerRows& rows, const TraitColumns& traits) {
+    const std::size_t size = rows.end - rows.begin;
+    if (local_domains_) {
+        grow(domain_weight_, local_index_.relabel(block.domain() + rows.begin, size));
+    }
+    if (local_capabilities_) {
+        grow(first_use_, local_index_.relabel(block.capability() + rows.begin, size));
+    }
+    const double* weight = block.weight() == nullptr ? nullptr : block.weight() + rows.begin;
+    const Events events{size,
+                        block.age_us() + rows.begin,
+                        block.day_age() + rows.begin,
+                        block.domain() + rows.begin,
+                        block.capability() + rows.begin,
+                        weight};
+    range_ = kernels_.age_range(events.age_us, weight, size);
+    quantise_weights(events);
+    find_first_uses(events);
+
+    const std::size_t row = rows.learner;
+    traits.event_count[row] = static_cast<std::int64_t>(size);
+    traits.tenure_days[row] = static_cast<double>(range_.oldest_us) / static_cast<double>(day_us);
+    traits.recency_days[row] = static_cast<double>(range_.newest_us) / static_cast<double>(day_us);
+    traits.retention_strength[row] = static_cast<float>(retention(events));
+    traits.learning_velocity[row] = static_cast<float>(velocity());
+    traits.momentum[row] = static_cast<float>(momentum(events));
+    const Spread spread = domain_spread(events);
+    traits.domain_affinity[row] = static_cast<float>(spread.affinity);
+    traits.domain_entropy[row] = static_cast<float>(spread.entropy);
+    std::uint32_t days_in_window = 0;
+    traits.active_days[row] = static_cast<std::int32_t>(mark_days(events, days_in_window));
+    traits.interaction_frequency[row] =
+        static_cast<float>(static_cast<double>(days_in_window) / parameters_.frequency_window_days);
+
+    std::size_t feedback_count = 0;
+    std::size_t acted_count = 0;
+    if (block.feedback() != nullptr) {
+        for (std::size_t i = rows.begin; i < rows.end; ++i) {
+            feedback_count += block.feedback()[i] & 1;
+            acted_count += block.feedback()[i] >> 4;
+        }
+    }
+    const double prior = parameters_.feedback_prior_acted + parameters_.feedback_prior_ignored;
+    traits.feedback_responsiveness[row] =
+        static_cast<float>((static_cast<double>(acted_count) + parameters_.feedback_prior_acted) /
+                           (static_cast<double>(feedback_count) + prior));
+}
+
+void LearnerAnalyzer::quantise_weights(const Events& events) {
+    weight_total_ = static_cast<std::int64_t>(events.size);
+    if (events.weight == nullptr) {
+        return;
+    }
+    const double largest = kernels_.largest_weight(events.weight, events.day_age, UINT32_MAX, events.size);
+    weight_total_ = 0;
+    if (largest == 0.0) {
+        weight_steps_.assign(events.size + padding, 0);
+        return;
+    }
+    grow(weight_steps_, events.size + padding);
+    const Factors factors = factors_for(largest, events.size);
+    weight_total_ = kernels_.quantise(events.weight, events.size, factors.first, factors.second, weight_steps_.data());
+}
+
+// Minimum time of each capability, whatever the order of the rows. The list grows without a branch.
+void LearnerAnalyzer::find_first_uses(const Events& events) {
+    grow(capabilities_, std::min(events.size, first_use_.size()) + 1);
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < events.size; ++i) {
+        const std::uint32_t capability = events.capability[i];
+        const std::uint64_t known = first_use_[capability];
+        first_use_[capability] = std::max(known, events.age_us[i] + 1);
+        capabilities_[count] = capability;
+        count += known == 0;
+    }
+    capability_count_ = count;
+}
+
+// Needs first uses; clears them.
+double LearnerAnalyzer::retention(const Events& events) {
+    if (range_.newest_positive_us == UINT64_MAX) {
+        return 0.0;
+    }
+    grow(decay_steps_, events.size + padding);
+    const int bits = fixed_point_bits(events.size);
+    std::int64_t total = 0;
+    if (events.weight == nullptr) {
+        total = kernels_.decay(events.age_us, events.size, range_.newest_us, decay_rate_, bits, decay_steps_.data());
+    } else {
+        const auto newest = range_.newest_positive_us;
+        const std::int64_t exponent =
+            kernels_.decay_exponent(events.age_us, events.weight, events.size, newest, decay_rate_);
+        total = kernels_.weighted_decay(events.age_us, events.weight, events.size, newest, decay_rate_,
+                                        static_cast<double>(bits - 2 - exponent), decay_steps_.data());
+    }
+    return repeated_share(events, total);
+}
+
+double LearnerAnalyzer::repeated_share(const Events& events, std::int64_t total) {
+    std::int64_t repeated = 0;
+    for (std::size_t i = 0; i < events.size; ++i) {
+        const bool later_than_first = events.age_us[i] + 1 < first_use_[events.capability[i]];
+        repeated += later_than_first ? decay_steps_[i] : 0;
+    }
+    return static_cast<double>(repeated) / static_cast<double>(total);
+}
+
+// Needs first uses; clears them. e starts at the first week's number of new capabilities and comes down to week 0.
+double LearnerAnalyzer::velocity() {
+    const double alpha = parameters_.velocity_alpha;
+    const std::uint32_t oldest_week = week_of(range_.oldest_us, instant_);
+    const auto take_week = [this](std::size_t i) {
+        std::uint64_t& first_use = first_use_[capabilities_[i]];
+        const std::uint32_t week = week_of(first_use - 1, instant_);
+        first_use = 0;
+        return week;
+    };
+    double average = 0.0;
+    if (oldest_week < 4 * capability_count_ + 64) {
+        weeks_.assign(oldest_week + 1, 0);
+        for (std::size_t i = 0; i < capability_count_; ++i) {
+            ++weeks_[take_week(i)];
+        }
+        average = weeks_[oldest_week];
+        for (std::uint32_t week = oldest_week; week-- > 0;) {
+            average = alpha * weeks_[week] + (1.0 - alpha) * average;
+        }
+    } else {  // few uses over ages: silent weeks are skipped by a power
+        weeks_.resize(capability_count_);
+        for (std::size_t i = 0; i < capability_count_; ++i) {
+            weeks_[i] = take_week(i);
+        }
+        std::sort(weeks_.begin(), weeks_.end(), std::greater<>());
+        std::uint32_t week = oldest_week;
+        for (std::size_t i = 0; i < weeks_.size();) {
+            std::size_t end = i;
+            while (end < weeks_.size() && weeks_[end] == weeks_[i]) {
+                ++end;
+            }
+            const auto count = static_cast<double>(end - i);
+            average = i == 0 ? count : alpha * count + power(1.0 - alpha, week - weeks_[i]) * average;
+            week = weeks_[i];
+            i = end;
+        }
+        average *= power(1.0 - alpha, week);
+    }
+    return average / (average + parameters_.velocity_kappa);
+}
+
+LearnerAnalyzer::Spread LearnerAnalyzer::domain_spread(const Events& events) {
+    if (weight_total_ == 0) {
+        return {0.0, 0.0};
+    }
+    grow(domains_, std::min(events.size, domain_weight_.size()) + 1);
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < events.size; ++i) {
+        const std::uint32_t domain = events.domain[i];
+        const std::int64_t steps = events.weight == nullptr ? 1 : weight_steps_[i];
+        const std::int64_t known = domain_weight_[domain];
+        domain_weight_[domain] = known + steps;
+        domains_[count] = domain;
+        count += static_cast<std::size_t>(known == 0) & static_cast<std::size_t>(steps != 0);
+    }
+    std::int64_t top = 0;
+    std::int64_t entropy_steps = 0;
+    const bool tabled = events.weight == nullptr && events.size < EntropyTable::size;
+    const EntropyTable& table = EntropyTable::instance();
+    const auto total = static_cast<double>(weight_total_);
+    for (std::size_t i = 0; i < count; ++i) {
+        std::int64_t& weight = domain_weight_[domains_[i]];
+        top = std::max(top, weight);
+        if (tabled) {
+            entropy_steps += table.steps(weight);
+        } else {
+            const double share = static_cast<double>(weight) / total;
+            entropy_steps += __builtin_llrint(-share * binary_log(share) * power_of_two(entropy_bits));
+        }
+        weight = 0;
+    }
+    if (count == 1) {
+        return {1.0, 0.0};
+    }
+    const double entropy =
+        tabled ? static_cast<double>(table.steps(weight_total_) - entropy_steps) / (total * EntropyTable::scale)
+               : static_cast<double>(entropy_steps) * power_of_two(-entropy_bits);
+    const double evenness = entropy / binary_log(static_cast<double>(count));
+    const double top_share = static_cast<double>(top) / total;
+    return {std::max(0.0, top_share * (1.0 - parameters_.affinity_entropy_penalty * evenness)), entropy};
+}
+
+double LearnerAnalyzer::momentum(const Events& events) {
+    Factors factors{1.0, 1.0};
+    if (events.weight != nullptr) {
+        // A scale of its own: an old weight may be so large that recent ones would vanish beside it.
+        const double largest = kernels_.largest_weight(events.weight, events.day_age, 28, events.size);
+        if (largest == 0.0) {
+            return 0.5;
+        }
+        factors = factors_for(largest, events.size);
+    }
+    std::int64_t sums[2];
+    kernels_.recent(events.day_age, events.weight, events.size, factors.first, factors.second, sums);
+    const std::int64_t both = sums[0] + sums[1];
+    return both == 0 ? 0.5 : static_cast<double>(sums[0]) / static_cast<double>(both);
+}
+
+// Number of distinct days; `in_window` is that of the days of age below the frequency window.
+std::uint32_t LearnerAnalyzer::mark_days(const Events& events, std::uint32_t& in_window) {
+    const auto window = static_cast<std::uint32_t>(parameters_.frequency_window_days);
+    const std::uint64_t oldest_day = (range_.oldest_us + instant_.rest_of_day_us) / day_us;
+    if (oldest_day < 64) {
+        std::uint64_t days = 0;
+        for (std::size_t i = 0; i < events.size; ++i) {
+            days |= std::uint64_t{1} << events.day_age[i];
+        }
+        in_window =
+            static_cast<std::uint32_t>(std::popcount(window < 64 ? days & ((std::uint64_t{1} << window) - 1) : days));
+        return static_cast<std::uint32_t>(std::popcount(days));
+    }
+    std::uint32_t distinct = 0;
+    in_window = 0;
+    if (oldest_day / 64 < events.size / 4 + 64) {
+        day_bits_.assign(oldest_day / 64 + 1, 0);
+        for (std::size_t i = 0; i < events.size; ++i) {
+            std::uint64_t& word = day_bits_[events.day_age[i] / 64];
+            const std::uint64_t bit = std::uint64_t{1} << (events.day_age[i] % 64);
+            const bool fresh = (word & bit) == 0;
+            word |= bit;
+            distinct += fresh;
+            in_window += fresh && events.day_age[i] < window;
+        }
+        return distinct;
+    }
+    sorted_days_.assign(events.day_age, events.day_age + events.size);
+    std::sort(sorted_days_.begin(), sorted_days_.end());
+    const auto end = std::unique(sorted_days_.begin(), sorted_days_.end());
+    in_window = static_cast<std::uint32_t>(std::lower_bound(sorted_days_.begin(), end, window) - sorted_days_.begin());
+    return static_cast<std::uint32_t>(end - sorted_days_.begin());
+}
+
+}  // namespace covey

@@ -1,0 +1,238 @@
+"""covey's compiled core: traits, k-means, silhouette, hashes and id factorisation over NumPy columns.
+
+Every function releases the GIL while it works and takes arrays without a copy: a wrong dtype, a wrong number of
+dimensions or a non-contiguous array is a `TypeError` that names the argument, a wrong length or value a `ValueError`
+that names it. Results have the same bits on every instruction set, thread count and row order.
+
+`threads` is at least 1. `isa` is None for the default implementation (the best one of this machine, or what the
+environment variable COVEY_ISA names) or one of `available_isas()`.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+_IdColumn = NDArray[np.int64] | NDArray[np.uint64]
+
+class TraitParameters:
+    """Parameters of the trait definitions.
+
+    Raises:
+        ValueError: from `compute_traits`, naming the parameter that is out of its range.
+    """
+
+    velocity_alpha: float
+    """Weight of the newest week in the moving average of new capabilities, in (0, 1]."""
+    velocity_kappa: float
+    """New capabilities a week at which learning velocity is one half, > 0."""
+    affinity_entropy_penalty: float
+    """How far spread over domains lowers domain affinity, in [0, 1]."""
+    frequency_window_days: int
+    """Days of the interaction frequency, >= 1."""
+    feedback_prior_acted: float
+    """Beta prior of feedback responsiveness, >= 0; the two priors sum to more than 0."""
+    feedback_prior_ignored: float
+    """Beta prior of feedback responsiveness, >= 0."""
+    retention_decay_per_day: float
+    """Decay of retention strength, >= 0."""
+    day_start_seconds: int
+    """When a day begins, seconds after UTC midnight, in (-86400, 86400)."""
+    def __init__(
+        self,
+        *,
+        velocity_alpha: float = 0.3,
+        velocity_kappa: float = 3.0,
+        affinity_entropy_penalty: float = 0.3,
+        frequency_window_days: int = 28,
+        feedback_prior_acted: float = 1.0,
+        feedback_prior_ignored: float = 1.0,
+        retention_decay_per_day: float = 0.05,
+        day_start_seconds: int = 0,
+    ) -> None: ...
+
+def compute_traits(
+    learner_index: NDArray[np.int32],
+    learner_count: int,
+    time_us: NDArray[np.int64],
+    domain_index: NDArray[np.int32] | NDArray[np.uint16] | NDArray[np.uint8],
+    domain_count: int,
+    capability_index: NDArray[np.int32] | NDArray[np.uint16],
+    capability_count: int,
+    kind: NDArray[np.uint8] | None,
+    action_taken: NDArray[np.uint8] | NDArray[np.bool_] | None,
+    weight: NDArray[np.float32] | NDArray[np.float64] | None,
+    as_of_us: int,
+    parameters: TraitParameters,
+    threads: int = 1,
+    isa: str | None = None,
+) -> dict[str, NDArray[Any]]:
+    """Traits of every learner from events in any row order (the definitions: DESIGN section 5).
+
+    Args:
+        learner_index: shape (n,), position of the learner, below `learner_count`.
+        learner_count: length of every result column.
+        time_us: shape (n,), microseconds since the epoch, within ±2**62.
+        domain_index: shape (n,), below `domain_count`.
+        domain_count: number of domains, the null domain included.
+        capability_index: shape (n,), below `capability_count`.
+        capability_count: number of capabilities, the null capability included.
+        kind: shape (n,), numbers of the EventKind enum (4 is feedback, all others count alike); None: no feedback.
+        action_taken: shape (n,), non-zero where feedback was acted upon; None: never.
+        weight: shape (n,), finite and >= 0; None: 1.
+        as_of_us: the instant the ages refer to; later events are counted and play no part.
+        parameters: of the trait definitions.
+        threads: at most this many threads; small inputs never start one.
+        isa: implementation, see the module.
+
+    Returns:
+        Arrays of shape (learner_count,): float32 learning_velocity, domain_affinity, interaction_frequency,
+        feedback_responsiveness, retention_strength, domain_entropy (bits) and momentum; int64 event_count; int32
+        active_days; float64 tenure_days and recency_days. A learner without events at `as_of_us` has event_count 0
+        and the zero-event values (0, 0, 0, a/(a+i), 0; momentum 0.5). Also ignored_event_count, int64 of shape ():
+        the events after `as_of_us`.
+
+    Raises:
+        ValueError: an index, time, weight or parameter out of range; the message names column and row.
+    """
+
+class IdIndexer:
+    """Incremental factorisation of int64 or uint64 ids (one dtype per indexer), at most 2**31 - 1 distinct ones."""
+
+    def __init__(self) -> None: ...
+    def encode(self, ids: _IdColumn) -> NDArray[np.int32]:
+        """Codes of `ids`, shape (n,): equal ids get equal codes, numbered in order of first appearance over all calls."""
+    def ids(self) -> _IdColumn:
+        """The distinct ids by code; int64 before the first `encode`."""
+
+def relabel(codes: NDArray[np.int32], new_code_of_old: NDArray[np.int32]) -> None:
+    """Replace every code c by new_code_of_old[c], in place. A code out of range is a ValueError that changes nothing."""
+
+def hash_integers(ids: _IdColumn) -> NDArray[np.uint64]:
+    """FNV-1a 64 of the decimal text of each id."""
+
+def hash_strings(offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> NDArray[np.uint64]:
+    """FNV-1a 64 of each UTF-8 string; string i is data[offsets[i]:offsets[i + 1]] (Arrow's large_string buffers)."""
+
+def murmur3_x86_32(data: bytes, seed: int = 0) -> int:
+    """MurmurHash3 x86 32-bit of `data`."""
+
+def bucket_integers(salt: str, ids: _IdColumn) -> NDArray[np.uint32]:
+    """Routing bucket murmur3_x86_32(utf8(salt + ":" + decimal text of the id)) of each id."""
+
+def bucket_strings(salt: str, offsets: NDArray[np.int64], data: NDArray[np.uint8]) -> NDArray[np.uint32]:
+    """Routing bucket murmur3_x86_32(utf8(salt + ":" + id)) of each UTF-8 string (buffers as in `hash_strings`)."""
+
+def seed_centroids(
+    points: NDArray[np.float32],
+    id_hashes: NDArray[np.uint64],
+    k: int,
+    seed: int,
+    threads: int = 1,
+    isa: str | None = None,
+) -> NDArray[np.float32]:
+    """k-means++ by exponential race on the ids' hashes, so that the choice never depends on a point's position.
+
+    The first j rows are the answer for k = j: one call serves every smaller k.
+
+    Args:
+        points: shape (d, n), d <= 32, one row per trait, finite.
+        id_hashes: shape (n,), from `hash_integers` or `hash_strings`.
+        k: number of centroids, 1 <= k <= n.
+        seed: 0 <= seed < 2**64.
+        threads: at most this many threads.
+        isa: implementation, see the module.
+
+    Returns:
+        Shape (k', d): k' < k where there are fewer distinct points than k.
+    """
+
+class KMeansResult:
+    """What `kmeans` found. Labels, sizes and inertia belong to `centroids`."""
+
+    @property
+    def centroids(self) -> NDArray[np.float32]:
+        """Shape (k, d)."""
+    @property
+    def labels(self) -> NDArray[np.int32]:
+        """Shape (n,): the lowest index among the nearest centroids."""
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Shape (k,): points per label."""
+    @property
+    def inertia(self) -> float:
+        """Sum of squared distances, in steps of 2**-32 per point."""
+    @property
+    def iterations(self) -> int:
+        """Number of centroid updates."""
+    @property
+    def converged(self) -> bool:
+        """Whether the last update changed no label."""
+
+def kmeans(
+    points: NDArray[np.float32],
+    initial_centroids: NDArray[np.float32],
+    max_iterations: int = 300,
+    threads: int = 1,
+    isa: str | None = None,
+) -> KMeansResult:
+    """Lloyd's algorithm with sums in fixed point: labels = assign(centroids), then update and assign until no label changes.
+
+    Args:
+        points: shape (d, n), d <= 32, n <= 2**30, finite, C-contiguous: one row per trait.
+        initial_centroids: shape (k, d), k >= 1.
+        max_iterations: bound of the number of centroid updates, >= 0.
+        threads: at most this many threads.
+        isa: implementation, see the module.
+
+    Raises:
+        ValueError: shapes that do not fit, values that are not finite or too large for the fixed-point sums.
+    """
+
+def assign(
+    points: NDArray[np.float32],
+    centroids: NDArray[np.float32],
+    threads: int = 1,
+    isa: str | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Label of the nearest centroid (the lowest among equals) and the squared distance to it, each of shape (n,)."""
+
+def silhouette(
+    points: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    k: int,
+    threads: int = 1,
+    isa: str | None = None,
+) -> float:
+    """Mean silhouette over all points, Euclidean and exact: n**2 distances, so call it with a sample.
+
+    A point alone in its cluster, and one with no distance to any other, has silhouette 0.
+
+    Args:
+        points: shape (d, n), d <= 32, n <= 2**20, finite.
+        labels: shape (n,), in [0, k).
+        k: number of clusters; empty ones are allowed.
+        threads: at most this many threads.
+        isa: implementation, see the module.
+
+    Raises:
+        ValueError: fewer than two non-empty clusters, a label out of range, shapes that do not fit.
+    """
+
+def smallest_hashes(id_hashes: NDArray[np.uint64], seed: int, count: int) -> NDArray[np.int64]:
+    """Positions of the `count` smallest mix(seed, 65535, hash), ascending by it (ties by hash): the silhouette sample."""
+
+_IsaName = Literal["avx512", "avx2", "baseline", "neon"]
+
+def active_isa() -> _IsaName:
+    """The default implementation.
+
+    Raises:
+        ValueError: COVEY_ISA names none of `available_isas()`.
+    """
+
+def available_isas() -> list[_IsaName]:
+    """Implementations that this machine can run, best first."""
+
+def build_info() -> dict[str, str]:
+    """`version`, `compiler` and `isa` (the default implementation)."""
