@@ -66,14 +66,20 @@ def test_estimates_keep_what_matters() -> None:
     assert words.estimate(verdict(estimate=0.0012, lower=0.0, upper=0.00314)) == "0.12 % [0, 0.314]"
     available = verdict("availability > 99.9 %", estimate=0.9997, lower=0.99912, upper=1.0)
     assert words.estimate(available) == "99.97 % [99.91, 100]"
-    assert words.estimate(verdict("critical_incidents = 0", estimate=2.0)) == "2"
+    incidents = verdict("critical_incidents = 0", estimate=2.0, event_count=2)
+    assert (words.estimate(incidents), words.counters(incidents)) == ("2", "2 open")
+    assert words.estimate(verdict("p95 < 200 ms", estimate=0.01)) == "1 %"
+    assert words.counters(verdict(event_count=3, trial_count=9812)) == "3 of 9,812"
     assert words.estimate(verdict(estimate=0.5, lower=0.1)) == "50 % [10, ∞]"
 
 
 def test_needs_only_where_a_criterion_waits() -> None:
     waiting = verdict(result=Verdict.RESULT_INSUFFICIENT, needed_count=3301, eta=Duration(seconds=720))
     assert words.needs(waiting) == "3,301 more, about 12 min"
-    assert words.needs(verdict(result=Verdict.RESULT_INSUFFICIENT)) == "not at this rate"
+    assert words.needs(verdict(result=Verdict.RESULT_INSUFFICIENT)) == "any traffic at all"
+    assert words.needs(verdict(result=Verdict.RESULT_INSUFFICIENT, trial_count=9)) == "not at this rate"
+    late = verdict(result=Verdict.RESULT_INSUFFICIENT, trial_count=9, log_e_value=4.0, log_threshold=3.0)
+    assert words.needs(late) == "a better last quarter of the phase"
     assert words.needs(verdict(result=Verdict.RESULT_PASS, needed_count=3)) == ""
     assert words.needs(verdict(role=Verdict.ROLE_TRIGGER, result=Verdict.RESULT_INSUFFICIENT)) == ""
 

@@ -21,7 +21,9 @@ def screen(rollout: Rollout, now: datetime) -> Group:
     """Everything about a rollout on one screen of 80 columns."""
     from rich.console import Group
 
-    return Group(_headline(rollout), _facts(rollout, now), *verdict_tables(rollout))
+    verdicts = verdict_table(rollout)
+    facts = _facts(rollout, now)
+    return Group(_headline(rollout), facts, "", verdicts) if verdicts else Group(_headline(rollout), facts)
 
 
 def _headline(rollout: Rollout) -> Table:
@@ -105,44 +107,43 @@ def _last_look(rollout: Rollout, now: datetime) -> str:
     return f"{when}; {journal}, epoch {rollout.epoch}"
 
 
-def verdict_tables(rollout: Rollout) -> list[Table]:
-    """Criteria, then triggers; nothing where no tick has judged any."""
-    kinds = (
-        ("To advance, all of these", evidence_pb2.Verdict.ROLE_CRITERION),
-        ("Rolls back once one is shown", evidence_pb2.Verdict.ROLE_TRIGGER),
-    )
-    tables = []
-    for title, role in kinds:
-        verdicts = [verdict for verdict in rollout.verdicts if verdict.role == role]
-        if verdicts:
-            tables.append(_verdict_table(title, verdicts))
-    return tables
-
-
-def _verdict_table(title: str, verdicts: list[evidence_pb2.Verdict]) -> Table:
+def verdict_table(rollout: Rollout) -> Table | None:
+    """Criteria, then triggers; None where no tick has judged any."""
     from rich.table import Table
 
-    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style=QUIET, title_justify="left")
-    table.add_column(title, overflow="fold", max_width=28)
+    if not rollout.verdicts:
+        return None
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style=QUIET)
+    table.add_column("statement", overflow="fold", max_width=30)
     table.add_column("verdict", no_wrap=True)
     table.add_column("estimate [interval]", overflow="fold")
     table.add_column("counters", overflow="fold")
-    for verdict in verdicts:
-        result = words.result(verdict)
-        remarks = [f"needs {words.needs(verdict)}"] if words.needs(verdict) else []
-        if verdict.report_only:
-            remarks.append("report only")
-        if verdict.literal_rule_holds:
-            remarks.append(f"literal rule holds for {words.duration(verdict.literal_duration)}")
-        statement = text(f"  {verdict.statement}")
-        if remarks:
-            statement.append_text(text("; ".join(["", *remarks]).removeprefix("; "), QUIET))
-        table.add_row(
-            text(f"  {verdict.statement}"),
-            text(result, RESULT_STYLES.get(result, "")),
-            text(words.estimate(verdict)),
-            text(words.counters(verdict)),
-        )
-        if remarks:
-            table.add_row(text(f"    {'; '.join(remarks)}", QUIET))
+    kinds = (
+        ("advances once all PASS:", evidence_pb2.Verdict.ROLE_CRITERION),
+        ("rolls back once shown:", evidence_pb2.Verdict.ROLE_TRIGGER),
+    )
+    for title, role in kinds:
+        verdicts = [verdict for verdict in rollout.verdicts if verdict.role == role]
+        if verdicts:
+            table.add_row(text(title, QUIET))
+        for verdict in verdicts:
+            _add_verdict(table, verdict)
     return table
+
+
+def _add_verdict(table: Table, verdict: evidence_pb2.Verdict) -> None:
+    result = words.result(verdict)
+    estimate = text(words.estimate(verdict))
+    remarks = [f"needs {words.needs(verdict)}"] if words.needs(verdict) else []
+    if verdict.report_only:
+        remarks.append("report only")
+    if verdict.literal_rule_holds:
+        remarks.append(f"beyond the limit for {words.duration(verdict.literal_duration)}")
+    for remark in remarks:
+        estimate.append("\n").append_text(text(remark, WAITING))
+    table.add_row(
+        text(f"  {verdict.statement}"),
+        text(result, RESULT_STYLES.get(result, "")),
+        estimate,
+        text(words.counters(verdict)),
+    )

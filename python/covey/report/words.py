@@ -83,7 +83,7 @@ def result(verdict: evidence_pb2.Verdict) -> str:
 
 def is_percentage(verdict: evidence_pb2.Verdict) -> bool:
     """Whether the verdict's numbers are shares; a latency is judged by its share of slower requests."""
-    return "%" in verdict.statement or verdict.statement.lstrip().startswith("p99")
+    return "%" in verdict.statement or _is_latency(verdict.statement)
 
 
 def quantity(verdict: evidence_pb2.Verdict, value: float, *, unit: bool = True) -> str:
@@ -108,7 +108,9 @@ def estimate(verdict: evidence_pb2.Verdict) -> str:
 
 
 def counters(verdict: evidence_pb2.Verdict) -> str:
-    """Events of trials, "3 of 9,812"."""
+    """Events of trials, "3 of 9,812"; open incidents have no trials."""
+    if verdict.statement.startswith("critical_incidents"):
+        return f"{count(verdict.event_count)} open"
     return f"{count(verdict.event_count)} of {count(verdict.trial_count)}"
 
 
@@ -117,11 +119,19 @@ def needs(verdict: evidence_pb2.Verdict) -> str:
     if verdict.role == evidence_pb2.Verdict.ROLE_TRIGGER or verdict.result != evidence_pb2.Verdict.RESULT_INSUFFICIENT:
         return ""
     if not verdict.HasField("needed_count"):
-        return "not at this rate"
+        if not verdict.trial_count:
+            return "any traffic at all"
+        # Proven as a whole, and withheld because the end of the phase looks otherwise.
+        is_proven = 0 < verdict.log_threshold <= verdict.log_e_value
+        return "a better last quarter of the phase" if is_proven else "not at this rate"
     text = f"{count(verdict.needed_count)} more"
     if verdict.HasField("eta") and verdict.eta.ToTimedelta().total_seconds() > 0:
         text += f", about {about(verdict.eta.ToTimedelta().total_seconds())}"
     return text
+
+
+def _is_latency(statement: str) -> bool:
+    return statement[:1] == "p" and statement[1:2].isdigit()
 
 
 def _rounded(value: float) -> str:
