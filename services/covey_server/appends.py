@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _LONGEST_APPEND_ID = 128
 _BUFFERED_BYTES = 8 << 20
+# Small chunks cost time each: an answer must not wait for thousands of them.
+_CHUNKS_PER_FILE = 128
 _IDLE_SECONDS = 300.0
 
 Requests = Iterator[datasets_pb2.AppendEventsRequest]
@@ -137,7 +139,7 @@ class _Stream:
             raise self._end_error
 
     def _taken(self) -> list[Chunk]:
-        chunks = self._buffer.take(self._idle_seconds)
+        chunks = self._buffer.take(_CHUNKS_PER_FILE, self._idle_seconds)
         if chunks is None:
             raise CallError(
                 grpc.StatusCode.ABORTED,

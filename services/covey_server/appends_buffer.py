@@ -66,15 +66,15 @@ class ChunkBuffer:
         with self._changed:
             self._closed = True
             self._chunks.clear()
+            self._byte_count = 0
             self._changed.notify_all()
 
-    def take(self, timeout_seconds: float) -> list[Chunk] | None:
-        """Everything queued, at least one chunk; empty at the end of the stream; None after the timeout."""
+    def take(self, limit: int, timeout_seconds: float) -> list[Chunk] | None:
+        """What is queued, 1 to `limit` chunks; empty at the end of the stream; None after the timeout."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._chunks or self._ended or self._closed, timeout_seconds):
                 return None
-            taken = list(self._chunks)
-            self._chunks.clear()
-            self._byte_count = 0
+            taken = [self._chunks.popleft() for _ in range(min(limit, len(self._chunks)))]
+            self._byte_count -= sum(chunk.byte_count for chunk in taken)
             self._changed.notify_all()
             return taken

@@ -101,9 +101,9 @@ class Server:
         self._server = grpc.server(ThreadPoolExecutor(16), interceptors=(Errors(),))
         analyzer_pb2_grpc.add_AnalyzerServiceServicer_to_server(Servicer(self.catalogue, self.rooms), self._server)
         outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(OutcomeServicer(self.outcomes), self._server)
-        port = self._server.add_insecure_port("127.0.0.1:0")
+        self.port = self._server.add_insecure_port("127.0.0.1:0")
         self._server.start()
-        self.channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self.channel = grpc.insecure_channel(f"127.0.0.1:{self.port}")
         self.analyzer = analyzer_pb2_grpc.AnalyzerServiceStub(self.channel)
         self.outcome = outcomes_pb2_grpc.OutcomeServiceStub(self.channel)
         self.running = True
