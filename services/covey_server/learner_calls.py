@@ -18,6 +18,7 @@ from covey_server.admission import overloaded
 from covey_server.catalogue_names import checked_learner_id
 from covey_server.decoding import EARLIEST_US, LATEST_US, EventColumns, decode_packed, decode_rows
 from covey_server.errors import CallError, invalid
+from covey_server.metrics import NO_VARIANT
 from covey_server.routing import Route, route, shard_of
 
 if TYPE_CHECKING:
@@ -121,14 +122,19 @@ class LearnerCalls:
             CallError: whatever is wrong with the question, the variant or the load.
         """
         now = self._clock()
-        where = self._route(request.learner_id, call, now)
+        where: Route | None = None
         code = grpc.StatusCode.INTERNAL
         try:
+            where = self._route(request.learner_id, call, now)
             response = self._answer(request, call, where, now, path)
             code = grpc.StatusCode.OK
             return response
-        except CallError as error:
-            code = error.code
+        except Exception as error:
+            explained = _for_caller(error)
+            if explained is not None:
+                code = explained.code
+                if explained is not error:
+                    raise explained from error
             raise
         finally:
             if code is grpc.StatusCode.OK and not call.is_active():
@@ -144,16 +150,16 @@ class LearnerCalls:
     def _route(self, learner_id: str, call: Call, now: datetime) -> Route:
         return route(learner_id, self._board.current(now), self._catalogue.stable(), call.probed_variant)
 
-    def _count(self, learner_id: str, call: Call, where: Route, code: grpc.StatusCode) -> None:
-        if where.is_probe:
+    def _count(self, learner_id: str, call: Call, where: Route | None, code: grpc.StatusCode) -> None:
+        if call.probed_variant:
             return
         self._book.count(
             call.method,
-            where.variant,
+            where.variant if where else NO_VARIANT,
             code.name,
             time.monotonic() - call.started,
             shard=shard_of(learner_id) if learner_id else -1,
-            limits=where.split.limits_seconds if where.split else (),
+            limits=where.split.limits_seconds if where and where.split else (),
         )
 
     def _answer(
@@ -206,6 +212,16 @@ class LearnerCalls:
 
     def _seconds_left(self, call: Call) -> float:
         return min(self._deadline_seconds - (time.monotonic() - call.started), call.remaining_seconds())
+
+
+def _for_caller(error: Exception) -> CallError | None:
+    """The error as callers should see it (a store that cannot answer is UNAVAILABLE); None for an internal error."""
+    if isinstance(error, CallError):
+        return error
+    from covey_server.catalogue_calls import store_unavailable
+    from covey_server.store import StoreError
+
+    return store_unavailable(error) if isinstance(error, StoreError) else None
 
 
 def _microseconds(timestamp: Timestamp, field: str) -> int:

@@ -27,8 +27,8 @@ _LOOPBACK_PEERS = ("ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D", "unix:")
 _OK = grpc.StatusCode.OK.value[0]
 
 
-class LearnerMethods:
-    """Per-learner calls and GetServerInfo.
+class PerLearnerMethods:
+    """Mixin of the servicer: per-learner calls and GetServerInfo.
 
     Args:
         learner_calls: answers per-learner questions.
@@ -40,7 +40,6 @@ class LearnerMethods:
 
     def __init__(
         self,
-        *,
         learner_calls: LearnerCalls,
         board: SplitBoard,
         catalogue: Catalogue,

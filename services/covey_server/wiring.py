@@ -12,7 +12,6 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from covey import __version__
-from covey.v1 import outcomes_pb2_grpc
 
 from covey_server.config import Address, ServerConfig
 from covey_server.data_port import DataPort, check_free, worker_pool
@@ -30,7 +29,7 @@ from covey_server.variants_at_work import VariantsAtWork
 if TYPE_CHECKING:
     from covey_server.admission import WorkerPool
     from covey_server.catalogue import Catalogue
-    from covey_server.datasets import Datasets
+    from covey_server.datasets_rooms import DatasetRooms
     from covey_server.exposures import ExposureLedger
     from covey_server.journal import Journal
     from covey_server.outcomes import OutcomeBook
@@ -60,7 +59,7 @@ class AnalyzerServer:
         catalogue: variants and cohort models.
         board: the traffic split in force.
         journal: the rollouts.
-        datasets: stored events.
+        dataset_rooms: datasets, appends, jobs and learners.
         ledger: who was answered by what.
         outcomes: what they did afterwards.
         book: the counters.
@@ -71,7 +70,7 @@ class AnalyzerServer:
     catalogue: Catalogue
     board: SplitBoard
     journal: Journal
-    datasets: Datasets
+    dataset_rooms: DatasetRooms
     ledger: ExposureLedger
     outcomes: OutcomeBook
 
@@ -136,7 +135,7 @@ class AnalyzerServer:
         # store is opened, as rooms declare their tables when they are imported.
         from covey_server import analyzer_service, breaker  # noqa: F401
         from covey_server.catalogue import Catalogue
-        from covey_server.datasets import Datasets
+        from covey_server.datasets_rooms import open_dataset_rooms
         from covey_server.exposures import ExposureLedger
         from covey_server.journal import Journal
         from covey_server.outcomes import OutcomeBook
@@ -151,10 +150,11 @@ class AnalyzerServer:
         self.journal = Journal(self.store, self.board, self.catalogue, self.clock)
         self.journal.load()
         self._watch_for_crash_loops()
-        self.datasets = Datasets(self.store, self.clock)
         self.ledger = ExposureLedger(self.store, self.clock)
         self._rooms.callback(self.ledger.stop)
         self.outcomes = OutcomeBook(self.store, self.ledger, self.clock)
+        self.dataset_rooms = open_dataset_rooms(self.store, self.catalogue, self.ledger, self.outcomes, self.clock)
+        self._rooms.callback(self.dataset_rooms.stop)
 
     def _watch_for_crash_loops(self) -> None:
         from covey_server.breaker import Breaker
@@ -167,6 +167,7 @@ class AnalyzerServer:
 
     def _open_data_port(self) -> None:
         from covey_server.analyzer_service import AnalyzerServicer
+        from covey_server.outcome_service import OutcomeServicer
 
         config = self.config
         pool = worker_pool(config, self.book)
@@ -177,12 +178,15 @@ class AnalyzerServer:
         self.facts = _facts(config, port.port, self.start_time)
         analyzer = AnalyzerServicer(
             learner_calls=self._learner_calls(pool),
+            dataset_rooms=self.dataset_rooms,
             board=self.board,
             catalogue=self.catalogue,
             facts=self.facts,
             clock=self.clock,
         )
-        port.serve(analyzer, outcomes_pb2_grpc.OutcomeServiceServicer())
+        port.serve(analyzer, OutcomeServicer(self.outcomes))
+        # Append streams and watchers last until told: they end before the port waits for its calls.
+        self._rooms.callback(self.dataset_rooms.stop)
 
     def _learner_calls(self, pool: WorkerPool) -> LearnerCalls:
         config = self.config
@@ -205,7 +209,7 @@ class AnalyzerServer:
             board=self.board,
             catalogue=self.catalogue,
             at_work=at_work,
-            histories=self.datasets,
+            histories=self.dataset_rooms.datasets,
             ledger=self.ledger,
             shadow=shadow,
             book=self.book,
