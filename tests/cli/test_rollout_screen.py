@@ -47,6 +47,13 @@ def rollout(state: Rollout.State.ValueType = Rollout.STATE_RUNNING, **fields: ob
     return made
 
 
+def awaiting() -> Rollout:
+    """Before the first phase."""
+    made = rollout(Rollout.STATE_AWAITING_APPROVAL, missing_roles=["engineering", "operations"])
+    made.ClearField("phase_hold")
+    return made
+
+
 def drawn(made: Rollout, width: int = 80, terminal: bool = False) -> str:
     target = io.StringIO()
     console = Console(file=target, width=width, force_terminal=terminal, highlight=False, markup=False, emoji=False)
@@ -113,7 +120,7 @@ def test_texts_from_elsewhere_cannot_steer_the_terminal() -> None:
         (rollout(Rollout.STATE_ROLLED_BACK), "report", "covey rollout report native-over-reference"),
         (rollout(paused=True), "paused", "covey rollout resume native-over-reference"),
         (
-            rollout(Rollout.STATE_AWAITING_APPROVAL, missing_roles=["engineering", "operations"]),
+            awaiting(),
             "phase canary needs the approval of engineering, operations",
             "covey rollout approve native-over-reference --phase canary --role engineering --role operations",
         ),
@@ -164,18 +171,22 @@ def test_a_silent_controller_is_told_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("state", "phase", "expected"),
+    ("state", "phase", "in_force", "expected"),
     [
-        (Rollout.STATE_DRAFT, "", "canary"),
-        (Rollout.STATE_SCHEDULED, "", "canary"),
-        (Rollout.STATE_AWAITING_APPROVAL, "canary", "canary"),
-        (Rollout.STATE_RUNNING, "canary", "rollout"),
-        (Rollout.STATE_AWAITING_APPROVAL, "rollout", "rollout"),
+        (Rollout.STATE_DRAFT, "", False, "canary"),
+        (Rollout.STATE_SCHEDULED, "", False, "canary"),
+        (Rollout.STATE_AWAITING_APPROVAL, "canary", False, "canary"),
+        (Rollout.STATE_RUNNING, "canary", True, "rollout"),
+        (Rollout.STATE_AWAITING_APPROVAL, "canary", True, "ramp"),
+        (Rollout.STATE_AWAITING_APPROVAL, "ramp", True, "rollout"),
+        (Rollout.STATE_SOAKING, "rollout", True, "rollout"),
     ],
 )
 def test_an_approval_without_a_phase_is_for_the_next_that_asks(
-    state: Rollout.State.ValueType, phase: str, expected: str
+    state: Rollout.State.ValueType, phase: str, in_force: bool, expected: str
 ) -> None:
     made = rollout(state)
     made.phase = phase
+    if not in_force:
+        made.ClearField("phase_hold")
     assert advice.next_approval_phase(made) == expected

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from covey.report import words
+from covey.rollout.statement import parse_statement
 from covey.v1 import evidence_pb2, rollout_spec_pb2
 from covey.v1.rollouts_pb2 import Rollout
 
@@ -47,14 +48,12 @@ def next_approval_phase(rollout: Rollout) -> str:
     phases = list(rollout.spec.phases)
     names = [phase.name for phase in phases]
     position = names.index(rollout.phase) if rollout.phase in names else -1
-    if rollout.state in {Rollout.STATE_AWAITING_APPROVAL, Rollout.STATE_DRAFT, Rollout.STATE_SCHEDULED}:
-        position = max(position, 0)
-    else:
-        position += 1
-    for phase in phases[position:]:
-        if phase.approvals.roles:
-            return phase.name
-    return names[min(position, len(names) - 1)] if names else ""
+    # `phase` is the one in force, which has a hold, or before the first one the awaited one, which has none yet.
+    following = position + 1 if rollout.HasField("phase_hold") else max(position, 0)
+    if rollout.state != Rollout.STATE_AWAITING_APPROVAL:
+        asking = [index for index in range(following, len(phases)) if phases[index].approvals.roles]
+        following = asking[0] if asking else following
+    return names[min(following, len(names) - 1)] if names else ""
 
 
 def what_next(rollout: Rollout, now: datetime) -> Advice:
@@ -96,7 +95,11 @@ def what_next(rollout: Rollout, now: datetime) -> Advice:
 
 def _while_holding(rollout: Rollout, name: str) -> Advice:
     phase = next((phase for phase in rollout.spec.phases if phase.name == rollout.phase), rollout_spec_pb2.Phase())
-    acceptable = {criterion.statement: criterion.accept_by for criterion in phase.criteria if criterion.accept_by}
+    acceptable = {
+        parse_statement(criterion.statement).text: criterion.accept_by
+        for criterion in phase.criteria
+        if criterion.accept_by
+    }
     undecided = [
         verdict
         for verdict in rollout.verdicts

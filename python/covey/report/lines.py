@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from covey.report import story, words
 from covey.report.model import ApprovalLine, CheckpointLine, Panel, PhaseLine, UndecidedLine, VerdictLine
 from covey.rollout.state import RolloutState
+from covey.rollout.statement import parse_statement
 from covey.rollout.verdicts import current_verdicts
 from covey.v1 import evidence_pb2, journal_pb2, rollout_spec_pb2
 
@@ -100,13 +101,17 @@ def undecided_lines(journal: Entries, phases: Sequence[PhaseLine]) -> list[Undec
 def _settled(journal: Entries, phase: PhaseLine, verdict: VerdictLine) -> str:
     for entry in journal:
         kind = entry.WhichOneof("payload")
-        if kind == "approved" and (entry.approved.phase, entry.approved.statement) == (phase.name, verdict.statement):
+        if kind == "approved" and entry.approved.phase == phase.name and _signs(entry.approved, verdict.statement):
             return f"accepted by {entry.actor} ({entry.approved.role})"
         if kind == "promoted" and entry.promoted.phase == phase.name and phase.ended.startswith("promoted"):
             return f"overridden by {entry.actor}: {entry.reason}"
     if verdict.report_only:
         return "report only: it decides nothing"
     return "deferred to a later phase" if phase.ended == "advanced" else phase.ended
+
+
+def _signs(approved: journal_pb2.PhaseApproved, statement: str) -> bool:
+    return bool(approved.statement) and parse_statement(approved.statement).text == statement
 
 
 def approval_lines(journal: Entries) -> list[ApprovalLine]:

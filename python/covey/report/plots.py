@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -73,17 +74,24 @@ def draw_slow(axis: Axes, panel: Panel) -> None:
 
 def draw_proof(axis: Axes, panel: Panel) -> None:
     """Ln E of each criterion over its threshold, cut off at -1 and 1.5."""
-    colours = (CANDIDATE, BASELINE, GOOD, THIRD, FOURTH, INK)
-    for index, (statement, values) in enumerate(panel.progress.items()):
+    styles: Counter[str] = Counter()
+    for statement, values in panel.progress.items():
+        metric = statement.split(" ", 1)[0]
         clipped = [min(max(value, -1.0), 1.5) if not math.isnan(value) else math.nan for value in values]
         if _known(clipped):
-            axis.plot(
-                panel.seconds, clipped, color=colours[index % 6], linestyle=("-", "--")[index // 6 % 2], label=statement
-            )
+            style = ("-", "--", ":")[styles[metric] % 3]
+            axis.plot(panel.seconds, clipped, color=_metric_colour(metric), linestyle=style, label=metric)
+            styles[metric] += 1
     axis.axhline(1.0, color=LIMIT, linewidth=1, linestyle=(0, (5, 3)))
     axis.axhline(0.0, color=GRID, linewidth=0.8)
     axis.set_ylim(-1.1, 1.6)
     axis.set_yticks([-1, 0, 1], labels=["refuting", "open", "proven"])
+
+
+def _metric_colour(metric: str) -> str:
+    """One colour per metric, whatever its limit in each phase."""
+    known = {"error_rate": CANDIDATE, "p99": BASELINE, "availability": GOOD, "mismatch": THIRD}
+    return known.get(metric, FOURTH)
 
 
 def _limits(axis: Axes, limits: Sequence[tuple[float, bool]], label: str = "") -> None:

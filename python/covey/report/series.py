@@ -10,9 +10,10 @@ from datetime import UTC, datetime
 
 from covey.report import story
 from covey.report.model import ArmSeries, Mark, Panel
+from covey.rollout.questions import criterion_questions
 from covey.rollout.state import RolloutState, apply
 from covey.rollout.statement import Kind, parse_statement
-from covey.rollout.verdicts import current_verdicts
+from covey.rollout.verdicts import judge
 from covey.v1 import evidence_pb2, journal_pb2
 
 SAMPLES = 160
@@ -125,8 +126,7 @@ class _PanelMaker:
         self._start = time
         self._end = time
         self._names = (spec.candidate, spec.baseline)
-        phase = next((phase for phase in spec.phases if phase.name == entered.phase), None)
-        statements = [criterion.statement for criterion in phase.criteria] if phase else []
+        statements = [statement.text for _, statement in state.phase_criteria()]
         everything = [*statements, *(trigger.statement for trigger in spec.triggers)]
         self._arms = (ArmSeries(), ArmSeries())
         self._panel = Panel(
@@ -153,11 +153,7 @@ class _PanelMaker:
             arm.errors.append(counters.errors)
             for limit, _ in panel.slower_limits:
                 arm.slower.setdefault(limit, []).append(counters.slower[limit])
-        verdicts = {
-            verdict.statement: verdict
-            for verdict in current_verdicts(state)
-            if verdict.role == evidence_pb2.Verdict.ROLE_CRITERION
-        }
+        verdicts = {verdict.statement: verdict for verdict in judge(state, criterion_questions(state), full=False)}
         for statement, values in panel.progress.items():
             verdict = verdicts.get(statement)
             judged = verdict is not None and verdict.log_threshold > 0

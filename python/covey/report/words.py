@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from datetime import UTC, datetime
+from decimal import Decimal
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -135,11 +136,13 @@ def _is_latency(statement: str) -> bool:
 
 
 def _rounded(value: float) -> str:
-    """Three significant digits, more near 100 so that 99.97 is not 100; no exponent between 1e-4 and 1e6."""
+    """Three significant digits, more near 100 so that 99.97 is not 100, one below 0.001; never an exponent."""
     if value == 0:
         return "0"
     if 99 < abs(value) < 100:
         return f"{value:.6g}" if abs(value) > 99.99 else f"{value:.4g}"
     if abs(value) >= 1000:
         return f"{value:,.0f}"
+    if abs(value) < 1e-3:
+        return f"{Decimal(f'{value:.1g}'):f}"
     return f"{value:.3g}"
