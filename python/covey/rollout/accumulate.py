@@ -1,0 +1,154 @@
+"""One tick folded into the state: deltas per replica, integrity, dwell, literal rules, probes.
+
+It costs the same at every tick, however long the journal is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from covey.rollout.counts import Counts, counts_of, fallen, faults_of, probe_counts
+from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
+from covey.rollout.outcomes import moments_of, relative_effect
+from covey.rollout.statement import Kind, Statement
+from covey.rollout.units import seconds_of, time_of
+from covey.rollout.windows import LiteralRun
+from covey.v1.evidence_pb2 import ABSENCE_TYPE_NO_SAMPLES, ProbeCounts, ReplicaReading
+from covey.v1.journal_pb2 import Tick
+
+# Share of a phase, at its end, that must look good by itself.
+LAST_PART = 0.25
+
+
+def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
+    """The state after a tick. What the tick means for the rollout, decide() says; here it is only added up."""
+    observed = min(max(0.0, seconds_of(tick.observed)), LONGEST_GAP_INTERVALS * state.tick_interval_seconds)
+    observed_at = time_of(tick.observed_at)
+    weights = {reading.replica: reading.candidate_weight_bp for reading in tick.readings}
+    faults, deltas, believed = _deltas(state, tick.readings)
+    state = replace(
+        state,
+        last_tick_at=observed_at,
+        last_tick_weights=weights,
+        last_readings={**state.last_readings, **believed},
+        faults=faults,
+        absences=tuple(tick.absences),
+        outcomes=tuple(tick.outcomes),
+        learners=tuple(tick.learners),
+    )
+    if not state.in_phase:
+        return state
+    took_effect = state.effective_at is None or observed_at >= state.effective_at
+    confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
+    probes = probe_counts(tick.probes, state.spec.candidate, state.spec.baseline)
+    total = sum(deltas.values(), start=Counts()) + probes
+    state = replace(
+        state,
+        weight_confirmed=confirmed,
+        rollout_counts=state.rollout_counts + total,
+        literal_runs=_literal_runs(state, total, observed),
+        unanswered_seconds=_unanswered(state, tick.probes, observed),
+    )
+    state = _with_phase_evidence(state, deltas if confirmed else {}, observed, believed if confirmed else {})
+    return state if _stands_still(state) else replace(state, phase_open_seconds=state.phase_open_seconds + observed)
+
+
+def _deltas(
+    state: RolloutState, readings: Sequence[ReplicaReading]
+) -> tuple[tuple[str, ...], dict[str, Counts], dict[str, ReplicaReading]]:
+    """Faults; what happened since the page before, by replica; pages that become the next base.
+
+    A replica seen for the first time, or started anew, is only a base: that tick is not evidence. A page that cannot
+    be true is neither; the replica is believed again when its counters catch up or its process starts anew.
+    """
+    candidate, limits = state.spec.candidate, state.plan.limits_seconds
+    faults: list[str] = []
+    deltas: dict[str, Counts] = {}
+    believed: dict[str, ReplicaReading] = {}
+    for reading in readings:
+        before = state.last_readings.get(reading.replica)
+        fault = faults_of(reading, candidate, limits)
+        restarted = before is None or reading.server_start_time_seconds > before.server_start_time_seconds
+        if reading.replica in believed:
+            fault = "it was read twice in one tick"
+        elif before is not None and not restarted:
+            if reading.server_start_time_seconds < before.server_start_time_seconds:
+                fault = fault or "its page is older than the one before"
+            fault = fault or fallen(before, reading)
+        if fault:
+            faults.append(f"replica {reading.replica}: {fault}")
+            continue
+        believed[reading.replica] = reading
+        if before is not None and not restarted:
+            deltas[reading.replica] = counts_of(reading, candidate, limits) - counts_of(before, candidate, limits)
+    return tuple(faults), deltas, believed
+
+
+def _with_phase_evidence(
+    state: RolloutState, deltas: dict[str, Counts], observed: float, believed: dict[str, ReplicaReading]
+) -> RolloutState:
+    """Adds deltas between two pages of one replica that both belong to the phase, and the dwell."""
+    mine = [delta for replica, delta in deltas.items() if replica in state.confirmed_replicas]
+    phase = state.phase_spec
+    # The tick that confirms the weight is the phase's beginning, not yet a part of it.
+    dwells = bool(state.confirmed_replicas) and bool(believed) and not state.paused and not _metrics_missing(state)
+    elapsed = state.phase_elapsed_seconds + (observed if dwells else 0.0)
+    counts = sum(mine, start=state.phase_counts)
+    window = state.phase_window
+    if mine and phase is not None:
+        start = window if window.marks else window.pushed(0.0, Counts(), 1.0)
+        window = start.pushed(elapsed, counts, LAST_PART * seconds_of(phase.hold))
+    return replace(
+        state,
+        phase_elapsed_seconds=elapsed,
+        phase_ticks=state.phase_ticks + (1 if mine else 0),
+        phase_counts=counts,
+        phase_window=window,
+        confirmed_replicas=frozenset(believed),
+    )
+
+
+def _metrics_missing(state: RolloutState) -> bool:
+    """Whether something was not observed. No samples in a tick is an observation too: nobody called."""
+    return bool(state.faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in state.absences)
+
+
+def _stands_still(state: RolloutState) -> bool:
+    """Whether max_hold's clock rests: by an operator's pause, for people's signatures, for a date not yet come."""
+    opens_at = state.calendar_opens_at
+    waits_for_date = opens_at is not None and state.last_tick_at is not None and state.last_tick_at < opens_at
+    return state.paused or state.state == State.STATE_AWAITING_APPROVAL or waits_for_date
+
+
+def _unanswered(state: RolloutState, probes: Sequence[ProbeCounts], observed: float) -> float:
+    mine = [probe for probe in probes if probe.variant == state.spec.candidate]
+    if any(probe.answered_count for probe in mine):
+        return 0.0
+    return state.unanswered_seconds + (observed if any(probe.unanswered_count for probe in mine) else 0.0)
+
+
+def _literal_runs(state: RolloutState, total: Counts, observed: float) -> tuple[LiteralRun, ...]:
+    runs = state.literal_runs or (LiteralRun(),) * len(state.plan.triggers)
+    result = []
+    for trigger, statement, run in zip(state.spec.triggers, state.plan.triggers, runs, strict=True):
+        sustained = seconds_of(trigger.sustained)
+        look = _literal_look(state, statement, total) if sustained > 0 else None
+        if look is None:
+            result.append(run)
+        elif look[0]:
+            result.append(run.extended(observed, look[1], sustained))
+        else:
+            result.append(LiteralRun())
+    return tuple(result)
+
+
+def _literal_look(state: RolloutState, statement: Statement, total: Counts) -> tuple[bool, int] | None:
+    """Whether this tick's estimate is beyond the limit, and on how much data; None without data."""
+    if statement.counts_events:
+        events, trials = total.events_and_trials(statement, state.plan.limits_seconds, with_probes=True)
+        return (events / trials > statement.event_limit, trials) if trials else None
+    if statement.kind is Kind.OUTCOME:
+        effect = relative_effect(moments_of(state.outcomes, state.spec, statement.argument))
+        return None if effect is None else (effect.estimate < statement.limit, effect.candidate_learners)
+    return None

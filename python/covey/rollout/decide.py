@@ -1,0 +1,100 @@
+"""One tick: evidence in, journal entries out. Pure, so that every decision can be made again from the journal.
+
+The order is that of the design: evidence and its hygiene, triggers on believed metrics, checkpoints, criteria,
+calendar and approvals, timer. Commands of operators are entries of their own and come before, in the state.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from covey.rollout.draft import Draft
+from covey.rollout.evidence import Evidence
+from covey.rollout.gate import advance_or_hold
+from covey.rollout.model import RolloutState, State
+from covey.rollout.questions import literal_rolls_back, trigger_questions
+from covey.rollout.rollback import roll_back
+from covey.rollout.spec import with_defaults
+from covey.rollout.statement import Kind
+from covey.rollout.units import format_duration, seconds_of
+from covey.rollout.verdicts import current_verdicts, judge
+from covey.v1.evidence_pb2 import Verdict
+from covey.v1.journal_pb2 import CheckpointReached, Entry, RollbackStarted, RolloutFinished
+from covey.v1.rollout_spec_pb2 import RolloutSpec
+
+
+def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now: datetime) -> list[Entry]:
+    """What the journal should say after this look.
+
+    Args:
+        spec: the rollout's, with or without defaults; it is checked against the state's.
+        state: the fold of the journal so far.
+        evidence: what was just read. Calendar rules compare with its `observed_at`, which the journal keeps.
+        now: time of the decision; stamps entries while they are tried, and decides nothing.
+
+    Returns:
+        The tick, then what follows from it, without sequence, time and epoch; nothing for a draft or an ended rollout.
+        Applied in order to the state they are always legal.
+
+    Raises:
+        ValueError: the spec is not the one that the rollout was created with.
+    """
+    if spec is not state.spec and spec != state.spec and with_defaults(spec) != state.spec:
+        raise ValueError(f"the spec is not that of {state.name}: decide() needs the spec of the journal")
+    if state.is_terminal or state.state == State.STATE_DRAFT:
+        return []
+    draft = Draft(state, now)
+    draft.add(tick=evidence.to_tick())
+    if draft.state.state == State.STATE_ROLLING_BACK:
+        _finish_rollback(draft, evidence)
+    elif not (draft.state.in_phase and _harm_shown(draft)):
+        _record_checkpoints(draft)
+        if not draft.state.paused:
+            advance_or_hold(draft)
+    return draft.entries
+
+
+def _finish_rollback(draft: Draft, evidence: Evidence) -> None:
+    """Ends the rollback once every replica that answers shows that the candidate has no traffic."""
+    readings = sorted(evidence.readings, key=lambda reading: reading.replica)
+    if not readings or any(reading.candidate_weight_bp != 0 for reading in readings):
+        return
+    aborted = draft.state.rollback_cause == RollbackStarted.CAUSE_ABORT
+    outcome = RolloutFinished.OUTCOME_ABORTED if aborted else RolloutFinished.OUTCOME_ROLLED_BACK
+    verdicts = current_verdicts(draft.state)
+    draft.add(finished=RolloutFinished(outcome=outcome, verdicts=verdicts, read_back=readings))
+
+
+def _harm_shown(draft: Draft) -> bool:
+    """Rolls back where a trigger is shown, a literal rule that may do so holds, or the candidate answers no probe."""
+    state = draft.state
+    questions = trigger_questions(state)
+    for index, verdict in enumerate(judge(state, questions, full=False)):
+        incident = questions[index].statement.kind is Kind.INCIDENTS
+        shown = verdict.result == Verdict.RESULT_FAIL
+        by_literal_rule = verdict.literal_rule_holds and literal_rolls_back(state.spec.triggers[index])
+        if shown or by_literal_rule:
+            cause = RollbackStarted.CAUSE_INCIDENT if incident else RollbackStarted.CAUSE_TRIGGER
+            (full,) = judge(state, questions[index : index + 1])
+            roll_back(draft, cause, full.sentence, "" if incident else full.statement)
+            return True
+    grace = seconds_of(state.spec.metrics_grace)
+    if state.unanswered_seconds >= grace:
+        silence = format_duration(state.unanswered_seconds)
+        text = f"unavailable: no probe of {state.spec.candidate} was answered for {silence}"
+        roll_back(draft, RollbackStarted.CAUSE_UNAVAILABLE, text)
+        return True
+    return False
+
+
+def _record_checkpoints(draft: Draft) -> None:
+    """Every checkpoint whose phase time has come, once."""
+    while (phase := draft.state.phase_spec) is not None and draft.state.in_phase:
+        reached = draft.state.checkpoints_reached
+        if reached >= len(phase.checkpoints):
+            return
+        offset = phase.checkpoints[reached]
+        if draft.state.phase_elapsed_seconds < seconds_of(offset):
+            return
+        verdicts = current_verdicts(draft.state)
+        draft.add(checkpoint=CheckpointReached(phase=phase.name, offset=offset, verdicts=verdicts))

@@ -1,0 +1,114 @@
+"""Verdicts on what learners do after an answer: revenue, engagement, and their spread over segments."""
+
+from __future__ import annotations
+
+import math
+
+from covey.rollout.model import RolloutState
+from covey.rollout.outcomes import moments_of, relative_effect
+from covey.rollout.questions import REFUTATION_ALPHA, Question
+from covey.rollout.sentences import NOT_ENOUGH, percent
+from covey.rollout.units import rounded
+from covey.stats import asymptotic_cs, heterogeneity
+from covey.v1.evidence_pb2 import Verdict
+
+EFFECT_TEST = "asymptotic_cs: confidence sequence of the relative effect, asymptotically valid at every look"
+SEGMENTS_TEST = "heterogeneity: upper bound of the spread between segments, valid at one planned look"
+
+# Before so much is there the asymptotic guarantee is not worth its name.
+BURN_IN_TICKS = 30
+BURN_IN_NONZERO = 100
+
+
+def outcome_verdict(state: RolloutState, question: Question) -> Verdict:
+    """A relative effect against its limit, by a confidence sequence that may be looked at every tick."""
+    statement = question.statement
+    verdict = _verdict(question, EFFECT_TEST)
+    effect = relative_effect(moments_of(state.outcomes, state.spec, statement.argument))
+    if effect is None:
+        verdict.sentence = (
+            f"{statement.text}: no outcomes of '{statement.argument}' are known for both variants yet; {NOT_ENOUGH}"
+        )
+        return verdict
+    verdict.trial_count = effect.candidate_learners
+    verdict.estimate = rounded(effect.estimate)
+    learners = f"{effect.candidate_learners:,} candidate and {effect.baseline_learners:,} baseline learners"
+    if state.phase_ticks < BURN_IN_TICKS or effect.fewest_nonzero < BURN_IN_NONZERO:
+        verdict.sentence = (
+            f"{statement.text}: {percent(effect.estimate)} in {learners}; {NOT_ENOUGH}: it needs {BURN_IN_TICKS} looks "
+            f"and {BURN_IN_NONZERO} learners with an outcome on each side, "
+            f"has {state.phase_ticks} and {effect.fewest_nonzero}"
+        )
+        return verdict
+    n = effect.candidate_learners
+    lower, upper = (float(end) for end in asymptotic_cs(effect.estimate, effect.variance * n, n, question.alpha))
+    verdict.lower, verdict.upper = rounded(lower), rounded(upper)
+    shown_above = _end(effect.estimate, effect.variance * n, n, question.alpha, "lower") > statement.limit
+    refutation_alpha = question.alpha if question.is_trigger else min(question.alpha, REFUTATION_ALPHA)
+    shown_below = _end(effect.estimate, effect.variance * n, n, refutation_alpha, "upper") < statement.limit
+    if shown_above:
+        verdict.result = Verdict.RESULT_PASS
+    elif shown_below:
+        verdict.result = Verdict.RESULT_FAIL
+    said = f"{percent(effect.estimate)} in {learners}, between {percent(lower)} and {percent(upper)}"
+    verdict.sentence = f"{statement.text}: {said}; {_says(question, verdict.result)}"
+    return verdict
+
+
+def segments_verdict(state: RolloutState, question: Question) -> Verdict:
+    """How much the relative effect differs between segments, by the upper bound of its spread."""
+    statement = question.statement
+    verdict = _verdict(question, SEGMENTS_TEST)
+    names = sorted({moments.segment for moments in state.outcomes if moments.metric == statement.argument} - {""})
+    effects = [
+        (name, effect)
+        for name in names
+        if (effect := relative_effect(moments_of(state.outcomes, state.spec, statement.argument, name))) is not None
+    ]
+    usable = [effect for _, effect in effects if effect.variance > 0 and effect.fewest_nonzero >= BURN_IN_NONZERO]
+    verdict.trial_count = sum(effect.candidate_learners for _, effect in effects)
+    if len(usable) < max(2, len(names)):
+        verdict.sentence = (
+            f"{statement.text}: {len(usable)} of {len(names)} segments have {BURN_IN_NONZERO} learners with an outcome "
+            f"on each side, and it takes two or more; {NOT_ENOUGH}"
+        )
+        return verdict
+    spread = heterogeneity([effect.estimate for effect in usable], [math.sqrt(effect.variance) for effect in usable])
+    verdict.estimate = rounded(math.sqrt(spread.tau2))
+    verdict.lower, verdict.upper = 0.0, rounded(spread.tau_upper)
+    if verdict.upper < statement.limit:
+        verdict.result = Verdict.RESULT_PASS
+    elif verdict.estimate > statement.limit and spread.p < REFUTATION_ALPHA:
+        verdict.result = Verdict.RESULT_FAIL
+    spread_text = f"{percent(verdict.estimate)} between {len(usable)} segments, at most {percent(verdict.upper)}"
+    said = f"the effect differs by {spread_text}"
+    verdict.sentence = f"{statement.text}: {said}; {_says(question, verdict.result)}"
+    return verdict
+
+
+def _verdict(question: Question, test: str) -> Verdict:
+    return Verdict(
+        role=question.role,
+        statement=question.statement.text,
+        result=Verdict.RESULT_INSUFFICIENT,
+        test=test,
+        limit=question.statement.limit,
+        alpha=question.alpha,
+        design_effect=1.0,
+        report_only=question.report_only,
+    )
+
+
+def _end(mean: float, variance: float, n: int, alpha: float, side: str) -> float:
+    """The bounded end of the one-sided sequence, rounded."""
+    if side == "lower":
+        return rounded(float(asymptotic_cs(mean, variance, n, alpha, side="lower")[0]))
+    return rounded(float(asymptotic_cs(mean, variance, n, alpha, side="upper")[1]))
+
+
+def _says(question: Question, result: Verdict.Result.ValueType) -> str:
+    if result == Verdict.RESULT_PASS:
+        return "excluded" if question.is_trigger else "shown"
+    if result == Verdict.RESULT_FAIL:
+        return "shown" if question.is_trigger else "refuted"
+    return "not shown" if question.is_trigger else NOT_ENOUGH

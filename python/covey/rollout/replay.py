@@ -1,0 +1,87 @@
+"""A journal decided again from its ticks. The same journal must give the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from covey.rollout.decide import decide
+from covey.rollout.evidence import Evidence
+from covey.rollout.model import RolloutState
+from covey.rollout.state import apply
+from covey.rollout.units import time_of
+from covey.v1.journal_pb2 import Entry
+
+# What the server and the controller's process add to a decision.
+STAMPS = (
+    "sequence",
+    "time",
+    "effective_at",
+    "schema_version",
+    "epoch",
+    "actor",
+    "actor_verified",
+    "request_id",
+    "version",
+)
+
+
+# Entries that only follow from a tick; others are an operator's or the server's own.
+DECISIONS = frozenset({"approval_awaited", "phase_entered", "checkpoint", "held", "released"})
+
+
+class ReplayError(ValueError):
+    """A journal that decide() would not have written, with the first entry that differs."""
+
+
+def replay(entries: Iterable[Entry]) -> list[Entry]:
+    """The journal as decide() writes it again: operators' entries as they are, decisions made anew from the ticks.
+
+    A decision carries over the stamps that the server gave the recorded one (time, sequence, who), so that a journal
+    and its replay can be compared byte by byte.
+
+    Raises:
+        ReplayError: a tick was followed by other decisions than decide() makes, or by none.
+        IllegalEntry: the journal itself is not legal.
+    """
+    recorded = list(entries)
+    state: RolloutState | None = None
+    result: list[Entry] = []
+    position = 0
+    while position < len(recorded):
+        entry = recorded[position]
+        group = [entry]
+        kind = entry.WhichOneof("payload")
+        if kind in DECISIONS:
+            raise ReplayError(f"entry {entry.sequence} is '{kind}', which decide() does not say here")
+        if kind == "tick" and state is not None:
+            evidence = Evidence.from_tick(entry.tick)
+            decided = decide(state.spec, state, evidence, time_of(entry.time))
+            group = [
+                _stamped_like(made, _recorded_at(recorded, position + offset)) for offset, made in enumerate(decided)
+            ]
+        for made in group:
+            state = apply(state, made)
+        result.extend(group)
+        position += len(group)
+    return result
+
+
+def _recorded_at(recorded: list[Entry], position: int) -> Entry:
+    if position >= len(recorded):
+        raise ReplayError(f"the journal ends after entry {len(recorded)}, where decide() goes on")
+    return recorded[position]
+
+
+def _stamped_like(made: Entry, recorded: Entry) -> Entry:
+    was, now = recorded.WhichOneof("payload"), made.WhichOneof("payload")
+    if was != now:
+        raise ReplayError(f"entry {recorded.sequence} is '{was}', decide() says '{now}'")
+    entry = Entry()
+    entry.CopyFrom(made)
+    for name in STAMPS:
+        if name in {"time", "effective_at"}:
+            if recorded.HasField(name):  # type: ignore[arg-type]
+                getattr(entry, name).CopyFrom(getattr(recorded, name))
+        else:
+            setattr(entry, name, getattr(recorded, name))
+    return entry

@@ -1,0 +1,52 @@
+"""The state as the Rollout message that callers see."""
+
+from __future__ import annotations
+
+from covey.rollout.model import RolloutState, State
+from covey.rollout.units import duration_of, timestamp_of
+from covey.rollout.verdicts import current_verdicts
+from covey.v1.rollouts_pb2 import Rollout
+
+
+def to_resource(state: RolloutState, verdicts: bool = True) -> Rollout:
+    """The rollout now.
+
+    Args:
+        state: the fold of its journal.
+        verdicts: whether to judge the last evidence too, which costs some milliseconds; lists leave it out.
+    """
+    rollout = Rollout(
+        name=state.name,
+        uid=state.uid,
+        spec=state.spec,
+        spec_digest=state.spec_digest,
+        state=state.state,
+        phase=state.phase,
+        explanation=_explanation(state),
+        paused=state.paused,
+        candidate_weight_bp=state.candidate_weight_bp,
+        approvals=state.approvals,
+        missing_roles=state.missing_roles,
+        open_incidents=state.open_incidents,
+        last_sequence=state.last_sequence,
+        epoch=state.epoch,
+    )
+    if state.effective_at is not None:
+        rollout.weight_effective_at.CopyFrom(timestamp_of(state.effective_at))
+    if state.phase_spec is not None:
+        rollout.phase_elapsed.CopyFrom(duration_of(state.phase_elapsed_seconds))
+        rollout.phase_hold.CopyFrom(state.phase_spec.hold)
+    if state.create_time is not None:
+        rollout.create_time.CopyFrom(timestamp_of(state.create_time))
+    if state.last_tick_at is not None:
+        rollout.last_tick_time.CopyFrom(timestamp_of(state.last_tick_at))
+    if verdicts:
+        rollout.verdicts.extend(current_verdicts(state))
+    return rollout
+
+
+def _explanation(state: RolloutState) -> str:
+    text = state.explanation
+    if state.state == State.STATE_SCHEDULED and (opens_at := state.calendar_opens_at) is not None:
+        text += f", no earlier than {opens_at.isoformat(timespec='seconds')}"
+    return f"paused; {text}" if state.paused else text

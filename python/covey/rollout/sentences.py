@@ -1,0 +1,100 @@
+"""Verdicts in the words of an operator."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from covey.rollout.statement import Kind, Statement
+from covey.rollout.units import format_duration, seconds_of
+from covey.v1.evidence_pb2 import Verdict
+from covey.v1.rollouts_pb2 import Incident
+
+if TYPE_CHECKING:
+    from covey.rollout.questions import Question
+
+NOT_ENOUGH = "not enough evidence"
+
+
+def percent(share: float) -> str:
+    """A share in percent with three significant digits: "0.0731 %", "-3 %"."""
+    return f"{share * 100:.3g} %"
+
+
+def counts_sentence(question: Question, verdict: Verdict, needed: int | None) -> str:
+    """What the counters are and what they show.
+
+    Args:
+        question: what was asked.
+        verdict: the result, with interval and ETA.
+        needed: further trials to PASS; None where it is not to be had at this rate of events.
+    """
+    text = f"{question.statement.text}: {_counters(question)}"
+    if question.is_trigger:
+        return f"{text}; {_TRIGGER[verdict.result]}"
+    if verdict.result == Verdict.RESULT_PASS:
+        return f"{text}; shown, at most {percent(_worst(question.statement, verdict))} with {_confidence(verdict)}"
+    if verdict.result == Verdict.RESULT_FAIL:
+        return f"{text}; refuted, {percent(question.events / question.trials)} is beyond the limit"
+    return f"{text}; {NOT_ENOUGH}, {_missing(question, verdict, needed)}"
+
+
+_TRIGGER = {
+    Verdict.RESULT_PASS: "excluded",
+    Verdict.RESULT_FAIL: "shown, the candidate does harm",
+    Verdict.RESULT_INSUFFICIENT: "not shown",
+    Verdict.RESULT_INVALID: "cannot be judged",
+}
+
+
+def _counters(question: Question) -> str:
+    kind = question.statement.kind
+    events, trials = f"{question.events:,}", f"{question.trials:,}"
+    if kind is Kind.MISMATCH:
+        return f"{events} of {trials} answers computed twice differed or failed"
+    subject = (
+        "candidate requests and probes" if kind is Kind.AVAILABILITY and question.is_trigger else "candidate requests"
+    )
+    if kind is Kind.LATENCY:
+        limit = question.statement.limit
+        slower = f"{limit * 1000:g} ms" if limit < 1 else f"{limit:g} s"
+        return f"{events} of {trials} {subject} were slower than {slower}"
+    return f"{events} of {trials} {subject} failed"
+
+
+def _missing(question: Question, verdict: Verdict, needed: int | None) -> str:
+    if needed == 0:
+        last = question.last_events / question.last_trials if question.last_trials else None
+        if last is None:
+            return "there was no traffic in the last quarter of the phase"
+        return f"the last quarter of the phase, at {percent(last)}, is beyond the limit though the whole is not"
+    if needed is None:
+        rate = percent(question.events / question.trials)
+        return f"and at this rate of {rate} there never will be"
+    if not question.trials:
+        return f"needs {needed:,}, and none have come"
+    if not verdict.HasField("needed_count"):
+        return f"needs {needed:,} more, which do not come within max_hold at the current rate"
+    return f"needs {needed:,} more, about {format_duration(seconds_of(verdict.eta))} at the current rate"
+
+
+def _worst(statement: Statement, verdict: Verdict) -> float:
+    """The bad end of the interval as a share of bad events."""
+    return 1 - verdict.lower if statement.kind is Kind.AVAILABILITY else verdict.upper
+
+
+def _confidence(verdict: Verdict) -> str:
+    return f"{(1 - verdict.alpha) * 100:g} % confidence at every look"
+
+
+def incidents_sentence(statement: Statement, critical: Sequence[Incident]) -> str:
+    """Which critical incidents are open."""
+    if not critical:
+        return f"{statement.text}: no critical incident is open"
+    named = "; ".join(f"{incident.incident_id} ({incident.description})" for incident in critical)
+    return f"{statement.text}: {len(critical)} open: {named}"
+
+
+def literal_sentence(seconds: float) -> str:
+    """What is added where the literal rule holds."""
+    return f"; the literal rule holds: the estimate has stood beyond the limit for {format_duration(seconds)}"

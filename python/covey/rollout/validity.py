@@ -1,0 +1,76 @@
+"""Whether the metrics of the last look can be believed, and what holds the rollout where they cannot.
+
+Absence is a type, not a number: every kind of missing data holds, none passes, and none rolls back by itself.
+"""
+
+from __future__ import annotations
+
+from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState
+from covey.rollout.units import format_share
+from covey.v1.evidence_pb2 import (
+    ABSENCE_TYPE_NO_SAMPLES,
+    ABSENCE_TYPE_NO_SERIES,
+    Absence,
+    AbsenceType,
+)
+
+# Before the first phase a server may have nothing yet to show of a rollout.
+HARMLESS_BEFORE_START = frozenset({ABSENCE_TYPE_NO_SERIES, ABSENCE_TYPE_NO_SAMPLES})
+MOST_NAMED = 3
+
+
+def invalid_reason(state: RolloutState) -> str:
+    """Why the verdicts of the phase cannot be believed now, with counters; empty where they can."""
+    if state.faults:
+        return "; ".join(state.faults[:MOST_NAMED])
+    return weight_mismatch(state)
+
+
+def weight_mismatch(state: RolloutState) -> str:
+    """Which replica gives the candidate another share than the journal, after the time that a change may take."""
+    settled = state.phase_open_seconds > LONGEST_GAP_INTERVALS * state.tick_interval_seconds
+    if not state.in_phase or state.weight_confirmed or not settled:
+        return ""
+    wrong = {replica: bp for replica, bp in state.last_tick_weights.items() if bp != state.candidate_weight_bp}
+    if not wrong:
+        return ""
+    replica, weight_bp = min(wrong.items())
+    said, read = format_share(state.candidate_weight_bp / 10_000), format_share(weight_bp / 10_000)
+    return f"replica {replica} gives the candidate {read} of the learners, the journal says {said}"
+
+
+def hold_reason(state: RolloutState) -> str:
+    """Why the last look is no ground to advance on, in words that stay from tick to tick; empty where it is."""
+    if state.faults:
+        replicas = ", ".join(fault.removeprefix("replica ").split(":")[0] for fault in state.faults[:MOST_NAMED])
+        return f"the metrics of replica {replicas} cannot be believed"
+    if state.absences:
+        return f"metrics are missing: {named_absences(state.absences)}"
+    if not state.last_tick_weights:
+        return "metrics are missing: no replica was read"
+    return weight_mismatch(state)
+
+
+def start_problem(state: RolloutState) -> str:
+    """Why the first phase must not begin after this look; empty where it may."""
+    grave = [absence for absence in state.absences if absence.type not in HARMLESS_BEFORE_START]
+    if grave:
+        return f"metrics are missing: {named_absences(grave)}"
+    if state.faults:
+        return hold_reason(state)
+    return "" if state.last_tick_weights or state.absences else "metrics are missing: no replica was read"
+
+
+def named_absences(absences: list[Absence] | tuple[Absence, ...]) -> str:
+    """The absences by replica, metric and type, the first few by name."""
+    named = [
+        f"{absence.metric or 'every metric'} of replica {absence.replica or 'unknown'} ({absence_word(absence.type)})"
+        for absence in absences[:MOST_NAMED]
+    ]
+    more = len(absences) - MOST_NAMED
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+
+
+def absence_word(absence: AbsenceType.ValueType) -> str:
+    """NO_SERIES, STALE, SCRAPE_FAILED ..."""
+    return AbsenceType.Name(absence).removeprefix("ABSENCE_TYPE_")
