@@ -10,13 +10,14 @@ from typing import Protocol
 
 from covey.client import CallFailed, Client
 from covey.demo.learners import read_event_table
-from covey.demo.setup import create_variants, discover, read_plan, store_events
+from covey.demo.setup import discover, read_plan, store_events
 from covey.demo.stack import Stack
 from covey.demo.supervisor import Supervisor
 from covey.report import build_report
 from covey.report.advice import next_approval_phase
 from covey.rollout.spec import load_spec
-from covey.v1 import analyzer_pb2, journal_pb2
+from covey.v1 import analyzer_pb2, cohorts_pb2, journal_pb2
+from covey.v1.rollout_spec_pb2 import RolloutSpec
 from covey.v1.rollouts_pb2 import Rollout
 
 ROLLOUT_ID = "native-over-reference"
@@ -104,17 +105,19 @@ class Demo:
 
         Raises:
             ProcessError: a process could not be kept running.
-            SetupError: data, model or variants could not be made.
+            SpecError: the plan cannot be read; nothing was started.
+            SetupError: data or cohorts could not be made.
             CallFailed: a call to the server failed for good.
         """
         begin = time.monotonic()
         options = self._options
+        spec = load_spec(*read_plan(options.plan))
         options.directory.mkdir(parents=True, exist_ok=True)
         with Supervisor(options.directory) as supervisor:
             stack = self.stack = Stack(supervisor, options.directory, faults=options.faults)
             events = prepare(stack, options, self._audience)
             with stack.client("demo") as client:
-                name = begin_rollout(stack, client, options, events, self._audience)
+                name = begin_rollout(stack, client, spec, options, events, self._audience)
                 rollout, held = self._watch(supervisor, client, name)
                 info = client.get_server_info()
                 result = DemoResult(rollout, held, info, write_report(client, name, options.report_directory))
@@ -171,15 +174,14 @@ def prepare(stack: Stack, options: DemoOptions, audience: Audience) -> Path:
     return events
 
 
-def begin_rollout(stack: Stack, client: Client, options: DemoOptions, events: Path, audience: Audience) -> str:
-    """Stores events, finds cohorts, creates variants, starts controller, load and rollout; returns its name."""
-    text, source = read_plan(options.plan)
-    spec = load_spec(text, source)
+def begin_rollout(
+    stack: Stack, client: Client, spec: RolloutSpec, options: DemoOptions, events: Path, audience: Audience
+) -> str:
+    """Stores events, finds cohorts, starts controller, load and rollout; returns the rollout's name."""
     stored = store_events(client, read_event_table(events))
     model = discover(client)
-    sizes = ", ".join(str(cohort.learner_count) for cohort in model.cohorts)
-    audience.say(f"stored {stored:,} events; a job found {len(model.cohorts)} cohorts ({sizes} learners)")
-    create_variants(client, {spec.baseline: "reference", spec.candidate: "native"}, model.name)
+    sizes = ", ".join(f"{_archetype(cohort)} {cohort.learner_count}" for cohort in model.cohorts)
+    audience.say(f"stored {stored:,} events; a job found {len(model.cohorts)} cohorts of learners: {sizes}")
     stack.start_controller()
     name = client.create_rollout(ROLLOUT_ID, spec).name
     if options.rate > 0:
@@ -209,6 +211,10 @@ def write_report(client: Client, name: str, directory: Path) -> list[Path]:
         path.write_text(content, encoding="utf-8")
         written.append(path)
     return written
+
+
+def _archetype(cohort: cohorts_pb2.Cohort) -> str:
+    return cohorts_pb2.Archetype.Name(cohort.archetype).removeprefix("ARCHETYPE_").replace("_", " ").title()
 
 
 def _news(client: Client, rollout: Rollout, seen: int) -> list[journal_pb2.Entry]:

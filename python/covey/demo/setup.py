@@ -1,4 +1,4 @@
-"""What a rollout needs before it can start: stored events, a cohort model found in them, two variants, a plan."""
+"""What the demonstration prepares: a plan, stored events, and the cohorts found in them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from covey.client import Client
 from covey.demo.learners import EventTable
-from covey.v1 import cohorts_pb2, datasets_pb2, variants_pb2
+from covey.v1 import cohorts_pb2, datasets_pb2
 
 PLAN_NAME = "demo-plan.yaml"
 DATASET_ID = "demo"
@@ -18,7 +18,7 @@ _JOB_SECONDS = 60.0
 
 
 class SetupError(RuntimeError):
-    """The demonstration could not be prepared."""
+    """Data or cohorts could not be made."""
 
 
 def read_plan(path: Path | None) -> tuple[str, str]:
@@ -55,18 +55,3 @@ def discover(client: Client) -> cohorts_pb2.CohortModel:
     if job.state != datasets_pb2.Job.STATE_SUCCEEDED:
         raise SetupError(f"{job.name} ended {datasets_pb2.Job.State.Name(job.state)}: {job.error}")
     return client.get_cohort_model(job.cohort_model)
-
-
-def create_variants(client: Client, names: dict[str, str], cohort_model: str) -> None:
-    """Creates variants that share a cohort model.
-
-    Args:
-        client: of the server.
-        names: variants/{variant} to the engine, "native" or "reference".
-        cohort_model: cohortModels/{cohort_model}.
-    """
-    for name, engine in names.items():
-        variant = variants_pb2.Variant(
-            engine=engine, cohort_model=cohort_model, description=f"The {engine} engine of the demonstration"
-        )
-        client.create_variant(name.removeprefix("variants/"), variant)

@@ -1,0 +1,79 @@
+"""The controller's own metrics page: whoever watches the watchman reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from covey.v1 import evidence_pb2 as pb
+from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+
+class Exporter:
+    """Probes, ticks and absences of this process, on a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry(auto_describe=True)
+        self._probes = Counter(
+            "covey_controller_probe_total",
+            "Probes by replica, variant and result (answered, unanswered).",
+            ["replica", "variant", "result"],
+            registry=self.registry,
+        )
+        self._last_tick = Gauge(
+            "covey_controller_last_tick_timestamp_seconds",
+            "Unix time of the last committed tick.",
+            ["rollout"],
+            registry=self.registry,
+        )
+        self._looks = Counter(
+            "covey_controller_looks_total",
+            "Looks at a rollout by what became of them (committed, moved, unreachable, refused, failed).",
+            ["rollout", "result"],
+            registry=self.registry,
+        )
+        self._absences = Counter(
+            "covey_controller_absences_total",
+            "Evidence that was not there, by replica and type.",
+            ["replica", "type"],
+            registry=self.registry,
+        )
+        self._epoch = Gauge(
+            "covey_controller_lease_epoch", "Epoch of the lease held; 0 while standing by.", registry=self.registry
+        )
+
+    def probe(self, replica: str, variant: str, answered: bool) -> None:
+        """Counts one probe."""
+        self._probes.labels(replica, variant, "answered" if answered else "unanswered").inc()
+
+    def look(self, rollout: str, result: str) -> None:
+        """Counts one look at a rollout."""
+        self._looks.labels(rollout, result).inc()
+
+    def committed(self, rollout: str, unix_seconds: float) -> None:
+        """Notes the time of a committed tick."""
+        self.look(rollout, "committed")
+        self._last_tick.labels(rollout).set(unix_seconds)
+
+    def absence(self, absence: pb.Absence) -> None:
+        """Counts evidence that was not there."""
+        kind = pb.AbsenceType.Name(absence.type).removeprefix("ABSENCE_TYPE_")
+        self._absences.labels(absence.replica, kind).inc()
+
+    def lease(self, epoch: int | None) -> None:
+        """Shows whether this process drives."""
+        self._epoch.set(epoch or 0)
+
+    def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
+        """Opens the page; returns the port in use and what closes it.
+
+        Raises:
+            OSError: when the port cannot be had.
+        """
+        server, thread = start_http_server(port, host, registry=self.registry)
+
+        def close() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join(timeout=2.0)
+
+        return int(server.server_address[1]), close

@@ -1,0 +1,71 @@
+"""`covey-controller`: the process around the loop."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from covey_controller.client import ControlClient, open_channel
+from covey_controller.clock import SystemClock
+from covey_controller.config import Config, ConfigError, parse_address, parse_arguments
+from covey_controller.exporter import Exporter
+from covey_controller.logs import configure_logs
+from covey_controller.loop import Loop
+from covey_controller.notify import Notifier
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs until SIGTERM or SIGINT.
+
+    Returns:
+        0 after an orderly stop, 1 when it cannot start, 2 on wrong usage.
+    """
+    try:
+        config = parse_arguments(arguments)
+    except ConfigError as error:
+        print(f"covey-controller: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    configure_logs()
+    exporter = Exporter()
+    host, port = parse_address(config.metrics_address)
+    try:
+        bound, close_page = exporter.serve(host, port)
+    except OSError as error:
+        print(  # noqa: T201
+            f"covey-controller: cannot serve metrics at {config.metrics_address}: {error.strerror or error}; "
+            "choose another with --metrics-listen",
+            file=sys.stderr,
+        )
+        return 1
+    try:
+        return _drive(config, exporter, bound)
+    finally:
+        close_page()
+
+
+def _drive(config: Config, exporter: Exporter, metrics_port: int) -> int:
+    clock = SystemClock()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: clock.stop())
+    with open_channel(config.control_address) as channel:
+        client = ControlClient(channel, actor=config.holder, call_seconds=config.call_seconds)
+        loop = Loop(config, client, clock, exporter, Notifier(config.webhook_url))
+        if config.ports_file:
+            _write_ports(Path(config.ports_file), metrics_port)
+        loop.run()
+    return 0
+
+
+def _write_ports(path: Path, metrics_port: int) -> None:
+    """Says where the metrics are; whole or not at all."""
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(json.dumps({"metrics": metrics_port, "pid": os.getpid()}) + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

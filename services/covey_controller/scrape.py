@@ -1,0 +1,124 @@
+"""Reads a metrics page within limits: whatever the other side does, the answer is a page or an absence."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from urllib.parse import urlsplit
+
+from covey.v1 import evidence_pb2 as pb
+
+from covey_controller.config import Replica, ScrapeLimits
+
+_CHUNK_BYTES = 64 * 1024
+_STALE_AGE_SECONDS = 60.0
+
+
+class AbsenceError(Exception):
+    """Evidence that is not there, and what kind of absence it is."""
+
+    def __init__(self, kind: pb.AbsenceType.ValueType, metric: str, detail: str) -> None:
+        super().__init__(f"{pb.AbsenceType.Name(kind)} {metric}: {detail}")
+        self.kind = kind
+        self.metric = metric
+        self.detail = detail
+
+    def message(self, replica: str) -> pb.Absence:
+        """The absence as the journal records it."""
+        return pb.Absence(replica=replica, metric=self.metric, type=self.kind, detail=self.detail[:300])
+
+
+def scrape_failed(detail: str) -> AbsenceError:
+    """The whole page is missing."""
+    return AbsenceError(pb.ABSENCE_TYPE_SCRAPE_FAILED, "", detail)
+
+
+class _DeadlineSocket(socket.socket):
+    """A connected socket whose every read ends by `deadline`, so that a dripping peer cannot stretch it."""
+
+    deadline: float
+    read_seconds: float
+
+    def recv_into(self, *arguments: object, **options: object) -> int:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the total deadline passed")
+        self.settimeout(min(self.read_seconds, left))
+        return super().recv_into(*arguments, **options)  # type: ignore[arg-type]
+
+
+def _connect(host: str, port: int, limits: ScrapeLimits) -> _DeadlineSocket:
+    deadline = time.monotonic() + limits.total_seconds
+    plain = socket.create_connection((host, port), timeout=min(limits.connect_seconds, limits.total_seconds))
+    bounded = _DeadlineSocket(plain.family, plain.type, plain.proto, fileno=plain.detach())
+    bounded.deadline = deadline
+    bounded.read_seconds = limits.read_seconds
+    bounded.settimeout(limits.read_seconds)
+    return bounded
+
+
+def fetch(replica: Replica, limits: ScrapeLimits) -> str:
+    """Gets the text of a replica's metrics page.
+
+    Raises:
+        AbsenceError: SCRAPE_FAILED for everything that keeps a whole, honest page from arriving: no connection, a
+            deadline, another status than 200, another content, more bytes than allowed, an end in the middle.
+            STALE when a cache on the way says that it is old.
+    """
+    url = urlsplit(replica.metrics_url)
+    host, port = url.hostname or "", url.port or 80
+    connection = http.client.HTTPConnection(host, port)
+    try:
+        connection.sock = _connect(host, port, limits)
+        target = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        connection.request(
+            "GET",
+            target,
+            headers={"Accept": "text/plain; version=0.0.4", "Accept-Encoding": "identity", "Connection": "close"},
+        )
+        with connection.getresponse() as response:
+            _check_headers(response)
+            body = _read(response, limits.page_bytes)
+    except AbsenceError:
+        raise
+    except TimeoutError as error:
+        raise scrape_failed(f"{replica.metrics_url}: no whole page in time ({error})") from error
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise scrape_failed(f"{replica.metrics_url}: {type(error).__name__}: {error}") from error
+    finally:
+        connection.close()
+    try:
+        return body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise scrape_failed(f"the page is not UTF-8: {error}") from error
+
+
+def _check_headers(response: http.client.HTTPResponse) -> None:
+    if response.status != http.client.OK:
+        raise scrape_failed(f"status {response.status} {response.reason}")
+    kind = response.headers.get_content_type()
+    if kind not in {"text/plain", "application/openmetrics-text"}:
+        raise scrape_failed(f"content type {kind} instead of text/plain")
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding != "identity":
+        raise scrape_failed(f"content encoding {encoding} was not asked for")
+    age = response.headers.get("Age", "0")
+    if age.isdigit() and int(age) > _STALE_AGE_SECONDS:
+        raise AbsenceError(pb.ABSENCE_TYPE_STALE, "", f"a cache answered with a page that is {age} s old")
+
+
+def _read(response: http.client.HTTPResponse, page_bytes: int) -> bytes:
+    length = response.length
+    if length is not None and length > page_bytes:
+        raise scrape_failed(f"{length} bytes announced; at most {page_bytes} are read")
+    chunks: list[bytes] = []
+    size = 0
+    while chunk := response.read1(_CHUNK_BYTES):
+        size += len(chunk)
+        if size > page_bytes:
+            raise scrape_failed(f"more than {page_bytes} bytes")
+        chunks.append(chunk)
+    if length is not None and size != length:
+        raise scrape_failed(f"the page ended after {size} of {length} bytes")
+    return b"".join(chunks)

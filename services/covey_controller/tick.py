@@ -1,0 +1,168 @@
+"""One rollout as the controller follows it: journal, evidence, decision, commit."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from covey.rollout.decide import decide
+from covey.rollout.evidence import Evidence
+from covey.rollout.spec import with_defaults
+from covey.rollout.state import RolloutState, apply
+from covey.v1 import evidence_pb2, journal_pb2, rollouts_pb2
+
+from covey_controller.client import ControlClient
+from covey_controller.clock import Clock
+from covey_controller.evidence import Subject, gather
+from covey_controller.exporter import Exporter
+from covey_controller.notify import Notifier
+from covey_controller.probes import Prober
+from covey_controller.scraper import Scraper
+
+# Time longer than this many intervals was observed by nobody.
+_LONGEST_GAP_INTERVALS = 3.0
+_ROLLBACK_INTERVAL_SECONDS = 1.0
+_OLDEST_SAMPLE_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class _Pending:
+    """A commit whose fate only the journal knows."""
+
+    request_id: str
+    moment: float
+    probes: Sequence[evidence_pb2.ProbeCounts]
+
+
+class Follower:
+    """Follows the journal of one rollout and adds a tick at every look.
+
+    Nothing here matters to the rollout: all of it is read again from the journal by the next process.
+    """
+
+    def __init__(
+        self,
+        rollout: rollouts_pb2.Rollout,
+        *,
+        client: ControlClient,
+        clock: Clock,
+        scraper: Scraper,
+        prober: Prober,
+        notifier: Notifier,
+        exporter: Exporter,
+    ) -> None:
+        self.name = rollout.name
+        self._spec = with_defaults(rollout.spec)
+        self._client = client
+        self._clock = clock
+        self._scraper = scraper
+        self._prober = prober
+        self._notifier = notifier
+        self._exporter = exporter
+        self._state: RolloutState | None = None
+        self._page_token = ""
+        self._pending: _Pending | None = None
+        self._committed_at: float | None = None
+        self.due_at = clock.monotonic()
+
+    @property
+    def interval_seconds(self) -> float:
+        """Time between two looks in the state at hand."""
+        if self._state is None:
+            return self._spec.tick_interval.ToTimedelta().total_seconds()
+        interval = self._state.tick_interval_seconds
+        if self._state.state == rollouts_pb2.Rollout.STATE_ROLLING_BACK:
+            # The share of 0 is read back soon, however rare the looks were.
+            return min(interval, _ROLLBACK_INTERVAL_SECONDS)
+        return interval
+
+    def look(self, epoch: int, last_sequence: int) -> None:
+        """Reads what is new, decides, commits.
+
+        Args:
+            epoch: of the lease in force.
+            last_sequence: of the journal, as the server named it a moment ago.
+
+        Raises:
+            ControlError: when the journal cannot be read or the commit was not taken; the next look starts afresh.
+        """
+        state = self._catch_up(last_sequence)
+        if state.is_terminal:
+            return
+        now = self._clock.wall()
+        pages = self._scraper.look(now.timestamp() - _OLDEST_SAMPLE_SECONDS)
+        moment = self._clock.monotonic()
+        gathered = gather(pages, Subject.of(self.name, self._spec), state.last_readings)
+        for absence in gathered.absences:
+            self._exporter.absence(absence)
+        pending = _Pending(str(uuid.uuid4()), moment, self._prober.drain())
+        self._pending = pending
+        evidence = Evidence(
+            observed_seconds=self._observed_seconds(moment),
+            observed_at=now,
+            readings=gathered.readings,
+            probes=tuple(pending.probes),
+            outcomes=gathered.outcomes,
+            learners=gathered.learners,
+            absences=gathered.absences,
+        )
+        entries = decide(self._spec, state, evidence, now)
+        recorded = self._client.commit(self.name, epoch, state.last_sequence, entries, pending.request_id)
+        self._take(recorded)
+        self._settle()
+        self._exporter.committed(self.name, now.timestamp())
+
+    def _observed_seconds(self, moment: float) -> float:
+        if self._committed_at is None:
+            return 0.0
+        passed = moment - self._committed_at
+        return passed if passed <= _LONGEST_GAP_INTERVALS * max(self.interval_seconds, 1.0) else 0.0
+
+    def _catch_up(self, last_sequence: int) -> RolloutState:
+        state = self._state
+        first = state is None
+        if state is None or state.last_sequence < last_sequence or self._pending is not None:
+            for token, entries in self._client.entries(self.name, self._page_token):
+                self._page_token = token
+                self._take(entries, tell=not first)
+            self._settle()
+        state = self._state
+        if state is None:
+            raise LookupError(f"{self.name} has no journal")
+        if first:
+            self._notifier.past(self.name, state.last_sequence)
+        return state
+
+    def _take(self, entries: Sequence[journal_pb2.Entry], *, tell: bool = True) -> None:
+        for entry in entries:
+            if self._state is not None and entry.sequence <= self._state.last_sequence:
+                continue
+            self._state = apply(self._state, entry)
+            if entry.WhichOneof("payload") == "tick":
+                mine = self._pending is not None and entry.request_id == self._pending.request_id
+                # After another process's tick nobody here knows how much time has passed since.
+                self._committed_at = self._pending.moment if mine and self._pending else None
+                if mine:
+                    self._pending = None
+        if tell:
+            self._notifier.tell(self.name, entries, self._spec.on_call)
+
+    def _settle(self) -> None:
+        """Whatever is pending now was not recorded: its probes are counted again."""
+        if self._pending is not None:
+            self._prober.restore(self._pending.probes)
+            self._pending = None
+
+    def schedule(self, *, soon: bool = False) -> None:
+        """Sets when the next look is due: after an interval, or at once to decide anew."""
+        now = self._clock.monotonic()
+        if soon:
+            self.due_at = now
+            return
+        after_last = self.due_at + self.interval_seconds
+        self.due_at = after_last if after_last > now else now + self.interval_seconds
+
+    def close(self) -> None:
+        """Stops probing."""
+        self._prober.stop()

@@ -1,0 +1,137 @@
+"""The loop against a real server in virtual time: what it commits, and what it does when things go wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from covey.v1.rollouts_pb2 import Rollout
+
+from .pages import hanging, http, sending, serving
+from .world import NAME, World
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path / "data")
+    yield made
+    made.close()
+
+
+def in_state(world: World, *states: Rollout.State.ValueType) -> bool:
+    return world.rollout().state in states
+
+
+def test_a_rollout_goes_through_its_phases_by_itself(world: World) -> None:
+    world.begin()
+    with world.controller() as loop:
+        world.run(loop, lambda: in_state(world, Rollout.STATE_SUCCEEDED))
+    assert world.kinds()[:2] == ["created", "started"]
+    assert world.kinds().count("phase_entered") == 2
+    assert world.kinds()[-1] == "finished"
+    assert world.client.get_server_info().stable_variant == "variants/native"
+    ticks = world.ticks()
+    assert ticks[0].observed.ToTimedelta().total_seconds() == 0
+    gaps = {round(tick.observed.ToTimedelta().total_seconds()) for tick in ticks[1:]}
+    assert gaps <= {30, 60}, "every tick says how long it observed: an interval"
+    assert all(tick.readings for tick in ticks)
+    # Two phases of ten minutes, and a little for the weights to take effect and the last look.
+    assert 20 * 60 <= world.seconds <= 25 * 60
+
+
+def test_without_calls_it_stays_in_its_phase(world: World) -> None:
+    world.calls_per_pass = 0
+    world.begin()
+    with world.controller() as loop:
+        world.run(loop, lambda: world.seconds > 2 * 3600)
+    rollout = world.rollout()
+    assert (rollout.state, rollout.phase) == (Rollout.STATE_HOLDING, "canary")
+    assert world.kinds().count("phase_entered") == 1
+
+
+def test_a_new_controller_goes_on_from_the_journal(world: World) -> None:
+    world.begin()
+    with world.controller("one") as loop:
+        world.run(loop, lambda: world.rollout().phase_elapsed.ToTimedelta().total_seconds() >= 300)
+    before = world.rollout()
+    ticks_before = len(world.ticks())
+    world.seconds += 45
+    with world.controller("two") as loop:
+        world.run(loop, lambda: len(world.ticks()) > ticks_before)
+        assert world.ticks()[-1].observed.ToTimedelta().total_seconds() == 0, "nobody observed the time between"
+        assert world.rollout().phase == before.phase
+        world.run(loop, lambda: in_state(world, Rollout.STATE_SUCCEEDED))
+    assert world.kinds().count("phase_entered") == 2
+    assert world.rollout().epoch == before.epoch + 1
+
+
+def test_a_second_controller_stands_by_and_takes_over(world: World) -> None:
+    world.begin()
+    with world.controller("one") as first, world.controller("two") as second:
+        world.run(first, lambda: len(world.ticks()) >= 3)
+        count = len(world.ticks())
+        for _ in range(50):
+            world.sleep(second.pass_once())
+        assert len(world.ticks()) == count, "who stands by writes nothing"
+        first.close()
+        world.run(second, lambda: len(world.ticks()) > count)
+    actors = [entry.actor for entry in world.entries() if entry.HasField("tick")]
+    assert actors == sorted(actors)
+    assert set(actors) == {"one", "two"}
+
+
+def test_an_operators_entry_between_is_decided_on(world: World) -> None:
+    world.begin()
+    with world.controller() as loop:
+        world.run(loop, lambda: world.rollout().phase_elapsed.ToTimedelta().total_seconds() >= 60)
+        world.client.pause_rollout(NAME, reason="lunch")
+        elapsed = world.rollout().phase_elapsed.ToTimedelta().total_seconds()
+        pause_begin = world.seconds
+        world.run(loop, lambda: world.seconds > pause_begin + 1800)
+        assert world.rollout().phase_elapsed.ToTimedelta().total_seconds() == elapsed, "a pause is no dwell"
+        world.client.resume_rollout(NAME, reason="back")
+        world.run(loop, lambda: in_state(world, Rollout.STATE_SUCCEEDED))
+    assert world.kinds().count("paused") == 1
+
+
+def test_an_abort_is_finished_by_reading_the_share_back(world: World) -> None:
+    world.begin()
+    with world.controller() as loop:
+        world.run(loop, lambda: world.rollout().candidate_weight_bp == 5000)
+        world.client.abort_rollout(NAME, reason="enough")
+        world.run(loop, lambda: in_state(world, Rollout.STATE_ABORTED))
+    finished = world.entries()[-1].finished
+    assert [reading.candidate_weight_bp for reading in finished.read_back] == [0]
+    assert world.client.get_server_info().stable_variant == "variants/reference"
+
+
+@pytest.mark.parametrize("kind", ["empty", "hanging", "not found"])
+def test_metrics_that_are_gone_hold_and_their_return_goes_on(world: World, kind: str) -> None:
+    answers = {
+        "empty": sending(http("")),
+        "hanging": hanging(),
+        "not found": sending(http("gone\n", status="404 Not Found")),
+    }
+    world.begin()
+    with world.controller("sees") as loop:
+        world.run(loop, lambda: world.rollout().phase_elapsed.ToTimedelta().total_seconds() >= 120)
+    with serving(answers[kind]) as broken, world.controller("blind", broken.url) as loop:
+        begin = world.seconds
+        world.run(loop, lambda: world.seconds > begin + 1200)
+        rollout = world.rollout()
+        assert (rollout.state, rollout.phase) == (Rollout.STATE_HOLDING, "canary")
+        assert rollout.phase_elapsed.ToTimedelta().total_seconds() < 600
+        assert all(not tick.readings and tick.absences for tick in world.ticks()[-10:])
+    with world.controller("sees again") as loop:
+        world.run(loop, lambda: in_state(world, Rollout.STATE_SUCCEEDED))
+
+
+def test_a_control_port_that_is_away_is_waited_for(world: World) -> None:
+    world.begin()
+    with world.controller() as loop:
+        world.run(loop, lambda: len(world.ticks()) >= 2)
+        world.server.stop()
+        waits = [loop.pass_once() for _ in range(6)]
+    assert waits[0] < waits[1] <= waits[2]
+    assert max(waits) == 2.0

@@ -1,0 +1,56 @@
+"""`covey demo` as a newcomer runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .harness import SHORT_PLAN, processes_of, report_of, run_demo
+
+pytestmark = pytest.mark.e2e
+
+
+def test_the_demo_succeeds_and_the_candidate_is_stable(tmp_path: Path) -> None:
+    result = run_demo(tmp_path)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "SUCCEEDED" in result.stdout
+    assert "stable variant variants/native," in result.stdout
+    assert "3,301" in result.stdout, "the demo says that it asks for less than the default plan"
+    report = report_of(tmp_path)
+    assert report["decision"] == "SUCCEEDED"
+    assert [phase["name"] for phase in report["phases"]] == ["canary", "ramp", "rollout"]
+    assert {approval["role"] for approval in report["approvals"]} >= {"engineering", "operations", "product", "finance"}
+    for name in ("report.html", "report.md"):
+        assert (tmp_path / "report" / name).stat().st_size > 1000
+    assert not processes_of(tmp_path), "a process outlived the demonstration"
+
+
+def test_without_traffic_it_holds_and_never_advances(tmp_path: Path) -> None:
+    result = run_demo(tmp_path, "--traffic", "0", "--plan", str(SHORT_PLAN), "--patience", "5")
+    assert result.returncode == 4, result.stdout + result.stderr
+    assert "HELD" in result.stdout
+    assert "stable variant variants/reference," in result.stdout
+    report = report_of(tmp_path)
+    entered = [event["text"] for event in report["timeline"] if event["kind"] == "phase_entered"]
+    assert len(entered) == 1, entered
+    assert not processes_of(tmp_path)
+
+
+def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kept").mkdir()
+    (tmp_path / "kept" / "something").touch()
+    result = run_demo(tmp_path)
+    assert result.returncode == 2
+    assert "not empty" in result.stderr
+    assert not (tmp_path / "report").exists()
+
+
+def test_a_plan_with_an_unknown_key_is_refused_with_its_line(tmp_path: Path) -> None:
+    plan = tmp_path / "plan.yaml"
+    plan.write_text(SHORT_PLAN.read_text().replace("shadow_share:", "shadow_part:"))
+    result = run_demo(tmp_path, "--plan", str(plan))
+    assert result.returncode == 2
+    assert "plan.yaml:6" in result.stderr
+    assert "shadow_part" in result.stderr
+    assert not processes_of(tmp_path)

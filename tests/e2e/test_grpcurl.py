@@ -1,0 +1,136 @@
+"""A generic gRPC client lists, describes and calls every service by reflection, with no proto file at hand."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from covey.demo.stack import Ports, Stack
+from covey.demo.supervisor import Supervisor
+
+pytestmark = pytest.mark.e2e
+
+DATA_SERVICES = {"covey.v1.AnalyzerService", "covey.v1.OutcomeService", "grpc.health.v1.Health"}
+CONTROL_SERVICES = {"covey.v1.RolloutService", "grpc.health.v1.Health"}
+
+
+class Grpcurl:
+    """The real thing."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"grpcurl ({self.path})"
+
+    def services(self, address: str) -> set[str]:
+        return set(run(self.path, "-plaintext", address, "list").split())
+
+    def methods(self, address: str, service: str) -> set[str]:
+        text = run(self.path, "-plaintext", address, "describe", service)
+        assert f"service {service.rpartition('.')[2]} {{" in text
+        return {line.split()[1] for line in text.splitlines() if line.strip().startswith("rpc ")}
+
+    def call(self, address: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
+        text = run(self.path, "-plaintext", "-d", json.dumps(request), address, method)
+        answer = json.loads(text)
+        assert isinstance(answer, dict)
+        return answer
+
+
+class BufCurl:
+    """The same from the PyPI package buf-bin."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return f"buf curl ({self.path})"
+
+    def _run(self, address: str, *arguments: str, method: str = "") -> str:
+        url = f"http://{address}/{method}".rstrip("/")
+        return run(self.path, "curl", "--protocol", "grpc", "--http2-prior-knowledge", *arguments, url)
+
+    def services(self, address: str) -> set[str]:
+        return set(self._run(address, "--list-services").split())
+
+    def methods(self, address: str, service: str) -> set[str]:
+        listed = self._run(address, "--list-methods").split()
+        return {name.rpartition("/")[2] for name in listed if name.startswith(f"{service}/")}
+
+    def call(self, address: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
+        answer = json.loads(self._run(address, "--data", json.dumps(request), method=method))
+        assert isinstance(answer, dict)
+        return answer
+
+
+def run(*command: str) -> str:
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert result.returncode == 0, f"{' '.join(command)}\n{result.stdout}{result.stderr}"
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def tool() -> Grpcurl | BufCurl:
+    given = os.environ.get("COVEY_GRPCURL") or shutil.which("grpcurl")
+    if given:
+        return Grpcurl(given)
+    return BufCurl(str(Path(sysconfig.get_path("scripts")) / "buf"))
+
+
+@pytest.fixture(scope="module")
+def ports(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
+    directory = tmp_path_factory.mktemp("server")
+    with Supervisor(directory) as supervisor:
+        stack = Stack(supervisor, directory, restarts=0)
+        stack.launch_server()
+        yield stack.await_server()
+
+
+def test_every_service_is_listed_described_and_called(
+    tool: Grpcurl | BufCurl, ports: Ports, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with capsys.disabled():
+        print(f"\n  called by {tool} ", end="")
+    assert tool.services(ports.data_address) >= DATA_SERVICES
+    assert tool.services(ports.control_address) >= CONTROL_SERVICES
+    assert {"AnalyzeLearner", "AnalyzeLearners", "AppendEvents", "DiscoverCohorts", "GetServerInfo"} <= tool.methods(
+        ports.data_address, "covey.v1.AnalyzerService"
+    )
+    assert tool.methods(ports.data_address, "covey.v1.OutcomeService") == {"ReportOutcomes"}
+    assert {"AbortRollout", "GetRollout", "ListEntries", "CommitDecision", "WatchRollout"} <= tool.methods(
+        ports.control_address, "covey.v1.RolloutService"
+    )
+
+    info = tool.call(ports.data_address, "covey.v1.AnalyzerService/GetServerInfo", {})
+    assert info["stableVariant"] == "variants/reference"
+    assert info["replica"] == "demo"
+    answer = tool.call(
+        ports.data_address,
+        "covey.v1.AnalyzerService/AnalyzeLearner",
+        {
+            "learnerId": "ada",
+            "rows": {"rows": [{"time": "2026-01-05T09:00:00Z", "domain": "maths", "capability": "sums"}]},
+            "asOf": "2026-01-06T00:00:00Z",
+        },
+    )
+    assert answer["learnerId"] == "ada"
+    assert answer["variant"] == "variants/reference"
+    assert answer["traits"]["eventCount"] == 1
+    outcome = {"learnerId": "ada", "metric": "engagement", "value": 1.0, "time": "2026-01-06T00:00:00Z"}
+    stored = tool.call(
+        ports.data_address,
+        "covey.v1.OutcomeService/ReportOutcomes",
+        {"outcomes": [outcome], "requestId": "9c5b94b1-35ad-49bb-b118-8e8fc24abf80"},
+    )
+    assert stored["storedCount"] == 1
+    assert tool.call(ports.control_address, "covey.v1.RolloutService/ListRollouts", {}) == {}
+    for address in (ports.data_address, ports.control_address):
+        assert tool.call(address, "grpc.health.v1.Health/Check", {}) == {"status": "SERVING"}
