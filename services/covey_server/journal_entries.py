@@ -1,0 +1,82 @@
+"""What the server itself writes into every entry: its place, its time, its author."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from covey.v1.journal_pb2 import Entry, RolloutFinished
+
+if TYPE_CHECKING:
+    from covey.rollout.state import RolloutState
+
+SCHEMA_VERSION = 1
+"""Of the entries that this code writes."""
+SERVER_ACTOR = "server"
+WEIGHT_DELAY = timedelta(seconds=1)
+"""From the commit of a weight to its effect, so that every replica has read it by then."""
+SOFTWARE_VERSION = version("covey")
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who writes entries, and on whose authority.
+
+    Attributes:
+        actor: a person, a controller, or "server".
+        request_id: of the call that writes.
+        epoch: of the lease; None for operators and the server itself, who need none.
+        is_verified: whether the actor's identity was proven.
+        reason: in the actor's words; kept where an entry has none of its own.
+    """
+
+    actor: str
+    request_id: str = ""
+    epoch: int | None = None
+    is_verified: bool = False
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a mutation wrote.
+
+    Attributes:
+        state: folded up to the last of `entries`.
+        entries: as they are in the journal.
+    """
+
+    state: RolloutState
+    entries: tuple[Entry, ...]
+
+
+def stamped(entry: Entry, sequence: int, now: datetime, author: Author) -> Entry:
+    """A copy of an entry with everything that the server sets.
+
+    A weight takes effect a second after its commit, weight 0 at the moment of its commit.
+    """
+    copy = Entry()
+    copy.CopyFrom(entry)
+    copy.sequence = sequence
+    copy.time.FromDatetime(now)
+    copy.ClearField("effective_at")
+    if entry.HasField("phase_entered"):
+        gains_weight = entry.phase_entered.candidate_weight_bp > 0
+        copy.effective_at.FromDatetime(now + WEIGHT_DELAY if gains_weight else now)
+    elif entry.HasField("rollback_started") or entry.HasField("finished"):
+        copy.effective_at.FromDatetime(now)
+    copy.schema_version = SCHEMA_VERSION
+    copy.epoch = author.epoch or 0
+    copy.actor = author.actor
+    copy.actor_verified = author.is_verified
+    copy.request_id = author.request_id
+    copy.reason = entry.reason or author.reason
+    copy.version = SOFTWARE_VERSION
+    return copy
+
+
+def makes_stable(entry: Entry) -> bool:
+    """Whether the candidate becomes the stable variant with this entry."""
+    return entry.HasField("finished") and entry.finished.outcome == RolloutFinished.OUTCOME_SUCCEEDED
