@@ -101,12 +101,12 @@ class IdIndexer:
 
     def __init__(self) -> None: ...
     def encode(self, ids: _IdColumn) -> NDArray[np.int32]:
-        """Codes of `ids`, shape (n,): equal ids get equal codes, numbered in order of first appearance over all calls."""
+        """Codes of `ids`, shape (n,), numbered in order of first appearance over all calls."""
     def ids(self) -> _IdColumn:
         """The distinct ids by code; int64 before the first `encode`."""
 
 def relabel(codes: NDArray[np.int32], new_code_of_old: NDArray[np.int32]) -> None:
-    """Replace every code c by new_code_of_old[c], in place. A code out of range is a ValueError that changes nothing."""
+    """Replace every code c by new_code_of_old[c], in place; a code out of range is an error that changes nothing."""
 
 def hash_integers(ids: _IdColumn) -> NDArray[np.uint64]:
     """FNV-1a 64 of the decimal text of each id."""
@@ -176,7 +176,7 @@ def kmeans(
     threads: int = 1,
     isa: str | None = None,
 ) -> KMeansResult:
-    """Lloyd's algorithm with sums in fixed point: labels = assign(centroids), then update and assign until no label changes.
+    """Lloyd's algorithm with sums in fixed point: assign, then update and assign until no label changes.
 
     Args:
         points: shape (d, n), d <= 32, n <= 2**30, finite, C-contiguous: one row per trait.
@@ -220,7 +220,7 @@ def silhouette(
     """
 
 def smallest_hashes(id_hashes: NDArray[np.uint64], seed: int, count: int) -> NDArray[np.int64]:
-    """Positions of the `count` smallest mix(seed, 65535, hash), ascending by it (ties by hash): the silhouette sample."""
+    """Positions of the `count` smallest mix(seed, 65535, hash), ascending, ties by hash: the silhouette sample."""
 
 _IsaName = Literal["avx512", "avx2", "baseline", "neon"]
 
