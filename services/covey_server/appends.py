@@ -210,8 +210,7 @@ class _Stream:
     def _read(self, requests: Requests) -> None:
         try:
             for request in requests:
-                chunk = self._decoded(request)
-                if not self._buffer.put(chunk) or chunk.error is not None:
+                if not self._buffer.put(self._decoded(request)):
                     break
         except Exception:
             # The call has ended: the transport says so by raising here, and what is queued is the caller's to repeat.

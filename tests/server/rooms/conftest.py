@@ -151,3 +151,9 @@ def rows() -> Callable[..., events_pb2.EventRows]:
         return message
 
     return make
+
+
+@pytest.fixture(scope="session")
+def server_class() -> Callable[[Path], Server]:
+    """For tests whose server outlives one test."""
+    return lambda directory: Server(directory, Clock())

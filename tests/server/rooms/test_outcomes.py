@@ -1,0 +1,217 @@
+"""Outcomes: stored once, credited by the rules of the design, summed per learner."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import grpc
+import numpy as np
+import pytest
+from covey.v1 import outcomes_pb2
+from covey_server.exposures import ExposureLedger
+from covey_server.outcomes import OutcomeBook
+from covey_server.outcomes_store import outcomes
+from covey_server.split import Split
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+from sqlalchemy import func, select
+
+BASELINE, CANDIDATE = "variants/reference", "variants/native"
+WINDOW_SECONDS = 100.0
+
+
+@pytest.fixture
+def split(clock: Any) -> Split:
+    return Split("rollouts/r", "uid", "canary", BASELINE, CANDIDATE, 5000, clock.now, 0.0, (), WINDOW_SECONDS)
+
+
+def outcome(clock: Any, learner_id: str, value: float = 1.0, seconds: float = 0.0, token: str = "") -> Any:
+    message = outcomes_pb2.Outcome(learner_id=learner_id, metric="revenue", value=value, exposure_token=token)
+    message.time.FromDatetime(clock.now + timedelta(seconds=seconds))
+    return message
+
+
+def report(server: Any, *batch: Any, request_id: str = "") -> outcomes_pb2.ReportOutcomesResponse:
+    request = outcomes_pb2.ReportOutcomesRequest(outcomes=batch, request_id=request_id or str(uuid4()))
+    answer: outcomes_pb2.ReportOutcomesResponse = server.outcome.ReportOutcomes(request)
+    return answer
+
+
+@dataclass
+class Case:
+    """Exposures are (seconds, phase, variant); the outcome may carry the token of one of them."""
+
+    name: str
+    exposures: list[tuple[float, str, str]]
+    seconds: float
+    credited: tuple[str, str] | None
+    token_of: int | None = None
+    learner_id: str = "ada"
+
+
+CASES = [
+    Case("no exposure", [], 0, None),
+    Case("at the exposure's time", [(0, "canary", BASELINE)], 0, ("canary", BASELINE)),
+    Case("before the exposure", [(10, "canary", BASELINE)], 9, None),
+    Case("at the end of the window", [(0, "canary", BASELINE)], WINDOW_SECONDS, ("canary", BASELINE)),
+    Case("after the window", [(0, "canary", BASELINE)], WINDOW_SECONDS + 1, None),
+    Case("the last exposure", [(0, "canary", BASELINE), (10, "ramp", CANDIDATE)], 20, ("ramp", CANDIDATE)),
+    Case("the last one before it", [(0, "canary", BASELINE), (10, "ramp", CANDIDATE)], 5, ("canary", BASELINE)),
+    Case(
+        "the last one decides, although an older window is open", [(0, "canary", CANDIDATE)], 50, ("canary", CANDIDATE)
+    ),
+    Case(
+        "a token names its exposure",
+        [(0, "canary", BASELINE), (10, "ramp", CANDIDATE)],
+        20,
+        ("canary", BASELINE),
+        token_of=0,
+    ),
+    Case("a token after its window", [(0, "canary", BASELINE)], WINDOW_SECONDS + 1, None, token_of=0),
+    Case("a token of a clock that is behind", [(5, "canary", BASELINE)], 4, ("canary", BASELINE), token_of=0),
+    Case("a token of another learner", [(0, "canary", BASELINE)], 1, None, token_of=0, learner_id="bob"),
+    Case("another learner", [(0, "canary", BASELINE)], 1, None, learner_id="bob"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_who_is_credited(server: Any, clock: Any, split: Split, case: Case) -> None:
+    tokens = [
+        server.ledger.record(replace(split, phase=phase), "ada", variant, "", clock.now + timedelta(seconds=seconds))
+        for seconds, phase, variant in case.exposures
+    ]
+    token = "" if case.token_of is None else tokens[case.token_of]
+    answer = report(server, outcome(clock, case.learner_id, 3.0, case.seconds, token))
+    assert (answer.stored_count, answer.credited_count) == (1, int(case.credited is not None))
+    later = clock.now + timedelta(days=1)
+    found = {
+        (phase, row.variant)
+        for phase in ("canary", "ramp")
+        for row in server.outcomes.moments(replace(split, phase=phase), later)
+        if row.sum
+    }
+    assert found == ({case.credited} if case.credited else set())
+
+
+def test_a_text_that_is_no_token_credits_nobody(server: Any, clock: Any, split: Split) -> None:
+    server.ledger.record(split, "ada", BASELINE, "", clock.now)
+    assert report(server, outcome(clock, "ada", token="made up")).credited_count == 0
+
+
+def test_a_learner_counts_once_when_the_window_has_closed(server: Any, clock: Any, split: Split) -> None:
+    record = server.ledger.record
+    record(split, "pays", CANDIDATE, "eu", clock.now)
+    record(split, "pays-not", CANDIDATE, "eu", clock.now)
+    record(split, "new", CANDIDATE, "", clock.now + timedelta(seconds=50))
+    record(split, "base", BASELINE, "us", clock.now)
+    report(server, outcome(clock, "pays", 2), outcome(clock, "pays", 3, 1), outcome(clock, "new", 9, 60))
+    open_still = server.outcomes.moments(split, clock.now + timedelta(seconds=WINDOW_SECONDS))
+    assert [(row.learner_count, row.sum) for row in open_still] == [(0, 0), (0, 0)]
+
+    closed = server.outcomes.moments(split, clock.now + timedelta(seconds=WINDOW_SECONDS + 1))
+    rows = {(row.variant, row.segment): row for row in closed}
+    assert rows.keys() == {(BASELINE, ""), (BASELINE, "us"), (CANDIDATE, ""), (CANDIDATE, "eu")}
+    candidate = rows[CANDIDATE, ""]
+    assert (candidate.learner_count, candidate.nonzero_count) == (2, 1)
+    assert (candidate.sum, candidate.sum_of_squares, candidate.center) == (5, 25, 0)
+    assert rows[CANDIDATE, "eu"].sum == 5
+    assert (rows[BASELINE, "us"].learner_count, rows[BASELINE, "us"].sum) == (1, 0)
+
+    server.restart()
+    again = server.outcomes.moments(split, clock.now + timedelta(seconds=WINDOW_SECONDS + 1))
+    assert again == closed
+
+
+def test_sums_are_capped_and_centred(server: Any, clock: Any, split: Split) -> None:
+    ledger = ExposureLedger(server.store, clock, caps={"revenue": (0.0, 10.0)})
+    book = OutcomeBook(server.store, ledger, clock)
+    try:
+        generator = np.random.default_rng(1)
+        expected = defaultdict(list)
+        batch = []
+        for learner in range(200):
+            variant = CANDIDATE if learner % 2 else BASELINE
+            ledger.record(split, str(learner), variant, "", clock.now)
+            values = generator.uniform(-5, 12, generator.integers(0, 3)).tolist()
+            batch += [outcome(clock, str(learner), value) for value in values]
+            expected[variant].append(min(max(sum(values), 0.0), 10.0))
+        book.report(outcomes_pb2.ReportOutcomesRequest(outcomes=batch, request_id="r"))
+        for row in book.moments(split, clock.now + timedelta(days=1)):
+            centred = np.array(expected[row.variant]) - 5.0
+            assert row.center == 5.0
+            assert row.learner_count == 100
+            assert row.sum == pytest.approx(centred.sum(), rel=1e-12)
+            assert row.sum_of_squares == pytest.approx((centred**2).sum(), rel=1e-12)
+            assert row.nonzero_count == np.count_nonzero(expected[row.variant])
+    finally:
+        ledger.stop()
+
+
+def test_a_batch_is_stored_once_and_outlives_a_restart(server: Any, clock: Any, split: Split) -> None:
+    server.ledger.record(split, "ada", CANDIDATE, "", clock.now)
+    first = report(server, outcome(clock, "ada", 4), outcome(clock, "zoe", 4), request_id="r")
+    assert (first.stored_count, first.credited_count) == (2, 1)
+    for _ in range(2):
+        assert report(server, outcome(clock, "ada", 4), outcome(clock, "zoe", 4), request_id="r") == first
+        with server.store.read() as connection:
+            assert connection.scalar(select(func.count()).select_from(outcomes)) == 2
+        (total,) = [row.sum for row in server.outcomes.moments(split, clock.now + timedelta(days=1)) if row.sum]
+        assert total == 4
+        server.restart()
+    with pytest.raises(grpc.RpcError) as caught:
+        report(server, outcome(clock, "ada", 5), request_id="r")
+    assert caught.value.code() is grpc.StatusCode.ALREADY_EXISTS
+
+
+def test_concurrent_batches_share_commits_and_add_up(server: Any, clock: Any, split: Split) -> None:
+    server.ledger.record(split, "ada", CANDIDATE, "", clock.now)
+    server.ledger.flush()
+    before = server.store.commit_count
+
+    def call(number: int) -> None:
+        for step in range(10):
+            report(server, outcome(clock, "ada", 1), request_id=f"{number}-{step}")
+
+    threads = [threading.Thread(target=call, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    rows = server.outcomes.moments(split, clock.now + timedelta(days=1))
+    assert {row.sum for row in rows if row.variant == CANDIDATE} == {80}
+    assert server.store.commit_count - before <= 80
+
+
+def test_every_wrong_field_is_named_and_nothing_is_stored(server: Any, clock: Any) -> None:
+    bad = [
+        outcome(clock, ""),
+        outcome(clock, "x" * 257),
+        outcome(clock, "a", float("nan")),
+        outcomes_pb2.Outcome(learner_id="a", metric="Revenue!", value=1),
+    ]
+    with pytest.raises(grpc.RpcError) as caught:
+        report(server, outcome(clock, "good"), *bad)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    status = rpc_status.from_call(caught.value)
+    details = error_details_pb2.BadRequest()
+    assert status is not None
+    assert status.details[0].Unpack(details)
+    assert [violation.field for violation in details.field_violations] == [
+        "outcomes[1].learner_id",
+        "outcomes[2].learner_id",
+        "outcomes[3].value",
+        "outcomes[4].metric",
+        "outcomes[4].time",
+    ]
+    for batch, text in (([], "is empty"), ([outcome(clock, "a")] * 10_001, "at most 10000")):
+        with pytest.raises(grpc.RpcError) as caught:
+            report(server, *batch)
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert text in caught.value.details()
+    with server.store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(outcomes)) == 0
