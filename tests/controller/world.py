@@ -10,6 +10,7 @@ from pathlib import Path
 import grpc
 from covey.client import Client
 from covey.rollout.spec import load_spec
+from covey.rollout.state import RolloutState
 from covey.v1 import analyzer_pb2, journal_pb2
 from covey.v1.analyzer_pb2_grpc import AnalyzerServiceStub
 from covey.v1.rollouts_pb2 import Rollout
@@ -38,12 +39,12 @@ metrics_grace: 1h
 phases:
   - name: canary
     traffic_share: 50 %
-    hold: 10m
+    hold: 5m
     max_hold: 5h
     criteria: [{statement: error_rate < 5 %}, {statement: p99 < 60 s}]
   - name: rollout
     traffic_share: 100 %
-    hold: 10m
+    hold: 5m
     max_hold: 5h
     soak: true
     criteria: [{statement: error_rate < 5 %}]
@@ -60,7 +61,7 @@ class World:
 
     def __init__(self, directory: Path) -> None:
         self.seconds = 0.0
-        self.calls_per_pass = 10
+        self.calls_per_pass = 150
         self.stop_when: Callable[[], bool] = lambda: False
         self._learner = 0
         self.server = AnalyzerServer(ServerConfig(directory, LOOPBACK, LOOPBACK, LOOPBACK, replica="world"), self.wall)
@@ -109,6 +110,10 @@ class World:
     def rollout(self) -> Rollout:
         return self.client.get_rollout(NAME)
 
+    def state(self) -> RolloutState:
+        """The server's own fold, without a call."""
+        return self.server.journal.state(NAME)
+
     def entries(self) -> list[journal_pb2.Entry]:
         return list(self.client.list_entries(NAME))
 
@@ -127,6 +132,7 @@ class World:
             control_address=self.control,
             replicas=(Replica("world", self.data, metrics_url or self.metrics_url),),
             holder=holder,
+            poll_seconds=30.0,
             scrape=ScrapeLimits(0.3, 0.3, 0.6),
         )
         with open_channel(self.control) as channel:
