@@ -171,13 +171,15 @@ class AnalyzerServer:
 
         config = self.config
         pool = worker_pool(config, self.book)
+        # Before the port, so that engines and shadow stop after it: calls in flight still need them.
+        learner_calls = self._learner_calls(pool)
         port = DataPort(config, self.book, pool)
         self._rooms.callback(port.stop, config.drain_grace_seconds)
         self.data_port = port.port
         self._health = port.health
         self.facts = _facts(config, port.port, self.start_time)
         analyzer = AnalyzerServicer(
-            learner_calls=self._learner_calls(pool),
+            learner_calls=learner_calls,
             dataset_rooms=self.dataset_rooms,
             board=self.board,
             catalogue=self.catalogue,
