@@ -18,7 +18,6 @@ from sqlalchemy import (
     Select,
     String,
     Table,
-    func,
     insert,
     select,
     update,
@@ -117,12 +116,6 @@ def insert_entries(connection: Connection, name: str, entries: Sequence[Entry]) 
             }
         )
     connection.execute(insert(journal_entries), rows)
-
-
-def last_sequence(connection: Connection, name: str) -> int:
-    """The last sequence of a rollout; 0 where it has no entries."""
-    query = select(func.max(journal_entries.c.sequence)).where(journal_entries.c.rollout == name)
-    return int(connection.execute(query).scalar() or 0)
 
 
 def entries_between(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import grpc
 
@@ -66,7 +66,7 @@ class WatchHub:
 
     def notify(self, rollout: str) -> None:
         """Wake the watchers of a rollout; from any thread, at any time."""
-        if not self._loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody watches any more
             self._loop.call_soon_threadsafe(self._wake, rollout)
 
     @contextmanager

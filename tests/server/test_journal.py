@@ -285,6 +285,18 @@ def test_weight_zero_runs_ahead_of_a_store_that_cannot_record_it(rooms: Rooms) -
     assert rooms.weight() == 0
 
 
+def test_weight_zero_ahead_of_the_journal_touches_no_other_rollout(rooms: Rooms) -> None:
+    to_canary(rooms)
+    rooms.create("rollouts/draft")
+    rooms.store.close()
+    with pytest.raises(StoreError, match="closed"):
+        rooms.journal.commit(lambda connection: None, zero_ahead_of="rollouts/draft")
+    assert rooms.weight() == 100
+    with pytest.raises(StoreError, match="closed"):
+        rooms.journal.commit(lambda connection: None, zero_ahead_of="rollouts/x")
+    assert rooms.weight() == 0
+
+
 # Targets
 
 
@@ -354,6 +366,16 @@ def test_finished_rollouts_are_folded_only_when_asked_for(rooms: Rooms) -> None:
         assert refused.reason == "ILLEGAL_ENTRY"
     finally:
         again.close()
+
+
+def test_rollouts_that_nobody_finishes_are_bounded(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("covey_server.journal.MOST_ACTIVE_ROLLOUTS", 2)
+    rooms.create("rollouts/a")
+    rooms.create("rollouts/b")
+    refused = call_error(lambda: rooms.create("rollouts/c"))
+    assert refused.code == grpc.StatusCode.RESOURCE_EXHAUSTED
+    rooms.append(*commands.abort(rooms.journal.state("rollouts/a"), START), name="rollouts/a")
+    assert rooms.create("rollouts/c").state.state == Rollout.STATE_DRAFT
 
 
 def test_an_entry_of_a_newer_version_is_refused_with_a_remedy(rooms: Rooms) -> None:

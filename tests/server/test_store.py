@@ -171,6 +171,26 @@ def test_callbacks_run_in_order_before_the_callers_return(store: Store) -> None:
     assert order == [1, 2, 3]
 
 
+def test_a_callback_that_fails_stops_neither_the_commit_nor_the_other_callbacks(store: Store) -> None:
+    called: list[str] = []
+
+    def mutation(connection: Connection) -> None:
+        write_note("durable")(connection)
+        store.after_commit(connection, lambda: called.append("before"))
+        store.after_commit(connection, lambda: called.index("never there"))
+        store.after_commit(connection, lambda: called.append("after"))
+
+    with pytest.raises(ValueError, match="never there"):
+        store.group_commit(mutation)
+    assert called == ["before", "after"]
+    assert texts(store) == ["durable"]
+    assert store.group_commit(write_note("later")) == "later"
+
+
+def test_rooms_declare_their_tables_where_the_store_finds_them(store: Store) -> None:
+    assert notes.key in store.metadata.tables
+
+
 def test_a_transaction_inside_a_transaction_is_refused(store: Store) -> None:
     with pytest.raises(RuntimeError, match="inside a write transaction"), store.write():
         store.group_commit(write_note("never"))
