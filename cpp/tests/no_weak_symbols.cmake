@@ -1,0 +1,15 @@
+# Fails when a kernel object defines a weak symbol: the linker could take an AVX-512 copy of an inline function for code
+# that runs on every machine. Run with -DNM=... -DOBJECTS=a.o,b.o
+string(REPLACE "," ";" OBJECTS "${OBJECTS}")
+if(NOT OBJECTS)
+  message(FATAL_ERROR "no kernel objects given")
+endif()
+foreach(object IN LISTS OBJECTS)
+  execute_process(COMMAND "${NM}" -C "${object}" OUTPUT_VARIABLE symbols COMMAND_ERROR_IS_FATAL ANY)
+  if(NOT symbols MATCHES " [TDR] covey::")
+    message(FATAL_ERROR "${object} defines no kernel")
+  endif()
+  if(symbols MATCHES "[^\n]* [WVuw] [^\n]*")
+    message(FATAL_ERROR "${object} holds a weak symbol: ${CMAKE_MATCH_0}")
+  endif()
+endforeach()
