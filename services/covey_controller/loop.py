@@ -18,7 +18,7 @@ from covey_controller.scraper import Scraper
 from covey_controller.tick import Follower
 
 _FIRST_BACKOFF_SECONDS = 0.2
-_LONGEST_BACKOFF_SECONDS = 2.0
+_LONGEST_BACKOFF_SECONDS = 1.0
 # A journal that moves under every decision is looked at again this often before the loop waits an interval.
 _MOVED_RETRIES = 3
 _SHORTEST_WAIT_SECONDS = 0.01

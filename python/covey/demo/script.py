@@ -22,6 +22,8 @@ from covey.v1.rollouts_pb2 import Rollout
 
 ROLLOUT_ID = "native-over-reference"
 _POLL_SECONDS = 0.25
+# A call of the watch waits no longer than this for a server that died: it is the watch that starts it again.
+_WATCH_SECONDS = 1.0
 LONGEST_SECONDS = 600.0
 TERMINAL = frozenset({Rollout.STATE_SUCCEEDED, Rollout.STATE_ROLLED_BACK, Rollout.STATE_ABORTED})
 
@@ -118,14 +120,17 @@ class Demo:
             events = prepare(stack, options, self._audience)
             with stack.client("demo") as client:
                 name = begin_rollout(stack, client, spec, options, events, self._audience)
+            with stack.client("demo", timeout_seconds=_WATCH_SECONDS) as client:
                 rollout, held = self._watch(supervisor, client, name)
-                info = client.get_server_info()
-                result = DemoResult(rollout, held, info, write_report(client, name, options.report_directory))
             if stack.load is not None:
                 supervisor.stop(stack.load)
-                result.load = stack.load_summary()
+            with stack.client("demo") as client:
+                journal = list(client.list_entries(name))
+                result = DemoResult(rollout, held, client.get_server_info(), load=stack.load_summary())
             assert stack.server is not None
             result.server_restarts = stack.server.restart_count
+        # The report needs the journal and nothing else; it is written when every process is gone.
+        result.report_files = write_report(journal, options.report_directory)
         result.seconds = time.monotonic() - begin
         return result
 
@@ -196,14 +201,16 @@ def begin_rollout(
 def sign(client: Client, rollout: Rollout) -> None:
     """The scripted operator: one person per role signs what the rollout waits for, each by a call of their own."""
     for role in rollout.missing_roles:
-        with Client(control=client.control, data=client.data, actor=f"demo-{role}") as person:
+        with Client(
+            control=client.control, data=client.data, actor=f"demo-{role}", timeout_seconds=client.timeout_seconds
+        ) as person:
             phase = next_approval_phase(rollout)
             person.approve_rollout(rollout.name, phase, role, reason="scripted approval of the demonstration")
 
 
-def write_report(client: Client, name: str, directory: Path) -> list[Path]:
-    """Writes the report of the journal so far in all its forms; returns the files."""
-    report = build_report(list(client.list_entries(name)))
+def write_report(journal: Sequence[journal_pb2.Entry], directory: Path) -> list[Path]:
+    """Writes the report of a journal in all its forms; returns the files."""
+    report = build_report(journal)
     directory.mkdir(parents=True, exist_ok=True)
     written = []
     for file_name, content in report.files():

@@ -96,10 +96,12 @@ class Stack:
         self.load = self._supervisor.start("load", lambda: command, restart_limit=1)
         return self.load
 
-    def client(self, actor: str) -> Client:
-        """A client of that server, patient enough for a restart."""
+    def client(self, actor: str, timeout_seconds: float = 15.0) -> Client:
+        """A client of that server; by default patient enough for a restart."""
         ports = self._known_ports()
-        return Client(control=ports.control_address, data=ports.data_address, actor=actor, timeout_seconds=15.0)
+        return Client(
+            control=ports.control_address, data=ports.data_address, actor=actor, timeout_seconds=timeout_seconds
+        )
 
     def load_summary(self) -> dict[str, object]:
         """What the load generator printed at its end; empty while it runs."""
