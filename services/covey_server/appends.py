@@ -11,6 +11,7 @@ from covey.v1 import datasets_pb2
 from sqlalchemy import insert, select, update
 
 from covey_server.appends_buffer import Chunk, ChunkBuffer
+from covey_server.datasets_compaction import compact
 from covey_server.datasets_tables import appends
 from covey_server.decoding import decode_packed, decode_rows
 from covey_server.errors import CallError, invalid
@@ -183,6 +184,7 @@ class _Stream:
                 raise self._not_written(error) from error
             self._synced_chunk = last
             self._synced_events += written.row_count if written else 0
+        compact(self._store, self._datasets, self._view.name)
 
     def _commit(self, connection: Connection, written: WrittenSegment | None, first: int, last: int) -> None:
         self._datasets.require(connection, self._view)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,6 +54,11 @@ class Datasets:
         self._root.mkdir(exist_ok=True)
         # Folders are made and removed under it: one must not vanish below the dataset that follows it.
         self._folders_lock = Lock()
+        # Held by whoever puts other files in the place of some: two rewritings must not meet in one file.
+        self.rewriting = Lock()
+        self._pins_lock = Lock()
+        self._pin_count = 0
+        self._doomed: list[Path] = []
         # Replaced under the store's writer lock (after_commit), never changed: readers take no lock.
         self._views: dict[str, DatasetView] = {}
         with store.read() as connection:
@@ -96,7 +102,13 @@ class Datasets:
             CallError: NOT_FOUND for the dataset or the learner, DATA_LOSS for a damaged file.
         """
         view = self.view(name, "dataset")
-        found, newest_us = view.learner_events(learner_id), view.newest_us
+        try:
+            found, newest_us = view.learner_events(learner_id), view.newest_us
+        except CallError:
+            # A file may be gone because another has taken its place since the view was taken.
+            if self.view(name, "dataset") is view:
+                raise
+            return self.learner_history(name, learner_id)
         if found is None or newest_us is None:
             raise CallError(
                 grpc.StatusCode.NOT_FOUND,
@@ -186,6 +198,30 @@ class Datasets:
         folder = self.folder(view.name)
         added = tuple(SegmentFile(folder, replace(r, number=insert_segment(connection, view.number, r))) for r in new)
         self._store.after_commit(connection, lambda: self._change(view, old, added))
+
+    def remove_files(self, paths: Sequence[Path]) -> None:
+        """Remove files that no manifest row names any more, as soon as nobody in another process reads them."""
+        with self._pins_lock:
+            self._doomed += paths
+            self._remove_doomed()
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """While the block runs, files that are replaced stay where they are, for a reader in another process."""
+        with self._pins_lock:
+            self._pin_count += 1
+        try:
+            yield
+        finally:
+            with self._pins_lock:
+                self._pin_count -= 1
+                self._remove_doomed()
+
+    def _remove_doomed(self) -> None:
+        if not self._pin_count:
+            for path in self._doomed:
+                path.unlink(missing_ok=True)
+            self._doomed = []
 
     def require(self, connection: Connection, view: DatasetView) -> None:
         """Refuse to go on with a dataset that was deleted, in the eyes of a transaction.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import os
 import time
@@ -16,11 +15,9 @@ from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2
 
 from covey_server import jobs_store as stored
 from covey_server.catalogue_names import checked_name, page_size_of, page_start_of, page_token_after
-from covey_server.datasets_view import DatasetView
-from covey_server.discovery import DiscoveryRequest
 from covey_server.errors import CallError, invalid, not_found
 from covey_server.jobs_process import DiscoveryFailedError, DiscoveryProcess
-from covey_server.learners import microseconds_of
+from covey_server.jobs_spec import process_request, resolved
 from covey_server.store import check_request_id, once
 
 if TYPE_CHECKING:
@@ -33,7 +30,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("covey_server.jobs")
 
 Job = datasets_pb2.Job
-_MOST_COHORTS = 1000
 _CANCEL_SECONDS = 10.0
 _LOOK_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
@@ -93,7 +89,7 @@ class Jobs:
         body = request.SerializeToString(deterministic=True)
 
         def run(connection: Connection) -> bytes:
-            job = Job(state=Job.STATE_QUEUED, spec=self._resolved(request.spec, connection))
+            job = Job(state=Job.STATE_QUEUED, spec=resolved(request.spec, self._catalogue, self._datasets, connection))
             job.create_time.FromDatetime(self._clock())
             if len(stored.unfinished(connection)) >= self._unfinished_limit:
                 raise CallError(
@@ -204,29 +200,6 @@ class Jobs:
             self._changed.notify_all()
         self._worker.join(_CANCEL_SECONDS)
 
-    def _resolved(self, spec: datasets_pb2.DiscoverySpec, connection: Connection) -> datasets_pb2.DiscoverySpec:
-        """The spec with nothing left to the time at which it runs."""
-        resolved = datasets_pb2.DiscoverySpec()
-        resolved.CopyFrom(spec)
-        view = self._datasets.view(spec.dataset, "spec.dataset")
-        if not 0 <= spec.cohort_count <= _MOST_COHORTS:
-            raise invalid(
-                "spec.cohort_count", f"{spec.cohort_count}; it is 0 (chosen by silhouette) to {_MOST_COHORTS}"
-            )
-        if spec.seed < 0:
-            raise invalid("spec.seed", f"{spec.seed} is negative")
-        if spec.variant:
-            checked_name("spec.variant", spec.variant, "variants")
-        resolved.variant = self._catalogue.variant(spec.variant or self._catalogue.stable(connection)).name
-        if spec.previous_model:
-            checked_name("spec.previous_model", spec.previous_model, "cohortModels")
-            self._catalogue.cohort_model(spec.previous_model)
-        if spec.HasField("as_of"):
-            microseconds_of(spec.as_of, "spec.as_of")
-        else:
-            resolved.as_of.FromMicroseconds(_newest_us(view))
-        return resolved
-
     def _work(self) -> None:
         while True:
             with self._changed:
@@ -260,7 +233,9 @@ class Jobs:
         model: cohorts_pb2.CohortModel | None = None
         error = ""
         try:
-            model = process.run(self._request(running), report)
+            # The files of the manifest that the process gets stay until it has read them.
+            with self._datasets.pinned():
+                model = process.run(process_request(running, self._catalogue, self._datasets, self._threads), report)
             model.create_time.FromDatetime(self._clock())
         except (DiscoveryFailedError, CallError) as failure:
             error = str(failure)
@@ -284,26 +259,6 @@ class Jobs:
         if stored.save(connection, job) and job.state == Job.STATE_SUCCEEDED and model is not None:
             self._catalogue.add_cohort_model(model, connection)
         self._store.after_commit(connection, lambda: self._hide(job.name))
-
-    def _request(self, job: datasets_pb2.Job) -> DiscoveryRequest:
-        variant = self._catalogue.variant(job.spec.variant)
-        view = self._datasets.view(job.spec.dataset)
-        previous = job.spec.previous_model
-        return DiscoveryRequest(
-            model=f"cohortModels/{job.name.removeprefix('jobs/')}",
-            dataset=view.name,
-            folder=str(self._datasets.folder(view.name)),
-            segments=tuple(segment.row for segment in view.segments),
-            engine="native" if variant.engine == "native" else "reference",
-            parameters=base64.b64encode(variant.trait_parameters.SerializeToString()).decode(),
-            as_of_us=microseconds_of(job.spec.as_of, "as_of"),
-            cohort_count=job.spec.cohort_count,
-            seed=job.spec.seed,
-            threads=self._threads,
-            previous_model=base64.b64encode(self._catalogue.cohort_model(previous).SerializeToString()).decode()
-            if previous
-            else "",
-        )
 
     def _show(self, job: datasets_pb2.Job) -> None:
         with self._changed:
@@ -341,14 +296,3 @@ def _with(
     if error is not None:
         copy.error = error
     return copy
-
-
-def _newest_us(view: DatasetView) -> int:
-    if view.newest_us is None:
-        raise CallError(
-            grpc.StatusCode.FAILED_PRECONDITION,
-            f"{view.name} holds no events; append some first",
-            reason="NO_EVENTS",
-            metadata={"resource": view.name},
-        )
-    return view.newest_us

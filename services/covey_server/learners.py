@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import grpc
@@ -63,8 +62,6 @@ class Learners:
         self._ledger = ledger
         self._outcomes = outcomes
         self._clock = clock
-        # Two rewritings of one file must not run side by side.
-        self._rewriting = Lock()
         self._engines: dict[str, AnalyzerEngine] = {}
 
     def cohort(self, request: analyzer_pb2.GetLearnerCohortRequest) -> analyzer_pb2.GetLearnerCohortResponse:
@@ -93,7 +90,7 @@ class Learners:
         learner_id = checked_learner_id(request.learner_id)
         check_request_id(request.request_id)
         body = request.SerializeToString(deterministic=True)
-        with self._rewriting, self._ledger.settled():
+        with self._datasets.rewriting, self._ledger.settled():
             rewrites = self._rewritten(learner_id)
             done: list[bool] = []
 
@@ -113,7 +110,7 @@ class Learners:
             if done:
                 self._ledger.forget_remembered(learner_id)
                 self._outcomes.forget_remembered(learner_id)
-                _remove(old.path for _, old, _, _ in rewrites)
+                self._datasets.remove_files([old.path for _, old, _, _ in rewrites])
             else:
                 _remove(new.path for _, _, new, _ in rewrites if new)
         return analyzer_pb2.DeleteLearnerResponse.FromString(payload)

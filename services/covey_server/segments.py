@@ -95,6 +95,7 @@ class SegmentFile:
         self.path = folder / row.file
         self._lock = Lock()
         self._table: Any = None
+        self._columns: dict[str, Any] = {}
         self._names: dict[str, tuple[str, ...]] = {}
 
     def table(self) -> Any:
@@ -110,21 +111,24 @@ class SegmentFile:
 
     def column(self, name: str) -> Any:
         """A column as a NumPy array; the positions of a dictionary column."""
-        import pyarrow as pa
+        found = self._columns.get(name)
+        if found is None:
+            import pyarrow as pa
 
-        array = self.table().column(name).chunk(0)
-        if pa.types.is_dictionary(array.type):
-            array = array.indices
-        if pa.types.is_timestamp(array.type):
-            array = array.view(pa.int64())
-        return array.to_numpy()
+            array = self.table().column(name).chunk(0)
+            if pa.types.is_dictionary(array.type):
+                array = array.indices
+            if pa.types.is_timestamp(array.type):
+                array = array.view(pa.int64())
+            found = self._columns[name] = array.to_numpy()
+        return found
 
     def names(self, name: str) -> tuple[str, ...]:
         """The values of a dictionary column by position; empty for another column."""
-        import pyarrow as pa
-
         found = self._names.get(name)
         if found is None:
+            import pyarrow as pa
+
             array = self.table().column(name).chunk(0)
             found = tuple(array.dictionary.to_pylist()) if pa.types.is_dictionary(array.type) else ()
             self._names[name] = found
@@ -144,8 +148,12 @@ class SegmentFile:
             return slice(0, 0)
         return slice(int(np.searchsorted(learners, key, "left")), int(np.searchsorted(learners, key, "right")))
 
-    def events(self, rows: slice) -> EventColumns:
-        """Some rows, without their learner."""
+    def events(self, rows: slice, *, with_learners: bool = False) -> EventColumns:
+        """Some rows, by default without their learner."""
+        learner: Any = None
+        if with_learners:
+            names, learner = self.names("learner_id"), self.column("learner_id")[rows]
+            learner = NamedColumn(learner, names) if names else learner
         return EventColumns(
             time_us=self.column("time")[rows],
             domain=NamedColumn(self.column("domain")[rows], self.names("domain")),
@@ -153,6 +161,7 @@ class SegmentFile:
             kind=self.column("kind")[rows],
             action_taken=self.column("action_taken")[rows],
             weight=self.column("weight")[rows],
+            learner=learner,
         )
 
     def without(self, rows: slice) -> SortedColumns | None:

@@ -164,3 +164,41 @@ def test_files_are_read_in_place(server: Any) -> None:
     assert segment.rows_of("999") == slice(999, 1000)
     assert segment.rows_of("1000") == slice(1000, 1000)
     assert isinstance(server.rooms.datasets, Datasets)
+
+
+def test_many_small_files_become_one(server: Any, rows: Any) -> None:
+    name = server.create_dataset()
+    stream = [Request(dataset=name, append_id="a")]
+    for number in range(1, 100):
+        append(
+            server, name, rows((f"l{number % 7}", number, f"c{number}"), (str(number % 5), number, "c")), f"a{number}"
+        )
+    view = server.rooms.datasets.view(name)
+    assert len(view.segments) < 64
+    assert view.event_count == 198
+    assert sorted(path.name for path in server.rooms.datasets.folder(name).iterdir()) == sorted(
+        segment.path.name for segment in view.segments
+    )
+    for _ in range(2):
+        assert sorted(server.rooms.datasets.learner_events(name, "l3").time_us.tolist()) == [
+            number * 1_000_000 for number in range(3, 100, 7)
+        ]
+        assert server.rooms.datasets.learner_events(name, "4").row_count == 20
+        assert next(server.analyzer.AppendEvents(iter(stream))).synced_chunk_sequence == 0
+        stream[0].append_id = "a50"
+        assert next(server.analyzer.AppendEvents(iter(stream))).synced_chunk_sequence == 1
+        stream[0].append_id = "a"
+        server.restart()
+
+
+def test_a_replaced_file_stays_while_another_process_reads(server: Any, rows: Any) -> None:
+    name = server.create_dataset()
+    append(server, name, rows(("ada", 10, "loops"), ("bob", 10, "loops")))
+    (old,) = server.rooms.datasets.folder(name).iterdir()
+    view = server.rooms.datasets.view(name)
+    with server.rooms.datasets.pinned():
+        server.analyzer.DeleteLearner(analyzer_pb2.DeleteLearnerRequest(learner_id="ada", request_id="r"))
+        assert old.exists()
+        assert server.rooms.datasets.view(name) is not view
+    assert not old.exists()
+    assert server.rooms.datasets.learner_events(name, "bob").row_count == 1
