@@ -25,9 +25,13 @@ def lay_out(workspace: Path) -> None:
     imported = Path(next(iter(google.api.__path__))).parent
     shutil.copytree(PROTO, workspace / "proto", ignore=shutil.ignore_patterns("*.py", "*.txt", "*.binpb"))
     for folder in ("api", "rpc"):
-        shutil.copytree(imported / folder, workspace / "imports" / "google" / folder, ignore=shutil.ignore_patterns("*.py*"))
+        shutil.copytree(
+            imported / folder, workspace / "imports" / "google" / folder, ignore=shutil.ignore_patterns("*.py*")
+        )
     configuration = (PROTO.parent / "buf.yaml").read_text()
-    (workspace / "buf.yaml").write_text(configuration.replace("  - path: proto\n", "  - path: proto\n  - path: imports\n"))
+    (workspace / "buf.yaml").write_text(
+        configuration.replace("  - path: proto\n", "  - path: proto\n  - path: imports\n")
+    )
 
 
 def main() -> int:

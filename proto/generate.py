@@ -20,7 +20,9 @@ def well_known_folders() -> list[Path]:
     import google
 
     folders = [Path(str(files("grpc_tools"))) / "_proto"]
-    folders += [Path(entry).parent for entry in google.__path__ if (Path(entry) / "api" / "field_behavior.proto").exists()]
+    folders += [
+        Path(entry).parent for entry in google.__path__ if (Path(entry) / "api" / "field_behavior.proto").exists()
+    ]
     return folders
 
 
@@ -28,7 +30,7 @@ def main(proto_folder: Path, output_folder: Path) -> int:
     """Run protoc once over every file; returns its exit status."""
     sources = sorted(proto_folder.glob("covey/v1/*.proto"))
     if not sources:
-        print(f"no .proto file below {proto_folder}/covey/v1", file=sys.stderr)  # noqa: T201
+        print(f"no .proto file below {proto_folder}/covey/v1", file=sys.stderr)
         return 1
     package = output_folder / "covey" / "v1"
     package.mkdir(parents=True, exist_ok=True)
@@ -46,7 +48,9 @@ def main(proto_folder: Path, output_folder: Path) -> int:
         ]
     )
     if status == 0:
-        (package / "__init__.py").write_text('"""Messages and services of covey.v1, generated from proto/covey/v1."""\n')
+        (package / "__init__.py").write_text(
+            '"""Messages and services of covey.v1, generated from proto/covey/v1."""\n'
+        )
     return int(status)
 
 
