@@ -1,8 +1,8 @@
 """Lint the public contract and hold it against the released one: `python proto/check.py`.
 
-buf resolves imports inside one workspace only, so the contract and the `google/*` files that it imports (they come with
-googleapis-common-protos) are laid side by side in a temporary folder. `proto/released.binpb` is the descriptor set of the
-last release; what it promises stays.
+buf resolves imports inside one workspace only, so the contract and the `google/*` files that it imports (they come
+with googleapis-common-protos) are laid side by side in a temporary folder. `proto/released.binpb` is the descriptor set
+of the last release; what it promises stays.
 """
 
 from __future__ import annotations
