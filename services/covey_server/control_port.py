@@ -103,6 +103,7 @@ class ControlPort:
             for service in ("", SERVICE_NAME):
                 await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
             self._started.set_result(port)
+            servicer.warm_up()
             await self._stopping.wait()
             await health_servicer.enter_graceful_shutdown()
             servicer.hub.close()

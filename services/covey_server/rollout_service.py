@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib import import_module
 from typing import Any, TypeVar
 
 import grpc
@@ -52,6 +53,10 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="rollout-read")
         self.hub = WatchHub(loop)
         journal.subscribe(lambda state: self.hub.notify(state.name))
+
+    def warm_up(self) -> None:
+        """Load what verdicts need while nobody waits: the first abort should not have to."""
+        self._readers.submit(import_module, "scipy.special")
 
     def close(self) -> None:
         """End the threads once their work in hand is done."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
+from covey.v1.rollouts_pb2 import Rollout
 from covey_server.breaker import Breaker
 from covey_server.store import open_store
+
+from .rollout_rooms import Caller, entered, tick
+from .running import ServerProcess, wait_until
 
 
 class Runs:
@@ -80,3 +86,28 @@ def test_closing_twice_or_without_opening_is_harmless(tmp_path: Path) -> None:
     breaker.closing()
     breaker.closing()
     store.close()
+
+
+def test_a_server_that_is_killed_twice_under_a_candidate_starts_without_it(tmp_path: Path) -> None:
+    def weights(server: ServerProcess) -> list[float]:
+        return list(server.samples("covey_rollout_weight_ratio", rollout="rollouts/x").values())
+
+    def shows(server: ServerProcess, expected: list[float]) -> bool:
+        return weights(server) == expected
+
+    seen = []
+    for start in range(3):
+        ports_file = tmp_path / f"ports{start}.json"
+        server = ServerProcess(tmp_path / "data", ports_file)
+        caller = Caller(json.loads(ports_file.read_text())["control"])
+        if start == 0:
+            caller.started()
+            caller.commit(caller.lease(), tick(), entered("canary", 100))
+            wait_until(partial(shows, server, [0.01]))
+        seen.append(weights(server))
+        rollout = caller("GetRollout")
+        caller.close()
+        server.kill()
+    assert seen == [[0.01], [0.01], [0.0]]
+    assert rollout.state == Rollout.STATE_ROLLING_BACK
+    assert rollout.explanation.startswith("the server went down uncleanly twice while variants/native served 1 %")
