@@ -82,8 +82,6 @@ class Vocabulary:
         new_code = np.empty(len(names), dtype=codes.dtype)
         for new, name in enumerate(names):
             new_code[self._code_of[name]] = new
-        if not codes.flags.writeable:
-            codes = codes.copy()
         for start in range(0, len(codes), _RELABEL_BLOCK):
             block = codes[start : start + _RELABEL_BLOCK]
             block[:] = new_code[block]

@@ -15,7 +15,7 @@ from covey.events_intake import MOST_ROWS, Intake
 from covey.events_mapping import EventMapping
 from covey.events_values import is_text
 
-_BATCH_ROWS = 1 << 19
+_BATCH_ROWS = 1 << 17
 
 
 def read(path: Path, mapping: Mapping[str, str] | EventMapping | None, progress: RowProgress | None = None) -> Events:
