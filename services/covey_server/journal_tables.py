@@ -81,7 +81,7 @@ def finish_rollout(connection: Connection, name: str, resource: bytes) -> None:
 def rollout_row(connection: Connection, name: str) -> RolloutRow | None:
     """The row of a rollout, where it exists."""
     row = connection.execute(_row_query().where(rollouts.c.name == name)).one_or_none()
-    return None if row is None else RolloutRow(*row)
+    return None if row is None else RolloutRow(row.ordinal, row.name, row.finished_resource)
 
 
 def rollout_rows(connection: Connection, before: int | None, limit: int, active_only: bool) -> list[RolloutRow]:
@@ -91,7 +91,7 @@ def rollout_rows(connection: Connection, before: int | None, limit: int, active_
         query = query.where(rollouts.c.ordinal < before)
     if active_only:
         query = query.where(rollouts.c.finished_resource.is_(None))
-    return [RolloutRow(*row) for row in connection.execute(query)]
+    return [RolloutRow(row.ordinal, row.name, row.finished_resource) for row in connection.execute(query)]
 
 
 def active_names(connection: Connection) -> list[str]:

@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 import grpc
-from sqlalchemy import BigInteger, Column, Connection, String, Table, insert, select, update
+from sqlalchemy import BigInteger, Column, Connection, Row, String, Table, insert, select, update
 
 from covey_server.errors import CallError
 from covey_server.store import Store
@@ -138,7 +139,7 @@ class Leases:
             )
         return Lease(row.epoch, row.holder, from_microseconds(row.expire_time_us))
 
-    def _row(self, connection: Connection, target: str):  # type: ignore[no-untyped-def]
+    def _row(self, connection: Connection, target: str) -> Row[Any] | None:
         return connection.execute(select(_leases).where(_leases.c.target == target)).one_or_none()
 
     def _seconds_left(self, connection: Connection, target: str, expire_time_us: int, length_us: int) -> float:

@@ -7,7 +7,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from covey.rollout.spec import check_spec
-from google.api import field_behavior_pb2
+from google.api import field_behavior_pb2  # type: ignore[import-untyped]
 from google.protobuf.descriptor import FieldDescriptor
 
 from covey_server.errors import invalid
