@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from covey.client import Client
 from covey.rollout import commands
 from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
 from covey.rollout.spec import load_spec, with_defaults
-from covey.rollout.state import RolloutState, apply
+from covey.rollout.state import RolloutState, apply, fold
 from covey.v1.evidence_pb2 import (
     LearnerCount,
     OverLimitCount,
@@ -21,6 +21,7 @@ from covey.v1.evidence_pb2 import (
     VariantCounters,
 )
 from covey.v1.journal_pb2 import Entry
+from covey.v1.rollouts_pb2 import Rollout
 
 START = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 
@@ -29,7 +30,7 @@ target: analyzer
 description: {description}
 baseline: reference
 candidate: native
-tick_interval: 10s
+tick_interval: {tick}
 soak_tick_interval: 1m
 on_call: {{primary: ada, secondary: grace, escalation: edsger}}
 phases:
@@ -60,13 +61,13 @@ triggers:
 """
 
 
-def plan(description: str = "The native engine takes over") -> str:
-    return PLAN.format(description=description)
+def plan(description: str = "The native engine takes over", tick: str = "10s") -> str:
+    return PLAN.format(description=description, tick=tick)
 
 
 @dataclass
-class World:
-    """A server's counters under a steady load, and the journal of the rollout that it goes through.
+class Traffic:
+    """A server's counters under a steady load.
 
     Attributes:
         error_rate: of the candidate, by seconds since the start.
@@ -77,19 +78,64 @@ class World:
     error_rate: Callable[[float], float] = lambda _: 0.001
     slow_rate: float = 0.002
     requests_per_second: float = 60.0
-    description: str = "The native engine takes over"
-    shadow: bool = True
-    journal: list[Entry] = field(default_factory=list)
-    state: RolloutState | None = None
-    now: datetime = START
+    elapsed: float = 0.0
 
     def __post_init__(self) -> None:
-        self._random = random.Random(7)
-        self._counts = {name: [0, 0, 0, 0] for name in ("variants/native", "variants/reference")}
-        self._shadow = [0, 0]
-        spec = with_defaults(load_spec(plan(self.description), "plan.yaml"))
-        self.write(commands.create("rollouts/native-over-reference", "u1d", spec), "ada")
-        self.spec = spec
+        # Without chance, so that a journal is the same wherever and whenever it is made.
+        self._counts = {name: [0.0, 0.0, 0.0, 0.0] for name in ("variants/native", "variants/reference")}
+        self._equal = 0
+
+    def look(self, state: RolloutState, now: datetime) -> Evidence:
+        """Serves one tick's requests and reads the page."""
+        seconds = state.tick_interval_seconds
+        self.elapsed += seconds
+        share = state.candidate_weight_bp / 10_000
+        total = round(self.requests_per_second * seconds)
+        for name, part, errors, slow in (
+            ("variants/native", share, self.error_rate(self.elapsed), self.slow_rate),
+            ("variants/reference", 1 - share, 0.001, 0.003),
+        ):
+            requests = round(total * part)
+            for index, rate in enumerate((1.0, errors, slow, slow / 10)):
+                self._counts[name][index] += requests * rate
+        self._equal += round(total * 0.3)
+        return self._evidence(seconds, state.candidate_weight_bp, now)
+
+    def _evidence(self, seconds: float, weight_bp: int, now: datetime) -> Evidence:
+        variants = [
+            VariantCounters(
+                variant=name,
+                request_count=round(requests),
+                error_count=int(errors),
+                over_limits=[
+                    OverLimitCount(limit_seconds=0.2, request_count=int(slow)),
+                    OverLimitCount(limit_seconds=0.25, request_count=int(slower)),
+                ],
+            )
+            for name, (requests, errors, slow, slower) in self._counts.items()
+        ]
+        reading = ReplicaReading(
+            replica="127.0.0.1:50051",
+            server_start_time_seconds=1000.0,
+            candidate_weight_bp=weight_bp,
+            variants=variants,
+            shadow=ShadowCounters(equal_count=self._equal),
+        )
+        probes = [ProbeCounts(replica="127.0.0.1:50051", variant=name, answered_count=2) for name in self._counts]
+        exposed = LearnerCount(variant="variants/native", learner_count=int(self._counts["variants/native"][0] / 20))
+        return Evidence(seconds, now, [reading], probes, learners=[exposed])
+
+
+class World:
+    """A rollout in virtual time, and the journal that it leaves."""
+
+    def __init__(self, traffic: Traffic | None = None, description: str = "The native engine takes over") -> None:
+        self.traffic = traffic or Traffic()
+        self.journal: list[Entry] = []
+        self.now = START
+        self.spec = with_defaults(load_spec(plan(description), "plan.yaml"))
+        self.state: RolloutState | None = None
+        self.write(commands.create("rollouts/native-over-reference", "u1d", self.spec), "ada")
 
     def write(self, entries: Iterable[Entry], actor: str, epoch: int = 0) -> None:
         """Commits entries as the server would."""
@@ -107,9 +153,8 @@ class World:
         """Signs as the person of that role."""
         for role in roles:
             assert self.state is not None
-            person = f"{role}-lead"
             reason = "looked at the dashboard"
-            self.write(commands.approve(self.state, self.now, phase=phase, role=role, reason=reason), person)
+            self.write(commands.approve(self.state, self.now, phase=phase, role=role, reason=reason), f"{role}-lead")
 
     def start(self) -> None:
         """Signatures and the start."""
@@ -121,50 +166,49 @@ class World:
         """Ticks until so much time has passed or the rollout has ended."""
         end = self.now + timedelta(seconds=seconds)
         while self.now < end and self.state is not None and not self.state.is_terminal:
-            step = self.state.tick_interval_seconds
-            self.now += timedelta(seconds=step)
-            self._serve(step)
-            evidence = self._evidence(step)
+            self.now += timedelta(seconds=self.state.tick_interval_seconds)
+            evidence = self.traffic.look(self.state, self.now)
             self.write(decide(self.spec, self.state, evidence, self.now), "controller", epoch=1)
 
-    def _serve(self, seconds: float) -> None:
-        assert self.state is not None
-        elapsed = (self.now - START).total_seconds()
-        share = self.state.candidate_weight_bp / 10_000
-        total = round(self.requests_per_second * seconds)
-        for name, part, errors, slow in (
-            ("variants/native", share, self.error_rate(elapsed), self.slow_rate),
-            ("variants/reference", 1 - share, 0.001, 0.003),
-        ):
-            requests = round(total * part)
-            counts = self._counts[name]
-            counts[0] += requests
-            counts[1] += sum(self._random.random() < errors for _ in range(requests))
-            counts[2] += sum(self._random.random() < slow for _ in range(requests))
-            counts[3] += sum(self._random.random() < slow / 10 for _ in range(requests))
-        if self.shadow:
-            self._shadow[0] += round(total * 0.3)
 
-    def _evidence(self, seconds: float) -> Evidence:
-        assert self.state is not None
-        variants = [
-            VariantCounters(
-                variant=name, request_count=requests, error_count=errors,
-                over_limits=[
-                    OverLimitCount(limit_seconds=0.2, request_count=slow),
-                    OverLimitCount(limit_seconds=0.25, request_count=slower),
-                ],
+class Clock:
+    """A wall clock moved by hand. It begins now, for the commands beside it read the real one."""
+
+    def __init__(self) -> None:
+        self.begin = self.now = datetime.now(UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def seconds(self) -> float:
+        return (self.now - self.begin).total_seconds()
+
+
+class Controller:
+    """Drives a rollout of a real control port in virtual time: lease, decide(), commit."""
+
+    def __init__(self, client: Client, clock: Clock, traffic: Traffic | None = None) -> None:
+        self.client = client
+        self.clock = clock
+        self.traffic = traffic or Traffic()
+
+    def tick(self, name: str, times: int = 1) -> Rollout:
+        """So many looks, or fewer where the rollout ends."""
+        rollout = self.client.get_rollout(name)
+        state = fold(self.client.list_entries(name))
+        for _ in range(times):
+            if state.is_terminal:
+                break
+            self.clock.now += timedelta(seconds=state.tick_interval_seconds)
+            lease = self.client.acquire_lease("analyzer", "controller-1", time_to_live=timedelta(minutes=5))
+            entries = decide(state.spec, state, self.traffic.look(state, self.clock.now), self.clock.now)
+            answer = self.client.commit_decision(
+                name, entries, epoch=lease.epoch, expected_sequence=state.last_sequence
             )
-            for name, (requests, errors, slow, slower) in self._counts.items()
-        ]  # fmt: skip
-        reading = ReplicaReading(
-            replica="127.0.0.1:50051", server_start_time_seconds=1000.0,
-            candidate_weight_bp=self.state.candidate_weight_bp, variants=variants,
-            shadow=ShadowCounters(equal_count=self._shadow[0], different_count=self._shadow[1]),
-        )  # fmt: skip
-        probes = [ProbeCounts(replica="127.0.0.1:50051", variant=name, answered_count=2) for name in self._counts]
-        exposed = LearnerCount(variant="variants/native", learner_count=self._counts["variants/native"][0] // 20)
-        return Evidence(seconds, self.now, [reading], probes, learners=[exposed])
+            rollout = answer.rollout
+            for entry in answer.entries:
+                state = apply(state, entry)
+        return rollout
 
 
 def succeeded() -> World:
@@ -177,7 +221,7 @@ def succeeded() -> World:
 
 def rolled_back(description: str = "The native engine takes over") -> World:
     """Good in the canary, 4 % errors from a while into the ramp."""
-    world = World(error_rate=lambda elapsed: 0.04 if elapsed > 900 else 0.001, description=description)
+    world = World(Traffic(error_rate=lambda elapsed: 0.04 if elapsed > 900 else 0.001), description)
     world.start()
     world.run(4 * 3600)
     return world
@@ -185,7 +229,7 @@ def rolled_back(description: str = "The native engine takes over") -> World:
 
 def holding() -> World:
     """No traffic at all: nothing is ever proven."""
-    world = World(requests_per_second=0.0)
+    world = World(Traffic(requests_per_second=0.0))
     world.start()
     world.run(900)
     return world

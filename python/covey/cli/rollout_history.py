@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,6 +28,12 @@ def history(
     if not session.is_table:
         print_data([plain(entry) for entry in entries], session.output)
         return
+    _print_story(entries)
+
+
+def _print_story(entries: Iterable[Entry]) -> None:
+    from rich.table import Table
+
     from covey.cli.console import QUIET, console, text
     from covey.report.story import tell
 
@@ -35,9 +42,15 @@ def history(
     for entry in entries:
         unverified |= not entry.actor_verified and entry.actor not in {"", "server"}
         for event in tell([entry], ticks=True):
-            terminal.print(text(f"{event.sequence:>5}  {event.time}  {event.text}"), soft_wrap=False)
-            why = f', "{event.reason}"' if event.reason else ""
-            terminal.print(text(f"       by {event.actor}{why}", QUIET))
+            # A grid per entry: a journal may be long, and its first line should not wait for its last.
+            row = Table.grid(padding=(0, 2, 0, 0))
+            row.add_column(justify="right", width=5)
+            row.add_column(width=len(event.time))
+            row.add_column(overflow="fold")
+            why = f": {event.reason}" if event.reason else ""
+            what = text(event.text).append("\n").append_text(text(f"by {event.actor}{why}", QUIET))
+            row.add_row(text(str(event.sequence)), text(event.time), what)
+            terminal.print(row)
     if unverified:
         terminal.print(text("Names are by the callers' own word; nobody checked them.", QUIET))
 
@@ -57,12 +70,12 @@ def report(
     if bool(name) == bool(journal):
         raise ValueError("name one rollout, or give --journal FILE")
     entries = read_journal(journal) if journal else list(session.client.list_entries(name))
-    made = build_report(entries)
     if not session.is_table:
-        print_data(json.loads(made.to_json()), session.output)
+        print_data(json.loads(build_report(entries).to_json()), session.output)
         return
     try:
         directory.mkdir(parents=True, exist_ok=True)
+        made = build_report(entries)
         for file_name, content in made.files():
             (directory / file_name).write_text(content, encoding="utf-8")
             print_text(str(directory / file_name))

@@ -74,7 +74,7 @@ class RolloutCalls(Connection):
         Args:
             name: the rollout.
             after_sequence: entries after this one come first; 0: none of the past.
-            give_up_seconds: how long the server may be away.
+            give_up_seconds: how long the server may be away; one that was never there, only `timeout_seconds`.
             stop_after_seconds: ends the watch before the rollout ends; None: never.
             on_dropped: told of every drop, before the next attempt.
 
@@ -83,6 +83,7 @@ class RolloutCalls(Connection):
         """
         seen, attempt = after_sequence, 0
         away_since: float | None = None
+        is_known = False
         end = math.inf if stop_after_seconds is None else self.retry.monotonic() + stop_after_seconds
         while (left := end - self.retry.monotonic()) > 0:
             request = pb.WatchRolloutRequest(name=rollout_name(name), after_sequence=seen)
@@ -95,7 +96,7 @@ class RolloutCalls(Connection):
                     is_news = message.entries or message.rollout.last_sequence > seen or seen == after_sequence
                     # A long past comes in several messages, each with the rollout as it is now.
                     sent = message.entries[-1].sequence if message.entries else message.rollout.last_sequence
-                    seen, attempt, away_since = max(seen, sent), 0, None
+                    seen, attempt, away_since, is_known = max(seen, sent), 0, None, True
                     if is_news:
                         yield message
                     if message.rollout.state in TERMINAL_STATES and seen >= message.rollout.last_sequence:
@@ -108,7 +109,8 @@ class RolloutCalls(Connection):
                 stream.cancel()
             now = self.retry.monotonic()
             away_since = now if away_since is None else away_since
-            if failure is not None and now - away_since >= give_up_seconds:
+            patience = give_up_seconds if is_known else min(give_up_seconds, self.timeout_seconds)
+            if failure is not None and now - away_since >= patience:
                 raise failure
             if failure is not None and failure.code is not grpc.StatusCode.DEADLINE_EXCEEDED and on_dropped:
                 on_dropped(failure)

@@ -6,7 +6,6 @@ from importlib.resources import files
 
 from covey.report import words
 from covey.report.model import Report
-from covey.report.pictures import draw
 
 
 def write_html(report: Report) -> str:
@@ -23,5 +22,5 @@ def write_html(report: Report) -> str:
         "slug": lambda text: text.lower().replace(" ", "-"),
     }
     template = environment.from_string(files("covey.report").joinpath("report.html.j2").read_text(encoding="utf-8"))
-    pictures = [(picture, Markup(picture.inline)) for picture in draw(report.panels)]  # noqa: S704 - escaped by matplotlib
+    pictures = [(picture, Markup(picture.inline)) for picture in report.pictures]  # noqa: S704 - escaped by matplotlib
     return template.render(report=report, pictures=pictures)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -14,7 +13,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]#|~!])")
 
 def escape(text: str) -> str:
     """Text that Markdown shows as it came: no markup, no HTML, no line break."""
-    return _SPECIAL.sub(r"\\\1", html.escape(words.clean(text), quote=False))
+    return _SPECIAL.sub(r"\\\1", words.clean(text).replace("&", "&amp;").replace("<", "&lt;"))
 
 
 def code(text: str) -> str:
@@ -68,7 +67,7 @@ def _head(report: Report) -> Iterator[str]:
     )  # fmt: skip
     yield ""
     if report.decided_by:
-        yield "## What decided"
+        yield "## What decided" if report.finished else "## Where it stands"
         yield ""
         yield from _verdicts(report.decided_by)
 
@@ -98,9 +97,7 @@ def _verdicts(lines: Sequence[VerdictLine]) -> Iterator[str]:
 def _pictures(report: Report, prefix: str | None) -> Iterator[str]:
     if prefix is None:
         return
-    from covey.report.pictures import draw
-
-    for picture in draw(report.panels):
+    for picture in report.pictures:
         yield f"![{escape(picture.text)}]({prefix}{picture.key}.svg)"
         yield ""
 

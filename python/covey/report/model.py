@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from covey.report.story import Event
+
+if TYPE_CHECKING:
+    from covey.report.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -201,6 +205,13 @@ class Report:
     unverified_actors: list[str]
     panels: list[Panel]
 
+    @cached_property
+    def pictures(self) -> Sequence[Picture]:
+        """The pictures of every form, drawn once."""
+        from covey.report.pictures import draw
+
+        return draw(self.panels)
+
     def markdown(self, picture_prefix: str | None = None) -> str:
         """The report as Markdown; with `picture_prefix` it links the pictures of that file name prefix."""
         from covey.report.markdown import write_markdown
@@ -221,12 +232,10 @@ class Report:
 
     def files(self, stem: str = "report") -> Iterator[tuple[str, str]]:
         """(file name, content) of all forms and of the pictures that the Markdown links."""
-        from covey.report.pictures import draw
-
         yield f"{stem}.html", self.html()
         yield f"{stem}.md", self.markdown(f"{stem}-")
         yield f"{stem}.json", self.to_json()
-        for picture in draw(self.panels):
+        for picture in self.pictures:
             yield f"{stem}-{picture.key}.svg", picture.standalone
 
     def _document(self) -> dict[str, Any]:

@@ -130,7 +130,7 @@ def _known(values: Sequence[float]) -> list[float]:
 
 def _last(values: Sequence[float]) -> str:
     known = _known(values)
-    return _percent(known[-1]) if known else "unknown"
+    return _percent(known[-1]) if known else "without traffic"
 
 
 def share_text(panels: Sequence[Panel]) -> str:
