@@ -7,27 +7,46 @@ namespace {
 
 constexpr std::int64_t day_us = 86'400'000'000;
 
-// Copies `size` values to `out` and returns the largest as unsigned, so that a negative one counts as too large.
+// Which rows of the columns a block takes.
+struct Rows {
+    const std::uint32_t* permutation;  // null: as they come
+    std::size_t begin;
+    std::size_t size;
+
+    // use(i, row) for every row of the block; two loops, so that the plain one can use vectors.
+    template <typename Use>
+    void each(const Use& use) const {
+        if (permutation == nullptr) {
+            for (std::size_t i = 0; i < size; ++i) {
+                use(i, begin + i);
+            }
+        } else {
+            for (std::size_t i = 0; i < size; ++i) {
+                use(i, permutation[begin + i]);
+            }
+        }
+    }
+};
+
+// Copies values to `out` and returns the largest as unsigned, so that a negative one counts as too large.
 template <typename Value>
-std::uint32_t widen_typed(const void* data, const std::uint32_t* rows, std::size_t begin, std::size_t size,
-                          std::uint32_t* out) {
+std::uint32_t widen_typed(const void* data, const Rows& rows, std::uint32_t* out) {
     const auto* values = static_cast<const Value*>(data);
     std::uint32_t largest = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-        const auto value = static_cast<std::uint32_t>(rows == nullptr ? values[begin + i] : values[rows[begin + i]]);
+    rows.each([&](std::size_t i, std::size_t row) {
+        const std::uint32_t value = values[row];
         out[i] = value;
         largest = value > largest ? value : largest;
-    }
+    });
     return largest;
 }
 
-void widen(const IndexColumn& column, const std::uint32_t* rows, std::size_t begin, std::size_t size,
-           std::uint32_t* out, BadValue name) {
+void widen(const IndexColumn& column, const Rows& rows, std::uint32_t* out, BadValue name) {
     std::uint32_t largest = 0;
     switch (column.type) {
-        case IndexType::uint8: largest = widen_typed<std::uint8_t>(column.data, rows, begin, size, out); break;
-        case IndexType::uint16: largest = widen_typed<std::uint16_t>(column.data, rows, begin, size, out); break;
-        case IndexType::int32: largest = widen_typed<std::uint32_t>(column.data, rows, begin, size, out); break;
+        case IndexType::uint8: largest = widen_typed<std::uint8_t>(column.data, rows, out); break;
+        case IndexType::uint16: largest = widen_typed<std::uint16_t>(column.data, rows, out); break;
+        case IndexType::int32: largest = widen_typed<std::uint32_t>(column.data, rows, out); break;
     }
     if (largest >= column.count) {
         throw BadBlock{name};
@@ -35,17 +54,30 @@ void widen(const IndexColumn& column, const std::uint32_t* rows, std::size_t beg
 }
 
 template <typename Value>
-void widen_weight(const void* data, const std::uint32_t* rows, std::size_t begin, std::size_t size, double* out) {
+void widen_weight(const void* data, const Rows& rows, double* out) {
     const auto* values = static_cast<const Value*>(data);
-    bool good = true;
-    for (std::size_t i = 0; i < size; ++i) {
-        const double value = rows == nullptr ? values[begin + i] : values[rows[begin + i]];
-        good &= (value >= 0.0) & (value <= std::numeric_limits<double>::max());
+    unsigned bad = 0;
+    rows.each([&](std::size_t i, std::size_t row) {
+        const double value = values[row];
+        bad |= !((value >= 0.0) & (value <= std::numeric_limits<double>::max()));
         out[i] = value;
-    }
-    if (!good) {
+    });
+    if (bad != 0) {
         throw BadBlock{BadValue::weight};
     }
+}
+
+// 1 for feedback, 17 where it was acted upon.
+void mark_feedback(const EventColumns& events, const Rows& rows, std::uint8_t* out) {
+    if (events.action_taken == nullptr) {
+        rows.each([&](std::size_t i, std::size_t row) { out[i] = events.kind[row] == feedback_kind; });
+        return;
+    }
+    rows.each([&](std::size_t i, std::size_t row) {
+        const std::uint8_t feedback = events.kind[row] == feedback_kind;
+        const std::uint8_t acted = events.action_taken[row] != 0;
+        out[i] = static_cast<std::uint8_t>(feedback | ((feedback & acted) << 4));
+    });
 }
 
 }  // namespace
@@ -77,12 +109,11 @@ void Block::load(const EventColumns& events, const std::uint32_t* rows, std::siz
     find_learners(rows == nullptr ? events.learner_index + begin : events.learner_index,
                   rows == nullptr ? nullptr : rows + begin, size);
 
+    const Rows wanted{rows, begin, size};
     const std::int64_t* time_us = events.time_us + begin;
     if (rows != nullptr) {
         time_us_.resize(size);
-        for (std::size_t i = 0; i < size; ++i) {
-            time_us_[i] = events.time_us[rows[begin + i]];
-        }
+        wanted.each([&](std::size_t i, std::size_t row) { time_us_[i] = events.time_us[row]; });
         time_us = time_us_.data();
     }
     const std::uint32_t flags =
@@ -90,19 +121,15 @@ void Block::load(const EventColumns& events, const std::uint32_t* rows, std::siz
     if (flags & some_out_of_range) {
         throw BadBlock{BadValue::time};
     }
-    widen(events.domain, rows, begin, size, domain_.data(), BadValue::domain);
-    widen(events.capability, rows, begin, size, capability_.data(), BadValue::capability);
+    widen(events.domain, wanted, domain_.data(), BadValue::domain);
+    widen(events.capability, wanted, capability_.data(), BadValue::capability);
     if (events.weight.type == WeightType::float32) {
-        widen_weight<float>(events.weight.data, rows, begin, size, weight_.data());
+        widen_weight<float>(events.weight.data, wanted, weight_.data());
     } else if (has_weight_) {
-        widen_weight<double>(events.weight.data, rows, begin, size, weight_.data());
+        widen_weight<double>(events.weight.data, wanted, weight_.data());
     }
     if (has_feedback_) {
-        for (std::size_t i = 0; i < size; ++i) {
-            const std::size_t row = rows == nullptr ? begin + i : rows[begin + i];
-            const bool acted = events.action_taken != nullptr && events.action_taken[row] != 0;
-            feedback_[i] = events.kind[row] == feedback_kind ? static_cast<std::uint8_t>(1 + 16 * acted) : 0;
-        }
+        mark_feedback(events, wanted, feedback_.data());
     }
     if (flags & some_later) {
         drop_later(size);
@@ -111,11 +138,16 @@ void Block::load(const EventColumns& events, const std::uint32_t* rows, std::siz
 
 void Block::find_learners(const std::int32_t* learner_index, const std::uint32_t* rows, std::size_t size) {
     learners_.clear();
+    constexpr std::size_t stride = 16;
     std::size_t begin = 0;
     const auto learner_at = [&](std::size_t i) { return learner_index[rows == nullptr ? i : rows[i]]; };
     while (begin < size) {
         const std::int32_t learner = learner_at(begin);
         std::size_t end = begin + 1;
+        // Rows of one learner are adjacent: equal ends mean equal rows between them.
+        while (end + stride < size && learner_at(end + stride) == learner) {
+            end += stride;
+        }
         while (end < size && learner_at(end) == learner) {
             ++end;
         }

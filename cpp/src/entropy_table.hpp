@@ -7,7 +7,7 @@
 
 namespace covey {
 
-// c log2 c of small counts in steps of 2^-40: integers, so that sums do not depend on their order.
+// log2 c of small counts, and c log2 c in steps of 2^-40: integers, so that sums do not depend on their order.
 class EntropyTable {
 public:
     static constexpr std::size_t size = 1024;
@@ -19,16 +19,19 @@ public:
     }
 
     std::int64_t steps(std::int64_t count) const { return steps_[static_cast<std::size_t>(count)]; }
+    double log2(std::size_t count) const { return log2_[count]; }
 
 private:
     EntropyTable() {
         for (std::size_t count = 1; count < size; ++count) {
             const auto value = static_cast<double>(count);
-            steps_[count] = __builtin_llrint(value * binary_log(value) * scale);
+            log2_[count] = binary_log(value);
+            steps_[count] = __builtin_llrint(value * log2_[count] * scale);
         }
     }
 
     std::array<std::int64_t, size> steps_{};
+    std::array<double, size> log2_{};
 };
 
 }  // namespace covey

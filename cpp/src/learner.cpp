@@ -103,12 +103,12 @@ void LearnerAnalyzer::analyze(Block& block, const LearnerRows& rows, const Trait
     traits.interaction_frequency[row] =
         static_cast<float>(static_cast<double>(days_in_window) / parameters_.frequency_window_days);
 
-    std::size_t feedback_count = 0;
-    std::size_t acted_count = 0;
-    if (block.feedback() != nullptr) {
+    std::uint32_t feedback_count = 0;
+    std::uint32_t acted_count = 0;
+    if (const std::uint8_t* feedback = block.feedback()) {
         for (std::size_t i = rows.begin; i < rows.end; ++i) {
-            feedback_count += block.feedback()[i] & 1;
-            acted_count += block.feedback()[i] >> 4;
+            feedback_count += feedback[i] & 1u;
+            acted_count += feedback[i] >> 4;
         }
     }
     const double prior = parameters_.feedback_prior_acted + parameters_.feedback_prior_ignored;
@@ -136,12 +136,14 @@ void LearnerAnalyzer::quantise_weights(const Events& events) {
 // Minimum time of each capability, whatever the order of the rows. The list grows without a branch.
 void LearnerAnalyzer::find_first_uses(const Events& events) {
     grow(capabilities_, std::min(events.size, first_use_.size()) + 1);
+    std::uint64_t* first_use = first_use_.data();
+    std::uint32_t* touched = capabilities_.data();
     std::size_t count = 0;
     for (std::size_t i = 0; i < events.size; ++i) {
         const std::uint32_t capability = events.capability[i];
-        const std::uint64_t known = first_use_[capability];
-        first_use_[capability] = std::max(known, events.age_us[i] + 1);
-        capabilities_[count] = capability;
+        const std::uint64_t known = first_use[capability];
+        first_use[capability] = std::max(known, events.age_us[i] + 1);
+        touched[count] = capability;
         count += known == 0;
     }
     capability_count_ = count;
@@ -168,10 +170,12 @@ double LearnerAnalyzer::retention(const Events& events) {
 }
 
 double LearnerAnalyzer::repeated_share(const Events& events, std::int64_t total) {
+    const std::uint64_t* first_use = first_use_.data();
+    const std::int64_t* steps = decay_steps_.data();
     std::int64_t repeated = 0;
     for (std::size_t i = 0; i < events.size; ++i) {
-        const bool later_than_first = events.age_us[i] + 1 < first_use_[events.capability[i]];
-        repeated += later_than_first ? decay_steps_[i] : 0;
+        const bool later_than_first = events.age_us[i] + 1 < first_use[events.capability[i]];
+        repeated += steps[i] & -static_cast<std::int64_t>(later_than_first);  // no branch: it would be a coin toss
     }
     return static_cast<double>(repeated) / static_cast<double>(total);
 }
@@ -223,13 +227,16 @@ LearnerAnalyzer::Spread LearnerAnalyzer::domain_spread(const Events& events) {
         return {0.0, 0.0};
     }
     grow(domains_, std::min(events.size, domain_weight_.size()) + 1);
+    std::int64_t* weights = domain_weight_.data();
+    std::uint32_t* touched = domains_.data();
+    const std::int64_t* weight_steps = events.weight == nullptr ? nullptr : weight_steps_.data();
     std::size_t count = 0;
     for (std::size_t i = 0; i < events.size; ++i) {
         const std::uint32_t domain = events.domain[i];
-        const std::int64_t steps = events.weight == nullptr ? 1 : weight_steps_[i];
-        const std::int64_t known = domain_weight_[domain];
-        domain_weight_[domain] = known + steps;
-        domains_[count] = domain;
+        const std::int64_t steps = weight_steps == nullptr ? 1 : weight_steps[i];
+        const std::int64_t known = weights[domain];
+        weights[domain] = known + steps;
+        touched[count] = domain;
         count += static_cast<std::size_t>(known == 0) & static_cast<std::size_t>(steps != 0);
     }
     std::int64_t top = 0;
@@ -254,7 +261,8 @@ LearnerAnalyzer::Spread LearnerAnalyzer::domain_spread(const Events& events) {
     const double entropy =
         tabled ? static_cast<double>(table.steps(weight_total_) - entropy_steps) / (total * EntropyTable::scale)
                : static_cast<double>(entropy_steps) * power_of_two(-entropy_bits);
-    const double evenness = entropy / binary_log(static_cast<double>(count));
+    const double evenness =
+        entropy / (count < EntropyTable::size ? table.log2(count) : binary_log(static_cast<double>(count)));
     const double top_share = static_cast<double>(top) / total;
     return {std::max(0.0, top_share * (1.0 - parameters_.affinity_entropy_penalty * evenness)), entropy};
 }
