@@ -15,7 +15,8 @@ import grpc
 from covey_server.admission import ARRIVAL, Arrival, StreamPlaces, overloaded
 from covey_server.errors import REQUEST_ID_KEY, CallError, abort, current_request_id, new_request_id
 
-_LIGHT_PREFIXES = ("/grpc.health.", "/covey.v1.AnalyzerService/GetServerInfo")
+_HEALTH_PREFIX = "/grpc.health."
+_LIGHT_METHODS = frozenset({"/covey.v1.AnalyzerService/GetServerInfo"})
 _LONGEST_REQUEST_ID = 128
 
 _log = logging.getLogger("covey_server.calls")
@@ -66,8 +67,8 @@ class CallInterceptor(grpc.ServerInterceptor):
         self._light_pool.shutdown(wait=False, cancel_futures=True)
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
-        if method.startswith(_LIGHT_PREFIXES):
-            return self._on_light_pool(handler)
+        if method.startswith(_HEALTH_PREFIX):
+            return self._health(handler)
         enters_refused = method in self._counted_methods
         kind = {
             (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler, self._unary),
@@ -77,6 +78,8 @@ class CallInterceptor(grpc.ServerInterceptor):
         }[handler.request_streaming, handler.response_streaming]
         attribute, make, wrap = kind
         behavior = wrap(getattr(handler, attribute), enters_refused)
+        if method in _LIGHT_METHODS:
+            self._use_light_pool(behavior)
         return make(
             behavior,
             request_deserializer=handler.request_deserializer,
@@ -122,7 +125,8 @@ class CallInterceptor(grpc.ServerInterceptor):
             self._on_stream_refused(arrival)
             raise
 
-    def _on_light_pool(self, handler: Handler) -> Handler:
+    def _health(self, handler: Handler) -> Handler:
+        """Health on a thread of its own, otherwise as its library has it: watches send without holding a thread."""
         attribute = "unary_stream" if handler.response_streaming else "unary_unary"
         behavior = getattr(handler, attribute)
 
@@ -131,15 +135,17 @@ class CallInterceptor(grpc.ServerInterceptor):
             _enter()
             return behavior(*arguments)
 
-        # The server looks for these attributes on the behavior that it calls.
-        serve.experimental_thread_pool = self._light_pool  # type: ignore[attr-defined]
-        serve.experimental_non_blocking = getattr(behavior, "experimental_non_blocking", False)  # type: ignore[attr-defined]
-        make = (
-            grpc.unary_stream_rpc_method_handler if handler.response_streaming else grpc.unary_unary_rpc_method_handler
-        )
-        return make(
+        self._use_light_pool(serve)
+        if getattr(behavior, "experimental_non_blocking", False):
+            serve.experimental_non_blocking = True  # type: ignore[attr-defined]
+        makers = {False: grpc.unary_unary_rpc_method_handler, True: grpc.unary_stream_rpc_method_handler}
+        return makers[handler.response_streaming](
             serve, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
         )
+
+    def _use_light_pool(self, behavior: Any) -> None:
+        # The server looks for this attribute on the behavior that it calls.
+        behavior.experimental_thread_pool = self._light_pool
 
 
 def _enter() -> Arrival:

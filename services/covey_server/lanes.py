@@ -21,18 +21,16 @@ _PATIENCE_SECONDS = 0.1
 
 
 class EngineLane:
-    """Runs the engine calls of one variant, at most `limit` at once.
+    """Runs the engine calls of one variant.
 
     Args:
         name: of the variant, for messages.
-        limit: threads, and so engine calls at work; overdue ones included.
-        waiting_limit: calls that may wait for a place; a call beyond is refused at once.
+        caller_count: threads that may call at the same time; one of them is never kept waiting for a place.
     """
 
-    def __init__(self, name: str, limit: int, waiting_limit: int) -> None:
+    def __init__(self, name: str, caller_count: int) -> None:
         self._name = name
-        self._limit = limit
-        self._waiting_limit = waiting_limit
+        self._caller_count = caller_count
         self._free = threading.Condition()
         self._busy = 0
         self._waiting = 0
@@ -45,15 +43,20 @@ class EngineLane:
         """Engine calls that have not returned by their deadline."""
         return self._overdue
 
-    def run(self, work: Callable[[], Result], timeout_seconds: float) -> Result:
+    def run(self, work: Callable[[], Result], timeout_seconds: float, limit: int) -> Result:
         """What `work` returns.
+
+        Args:
+            work: the engine call.
+            timeout_seconds: how long the caller waits for it.
+            limit: places, and so engine calls at work at the same time; overdue ones take places too.
 
         Raises:
             CallError: DEADLINE_EXCEEDED when it does not return in time; without starting it UNAVAILABLE when the
                 lane is held by overdue calls, RESOURCE_EXHAUSTED when it is merely full.
             Exception: what `work` raises.
         """
-        self._take_place(timeout_seconds)
+        self._take_place(timeout_seconds, limit)
         task = _Task(work)
         self._tasks.put(task)  # type: ignore[arg-type]
         if not task.done.acquire(timeout=max(0.0, timeout_seconds)):
@@ -72,16 +75,16 @@ class EngineLane:
             for _ in range(self._thread_count):
                 self._tasks.put(None)
 
-    def _take_place(self, timeout_seconds: float) -> None:
+    def _take_place(self, timeout_seconds: float, limit: int) -> None:
         with self._free:
-            if self._busy >= self._limit:
-                if self._overdue or self._waiting >= self._waiting_limit:
-                    raise self._refusal()
+            if self._busy >= limit:
+                if self._overdue or self._busy + self._waiting >= self._caller_count - 1:
+                    raise self._refusal(limit)
                 self._waiting += 1
                 try:
                     patience = min(_PATIENCE_SECONDS, timeout_seconds)
-                    if not self._free.wait_for(lambda: self._busy < self._limit, patience):
-                        raise self._refusal()
+                    if not self._free.wait_for(lambda: self._busy < limit, patience):
+                        raise self._refusal(limit)
                 finally:
                     self._waiting -= 1
             self._busy += 1
@@ -89,7 +92,7 @@ class EngineLane:
                 self._thread_count += 1
                 threading.Thread(target=self._work, name=f"engine-{self._name}", daemon=True).start()
 
-    def _refusal(self) -> CallError:
+    def _refusal(self, limit: int) -> CallError:
         if self._overdue:
             return CallError(
                 grpc.StatusCode.UNAVAILABLE,
@@ -100,7 +103,7 @@ class EngineLane:
             )
         return CallError(
             grpc.StatusCode.RESOURCE_EXHAUSTED,
-            f"{self._name} has all of its {self._limit} engine places taken; send fewer calls at once",
+            f"{self._name} has all of its {limit} engine places taken; send fewer calls at once",
             reason="VARIANT_OVERLOADED",
             metadata={"variant": self._name},
             retry_after_seconds=_PATIENCE_SECONDS,

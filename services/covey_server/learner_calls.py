@@ -177,7 +177,12 @@ class LearnerCalls:
         if seconds_left <= 0:
             raise overloaded()
         analysis = self._at_work.analyze(
-            where.variant, events, as_of_us, is_candidate=where.is_candidate, timeout_seconds=seconds_left
+            where.variant,
+            events,
+            as_of_us,
+            is_candidate=where.is_candidate,
+            timeout_seconds=seconds_left,
+            candidate_weight_bp=where.split.candidate_weight_bp if where.split else 0,
         )
         response = analyzer_pb2.AnalyzeLearnerResponse(
             learner_id=learner_id, traits=analysis.traits, variant=where.variant

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class VariantsAtWork:
     """Runs engine calls, each variant in a lane of its own.
 
-    A rollout's candidate gets at most half of the threads, so that a candidate that hangs leaves room for the baseline.
+    A rollout's candidate gets half of the threads, or its share of the learners where that is more: a candidate that
+    hangs leaves room for the baseline, and one that serves everybody has every thread.
 
     Args:
         engines: of the variants.
@@ -31,12 +32,27 @@ class VariantsAtWork:
         self._faults = faults
         self._purpose = purpose
         self._lock = threading.Lock()
-        self._lanes: dict[tuple[str, bool], EngineLane] = {}
+        self._lanes: dict[str, EngineLane] = {}
 
     def analyze(
-        self, variant: str, events: EventColumns, as_of_us: int, *, is_candidate: bool, timeout_seconds: float
+        self,
+        variant: str,
+        events: EventColumns,
+        as_of_us: int,
+        *,
+        is_candidate: bool,
+        timeout_seconds: float,
+        candidate_weight_bp: int = 0,
     ) -> Analysis:
         """What the variant finds.
+
+        Args:
+            variant: name of the variant.
+            events: of the learner.
+            as_of_us: the instant to look at, microseconds since the epoch.
+            is_candidate: whether the variant is a rollout's candidate.
+            timeout_seconds: how long to wait for its engine.
+            candidate_weight_bp: the candidate's share of the learners, basis points.
 
         Raises:
             CallError: as `EngineLane.run` and `AnalyzerEngine.analyze`; NOT_FOUND for an unknown variant.
@@ -48,7 +64,10 @@ class VariantsAtWork:
                 return self._faults.around(lambda: engine.analyze(events, as_of_us))
             return engine.analyze(events, as_of_us)
 
-        return self._lane(variant, is_candidate).run(work, timeout_seconds)
+        limit = self._thread_count
+        if is_candidate:
+            limit = max(1, limit // 2, limit * candidate_weight_bp // 10_000)
+        return self._lane(variant).run(work, timeout_seconds, limit)
 
     def stop(self) -> None:
         """End the idle threads."""
@@ -56,13 +75,9 @@ class VariantsAtWork:
             for lane in self._lanes.values():
                 lane.stop()
 
-    def _lane(self, variant: str, is_candidate: bool) -> EngineLane:
-        lane = self._lanes.get((variant, is_candidate))
+    def _lane(self, variant: str) -> EngineLane:
+        lane = self._lanes.get(variant)
         if lane is None:
             with self._lock:
-                limit = max(1, self._thread_count // 2) if is_candidate else self._thread_count
-                waiting_limit = max(0, self._thread_count - limit - 1)
-                lane = self._lanes.setdefault(
-                    (variant, is_candidate), EngineLane(f"{self._purpose}{variant}", limit, waiting_limit)
-                )
+                lane = self._lanes.setdefault(variant, EngineLane(f"{self._purpose}{variant}", self._thread_count))
         return lane
