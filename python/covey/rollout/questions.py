@@ -5,16 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from covey.rollout.accumulate import LAST_PART
 from covey.rollout.model import RolloutState
 from covey.rollout.statement import Statement
 from covey.rollout.units import rounded, seconds_of
-from covey.stats import bernoulli_level
+from covey.stats.bernoulli import Alternative, bernoulli_level
+from covey.stats.special import Floats
 from covey.v1.evidence_pb2 import Verdict
 from covey.v1.rollout_spec_pb2 import Trigger
+
+Bools: TypeAlias = NDArray[np.bool_]
 
 # A refuted criterion rolls back, so it is paid from the ledger of rollbacks, not from that of advances.
 REFUTATION_ALPHA = 0.01
@@ -101,19 +106,32 @@ class Answer:
     result: Verdict.Result.ValueType
 
 
-def answer_counts(questions: Sequence[Question]) -> list[Answer]:
-    """Answers to questions that count events, all in two vectorised evaluations."""
+def answer_counts(questions: Sequence[Question], *, full: bool) -> list[Answer]:
+    """Answers to questions that count events, all in two vectorised evaluations.
+
+    Args:
+        questions: any number.
+        full: both directions; else only the one that can be above 0, which gives the same result: ln E is at most 0
+            away from the estimate, because every alternative there is less likely than the limit itself.
+    """
     if not questions:
         return []
     events = np.array([question.events for question in questions], dtype=np.float64)
     trials = np.array([question.trials for question in questions], dtype=np.float64)
     limits = np.array([question.statement.event_limit for question in questions])
-    below = bernoulli_level(events, trials, limits, alternative="less")
-    above = bernoulli_level(events, trials, limits, alternative="greater")
-    return [
-        _answer(question, rounded(float(low)), rounded(float(high)))
-        for question, low, high in zip(questions, below, above, strict=True)
-    ]
+    above_limit = events > trials * limits
+    wanted = np.array([not question.is_trigger for question in questions])
+    below = _log_e(events, trials, limits, "less", (full | (wanted & ~above_limit)))
+    above = _log_e(events, trials, limits, "greater", (full | above_limit))
+    return [_answer(*asked) for asked in zip(questions, below, above, strict=True)]
+
+
+def _log_e(events: Floats, trials: Floats, limits: Floats, alternative: Alternative, asked: Bools) -> list[float]:
+    """The ln E where it is asked, 0 elsewhere, rounded."""
+    values = np.zeros(events.shape)
+    if asked.any():
+        values[asked] = bernoulli_level(events[asked], trials[asked], limits[asked], alternative=alternative)
+    return [rounded(float(value)) for value in values]
 
 
 def log_threshold(alpha: float) -> float:

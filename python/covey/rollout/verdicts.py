@@ -42,7 +42,7 @@ def judge(state: RolloutState, questions: Sequence[Question], *, full: bool = Tr
         full: with interval, needed count and sentence, which cost more than the result.
     """
     counted = [question for question in questions if question.statement.counts_events]
-    answers = iter(answer_counts(counted))
+    answers = iter(answer_counts(counted, full=full))
     intervals = iter(_intervals(counted) if full else ())
     verdicts = []
     for question in questions:

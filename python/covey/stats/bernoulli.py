@@ -11,15 +11,15 @@ from covey.stats.special import (
     HALF_LOG_TWO_PI,
     SMALLEST_PLAIN_TAIL,
     Floats,
-    log_beta,
     log_beta_fraction,
+    special,
     stirling_remainder,
 )
 
 Alternative = Literal["greater", "less"]
 
-# Halvings of the bracket of an interval's end, which is a logit: 60 of (-45, 45) leave less than a double can show.
-BISECTION_STEPS = 60
+# Halvings of the bracket of an interval's end, which is a logit: what they leave of it is below 1e-11.
+BISECTION_STEPS = 43
 WIDEST_LOGIT = 45.0
 
 
@@ -64,32 +64,27 @@ def bernoulli_level(
     if not (np.isfinite(prior) and prior > 0):
         raise ValueError(f"prior is {prior!r}; expected a finite number above 0")
     q = 1.0 - p
-    a, b = prior * p, prior * q
     # One side serves both: "less" is "greater" for the complementary event.
-    if alternative == "less":
-        s, p, q, a, b = n - s, q, p, b, a
-    log_e = _log_weighted_tail(s, n, p, q, a, b) - _log_weighted_tail(np.zeros_like(s), np.zeros_like(n), p, q, a, b)
-    # Without data both terms are the same number; adding 0.0 turns a negative zero into zero.
-    return np.asarray(log_e + 0.0, dtype=np.float64)
+    return _log_e_greater(n - s, n, q, p, prior) if alternative == "less" else _log_e_greater(s, n, p, q, prior)
 
 
 def bernoulli_interval(
     successes: ArrayLike, trials: ArrayLike, alpha: float, *, prior: float = 200.0
 ) -> tuple[Floats, Floats]:
-    """Always-valid interval for p: every p0 that neither one-sided `bernoulli_level` has rejected at alpha / 2.
+    """Always-valid interval for p: every p0 that `bernoulli_level` has not rejected, asked both ways.
 
-    {p0 : E_greater(p0) < 2 / alpha and E_less(p0) < 2 / alpha}, by bisection on the logit of p0. It covers p at all
-    times at once with probability 1 - alpha, however often one looks.
+    {p0 : E_greater(p0) < 1 / alpha and E_less(p0) < 1 / alpha}, by bisection on the logit of p0. Each end alone is
+    wrong at any time with probability at most alpha, however often one looks, and so agrees with the one-sided tests
+    at that level; both together with at most 2 alpha.
 
     Args:
         successes: events so far; any shape.
         trials: trials so far; broadcasts.
-        alpha: chance of ever missing p, in (0, 1).
+        alpha: chance of ever missing p on one side, in (0, 1).
         prior: as in `bernoulli_level`.
 
     Returns:
-        (lower, upper) of the broadcast shape; (0, 1) without data; lower is 0 without events, upper 1 without
-        non-events.
+        (lower, upper) of the broadcast shape; (0, 1) without data; lower is 0 without events, upper 1 without others.
 
     Raises:
         ValueError: as `bernoulli_level`, or an alpha outside (0, 1).
@@ -97,24 +92,26 @@ def bernoulli_interval(
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha is {alpha!r}; expected a number in (0, 1)")
     s, n, _ = _validated(successes, trials, 0.5)
-    threshold = np.log(2.0 / alpha)
-    lower = _end(s, n, threshold, "greater", prior)
-    upper = _end(s, n, threshold, "less", prior)
-    return np.where(s > 0, lower, 0.0), np.where(n > s, upper, 1.0)
+    # The upper end is the lower end for the complementary event; both are sought at once.
+    ends = _lower_logit(np.stack([s, n - s]), np.stack([n, n]), float(np.log(1.0 / alpha)), prior)
+    return np.where(s > 0, _expit(ends[0]), 0.0), np.where(n > s, _expit(-ends[1]), 1.0)
 
 
-def _end(s: Floats, n: Floats, threshold: float, alternative: Alternative, prior: float) -> Floats:
-    """The p0 at which the one-sided test is just rejected; rejection holds between the outer bound and that end."""
+def _lower_logit(s: Floats, n: Floats, threshold: float, prior: float) -> Floats:
+    """The logit of the p0 at which "greater" is just rejected: below it is rejected, from there to the estimate not."""
     estimate = np.clip(s / np.maximum(n, 1.0), 1e-18, 1.0 - 1e-15)
-    inner = np.log(estimate / (1.0 - estimate))
-    outer = np.full_like(inner, -WIDEST_LOGIT if alternative == "greater" else 36.0)
+    inside = np.log(estimate) - np.log1p(-estimate)
+    outside = np.full_like(inside, -WIDEST_LOGIT)
     for _ in range(BISECTION_STEPS):
-        middle = 0.5 * (inner + outer)
-        p0 = np.clip(1.0 / (1.0 + np.exp(-middle)), 1e-20, 1.0 - 2e-16)
-        rejected = bernoulli_level(s, n, p0, alternative=alternative, prior=prior) >= threshold
-        outer = np.where(rejected, middle, outer)
-        inner = np.where(rejected, inner, middle)
-    return np.asarray(1.0 / (1.0 + np.exp(-outer)), dtype=np.float64)
+        middle = 0.5 * (inside + outside)
+        rejected = _log_e_greater(s, n, _expit(middle), _expit(-middle), prior) >= threshold
+        outside = np.where(rejected, middle, outside)
+        inside = np.where(rejected, inside, middle)
+    return np.asarray(outside, dtype=np.float64)
+
+
+def _expit(logit: Floats) -> Floats:
+    return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float64)
 
 
 def _validated(successes: ArrayLike, trials: ArrayLike, p0: ArrayLike) -> tuple[Floats, Floats, Floats]:
@@ -130,40 +127,47 @@ def _validated(successes: ArrayLike, trials: ArrayLike, p0: ArrayLike) -> tuple[
     return s, n, p
 
 
+def _log_e_greater(s: Floats, n: Floats, p: Floats, q: Floats, prior: float) -> Floats:
+    """The ln E of "greater", with q = 1 - p given apart because it may be too small to be a difference."""
+    a, b = prior * p, prior * q
+    zero = np.zeros_like(s)
+    # With data and without, in one evaluation. Without data both are the same number, so that ln E is exactly 0.
+    both = _log_weighted_tail(np.stack([s, zero]), np.stack([n, zero]), p, q, a, b)
+    return np.asarray(both[0] - both[1], dtype=np.float64)
+
+
+def _times_log1p(weight: Floats, value: Floats) -> Floats:
+    """`weight ln(1 + value)`, and 0 where the weight is 0, whatever the value."""
+    return np.where(weight > 0, weight * np.log1p(np.maximum(value, -1.0 + 1e-16)), 0.0)
+
+
 def _log_weighted_tail(s: Floats, n: Floats, p: Floats, q: Floats, a: Floats, b: Floats) -> Floats:
     """`ln B(A, B) + ln sf(p; A, B) - S ln p - (N-S) ln q` with A = a + S, B = b + N - S.
 
-    Far out, where the tail underflows, B(A, B) cancels against the one inside the tail, and what is left is small
-    and exact. Elsewhere the large terms are gathered as S ln((A/T)/p) + (N-S) ln((B/T)/q), whose logarithms are near
-    0 near the null.
+    Far out, where the tail underflows, B(A, B) cancels against the one inside the tail, and what is left is small and
+    exact. Elsewhere the large terms are gathered as S ln((A/T)/p) + (N-S) ln((B/T)/q), whose logarithms are near 0 near
+    the null.
     """
-    from scipy.special import betaincc
-
-    upper_a, upper_b = a + s, b + n - s
-    tail = betaincc(upper_a, upper_b, p)
-    far = tail < SMALLEST_PLAIN_TAIL
+    upper_a, upper_b = a + s, b + (n - s)
     total = upper_a + upper_b
-    excess = s - n * p
-    with np.errstate(divide="ignore"):
-        plain_log_tail = np.log(np.where(far, 1.0, tail))
+    tail = special().betaincc(upper_a, upper_b, p + 0.0 * s)
+    far = tail < SMALLEST_PLAIN_TAIL
+    # Both forms are the same number; each keeps its digits where its probability is small.
+    excess = np.where(p < 0.5, s - n * p, n * q - (n - s))
+    remainder = stirling_remainder(np.stack([upper_a, upper_b, total]))
     near_value = (
-        s * np.log1p(excess / (total * p))
-        + (n - s) * np.log1p(-excess / (total * q))
+        _times_log1p(s, excess / (total * p))
+        + _times_log1p(n - s, -excess / (total * q))
         + (a - 0.5) * np.log(upper_a / total)
         + (b - 0.5) * np.log(upper_b / total)
         - 0.5 * np.log(total)
         + HALF_LOG_TWO_PI
-        + stirling_remainder(upper_a)
-        + stirling_remainder(upper_b)
-        - stirling_remainder(total)
-        + plain_log_tail
+        + (remainder[0] + remainder[1] - remainder[2])
+        + np.log(np.where(far, 1.0, tail))
     )
     if not far.any():
         return np.asarray(near_value, dtype=np.float64)
     # sf(p; A, B) = I_q(B, A), so B(A, B) sf = q^B p^A F(B, A, q) / B.
-    fa, fb, fq = (np.where(far, value, safe) for value, safe in ((upper_a, 1.0), (upper_b, 1.0), (q, 0.1)))
+    fa, fb, fq = np.where(far, upper_a, 1.0), np.where(far, upper_b, 1.0), np.where(far, q, 0.1)
     far_value = b * np.log(q) + a * np.log(p) - np.log(fb) + log_beta_fraction(fb, fa, fq)
     return np.asarray(np.where(far, far_value, near_value), dtype=np.float64)
-
-
-__all__ = ["Alternative", "bernoulli_interval", "bernoulli_level", "log_beta"]

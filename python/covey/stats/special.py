@@ -6,6 +6,9 @@ small for a double, or loses its digits to cancellation, a formula of its own ta
 
 from __future__ import annotations
 
+from functools import cache
+from importlib import import_module
+from types import ModuleType
 from typing import TypeAlias
 
 import numpy as np
@@ -22,13 +25,17 @@ STIRLING_FROM = 10.0
 MAXIMUM_FRACTION_STEPS = 20_000
 
 
+@cache
+def special() -> ModuleType:
+    """SciPy's special functions, loaded when they are first needed: importing this package costs nothing."""
+    return import_module("scipy.special")
+
+
 def stirling_remainder(z: Floats) -> Floats:
     """`ln Gamma(z) - ((z - 1/2) ln z - z + ln(2 pi) / 2)` for z > 0, without the cancellation of that difference.
 
     For z >= 10 by Stirling's series, below that directly, where the terms are small. Abramowitz and Stegun 6.1.41.
     """
-    from scipy.special import gammaln
-
     inverse = 1.0 / np.maximum(z, STIRLING_FROM)
     square = inverse * inverse
     series = inverse * (
@@ -36,23 +43,8 @@ def stirling_remainder(z: Floats) -> Floats:
         - square * (1 / 360 - square * (1 / 1260 - square * (1 / 1680 - square * (1 / 1188 - square * 691 / 360360))))
     )
     small = np.minimum(z, STIRLING_FROM)
-    direct = gammaln(small) - ((small - 0.5) * np.log(small) - small + HALF_LOG_TWO_PI)
+    direct = special().gammaln(small) - ((small - 0.5) * np.log(small) - small + HALF_LOG_TWO_PI)
     return np.asarray(np.where(z >= STIRLING_FROM, series, direct), dtype=np.float64)
-
-
-def log_beta(a: Floats, b: Floats) -> Floats:
-    """`ln B(a, b)` for a, b > 0 by differences of Stirling series: exact to about 1e-14 relative to max(1, |ln B|)."""
-    total = a + b
-    return np.asarray(
-        HALF_LOG_TWO_PI
-        + (a - 0.5) * np.log(a / total)
-        + (b - 0.5) * np.log(b / total)
-        - 0.5 * np.log(total)
-        + stirling_remainder(a)
-        + stirling_remainder(b)
-        - stirling_remainder(total),
-        dtype=np.float64,
-    )
 
 
 def log_beta_fraction(a: Floats, b: Floats, x: Floats) -> Floats:
