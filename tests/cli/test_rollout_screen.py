@@ -77,7 +77,7 @@ def test_the_screen_says_where_why_and_what_next() -> None:
         "\nadvances once all PASS:\n",
         "  error_rate < 1 %        PASS          0.12 % [0.04, 0.31]        12 of 9,812",
         "  availability > 99.95 %  INSUFFICIENT  99.97 % [99.91, 100]       1 of 3,102",
-        "needs 1,204 more, about",
+        "needs 1,204 more, ~4 min",
         "\nrolls back once shown:\n",
         "  error_rate > 1.5 %      not shown     0.12 % [0.04, 0.31]        12 of 9,812",
     ):

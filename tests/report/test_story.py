@@ -122,4 +122,4 @@ def test_ticks_are_left_out_unless_asked_for() -> None:
 def test_a_controller_is_named_with_its_epoch() -> None:
     made = entry(tick=journal_pb2.Tick())
     made.epoch = 4
-    assert story.event(made).actor == "ada (epoch 4)"
+    assert story.event(made).actor == "ada, epoch 4"

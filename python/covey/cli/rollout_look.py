@@ -12,6 +12,7 @@ from covey.cli.output import print_data, print_table, print_text
 from covey.cli.rollout_arguments import NameArgument, rollout_app
 
 if TYPE_CHECKING:
+    from covey.report.advice import Advice
     from covey.v1.rollouts_pb2 import Rollout
 
 ExitCodeOption = Annotated[
@@ -72,14 +73,7 @@ def explain(session: Session, name: NameArgument, exit_code: ExitCodeOption = Fa
     sentences = sentences_of(rollout)
     step = advice.what_next(rollout, datetime.now(UTC))
     if session.is_table:
-        from covey.cli.console import console, text
-
-        terminal = console()
-        for sentence in sentences:
-            terminal.print(text(sentence))
-        terminal.print(text(f"next: {step.sentence}"))
-        if step.command:
-            print_text(f"  {words.clean(step.command)}")
+        _print_sentences(sentences, step)
     else:
         document = {
             "name": rollout.name,
@@ -89,6 +83,22 @@ def explain(session: Session, name: NameArgument, exit_code: ExitCodeOption = Fa
         }
         print_data(document, session.output)
     return state_exit_code(rollout) if exit_code else ExitCode.OK
+
+
+def _print_sentences(sentences: list[str], step: Advice) -> None:
+    from rich.table import Table
+
+    from covey.cli.console import console, text
+
+    terminal = console()
+    terminal.print(text(sentences[0]))
+    grid = Table.grid(padding=(0, 1))
+    for sentence in sentences[1:]:
+        grid.add_row("-", text(sentence))
+    terminal.print(grid)
+    terminal.print(text(f"next: {step.sentence}"))
+    if step.command:
+        print_text(f"  {step.command}")
 
 
 def state_exit_code(rollout: Rollout) -> ExitCode:

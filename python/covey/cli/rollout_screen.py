@@ -49,11 +49,7 @@ def _facts(rollout: Rollout, now: datetime) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style=QUIET, no_wrap=True, min_width=11)
     table.add_column(overflow="fold")
-    spec = rollout.spec
-    table.add_row(
-        "  traffic",
-        text(f"{words.share(rollout.candidate_weight_bp)} of learners to {spec.candidate}, the rest {spec.baseline}"),
-    )
+    table.add_row("  traffic", text(_traffic(rollout)))
     if rollout.state not in advice.TERMINAL and rollout.HasField("phase_hold"):
         table.add_row("  time", text(_progress(rollout)))
     if rollout.explanation:
@@ -66,6 +62,15 @@ def _facts(rollout: Rollout, now: datetime) -> Table:
     table.add_row("  incidents", text(_incidents(rollout), BAD if rollout.open_incidents else ""))
     table.add_row("  last look", text(_last_look(rollout, now), BAD if advice.silent_for(rollout, now) else ""))
     return table
+
+
+def _traffic(rollout: Rollout) -> str:
+    spec = rollout.spec
+    if rollout.state == Rollout.STATE_SUCCEEDED:
+        return f"every learner to {spec.candidate}, the stable variant now"
+    if rollout.candidate_weight_bp == 0:
+        return f"every learner to {spec.baseline}, none to {spec.candidate}"
+    return f"{words.share(rollout.candidate_weight_bp)} of learners to {spec.candidate}, the rest {spec.baseline}"
 
 
 def _progress(rollout: Rollout) -> str:

@@ -44,7 +44,7 @@ def actor(entry: journal_pb2.Entry) -> str:
     """Who wrote the entry, with the epoch of a controller's lease."""
     name = entry.actor or "unknown"
     if entry.epoch:
-        return f"{name} (epoch {entry.epoch})"
+        return f"{name}, epoch {entry.epoch}"
     return name
 
 

@@ -127,7 +127,7 @@ def needs(verdict: evidence_pb2.Verdict) -> str:
         return "a better last quarter of the phase" if is_proven else "not at this rate"
     text = f"{count(verdict.needed_count)} more"
     if verdict.HasField("eta") and verdict.eta.ToTimedelta().total_seconds() > 0:
-        text += f", about {about(verdict.eta.ToTimedelta().total_seconds())}"
+        text += f", ~{about(verdict.eta.ToTimedelta().total_seconds())}"
     return text
 
 
