@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
+from typing import Any
 
 from covey.rollout.counts import Counts, counts_of, fallen, faults_of, probe_counts
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
 from covey.rollout.outcomes import moments_of, relative_effect
 from covey.rollout.statement import Kind, Statement
 from covey.rollout.units import seconds_of, time_of
-from covey.rollout.windows import LiteralRun
-from covey.v1.evidence_pb2 import ABSENCE_TYPE_NO_SAMPLES, ProbeCounts, ReplicaReading
+from covey.rollout.windows import LiteralRun, Window
+from covey.v1.evidence_pb2 import ABSENCE_TYPE_NO_SAMPLES, OutcomeMoments, ProbeCounts, ReplicaReading
 from covey.v1.journal_pb2 import Tick
 
 # Share of a phase, at its end, that must look good by itself.
@@ -27,31 +29,32 @@ def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
     observed_at = time_of(tick.observed_at)
     weights = {reading.replica: reading.candidate_weight_bp for reading in tick.readings}
     faults, deltas, believed = _deltas(state, tick.readings)
-    state = replace(
-        state,
-        last_tick_at=observed_at,
-        last_tick_weights=weights,
-        last_readings={**state.last_readings, **believed},
-        faults=faults,
-        absences=tuple(tick.absences),
-        outcomes=tuple(tick.outcomes),
-        learners=tuple(tick.learners),
-    )
-    if not state.in_phase:
-        return state
-    took_effect = state.effective_at is None or observed_at >= state.effective_at
-    confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
-    probes = probe_counts(tick.probes, state.spec.candidate, state.spec.baseline)
-    total = sum(deltas.values(), start=Counts()) + probes
-    state = replace(
-        state,
-        weight_confirmed=confirmed,
-        rollout_counts=state.rollout_counts + total,
-        literal_runs=_literal_runs(state, total, observed),
-        unanswered_seconds=_unanswered(state, tick.probes, observed),
-    )
-    state = _with_phase_evidence(state, deltas if confirmed else {}, observed, believed if confirmed else {})
-    return state if _stands_still(state) else replace(state, phase_open_seconds=state.phase_open_seconds + observed)
+    # One copy of the state per tick: it has many fields.
+    changes: dict[str, Any] = {
+        "last_tick_at": observed_at,
+        "last_tick_weights": weights,
+        "last_readings": {**state.last_readings, **believed},
+        "faults": faults,
+        "absences": tuple(tick.absences),
+        "outcomes": tuple(tick.outcomes),
+        "learners": tuple(tick.learners),
+    }
+    if state.in_phase:
+        took_effect = state.effective_at is None or observed_at >= state.effective_at
+        confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
+        probes = probe_counts(tick.probes, state.spec.candidate, state.spec.baseline)
+        total = sum(deltas.values(), start=probes)
+        changes["weight_confirmed"] = confirmed
+        changes["rollout_counts"] = state.rollout_counts + total
+        changes["literal_runs"] = _literal_runs(state, total, tick.outcomes, observed)
+        changes["unanswered_seconds"] = _unanswered(state, tick.probes, observed)
+        if not _stands_still(state, observed_at):
+            changes["phase_open_seconds"] = state.phase_open_seconds + observed
+        missing = bool(faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in tick.absences)
+        if confirmed:
+            changes |= _phase_evidence(state, deltas, 0.0 if missing else observed)
+        changes["confirmed_replicas"] = frozenset(believed) if confirmed else frozenset()
+    return replace(state, **changes)
 
 
 def _deltas(
@@ -85,39 +88,31 @@ def _deltas(
     return tuple(faults), deltas, believed
 
 
-def _with_phase_evidence(
-    state: RolloutState, deltas: dict[str, Counts], observed: float, believed: dict[str, ReplicaReading]
-) -> RolloutState:
-    """Adds deltas between two pages of one replica that both belong to the phase, and the dwell."""
+def _phase_evidence(state: RolloutState, deltas: dict[str, Counts], observed: float) -> dict[str, Any]:
+    """What changes by deltas between two pages of one replica that both belong to the phase, and the dwell.
+
+    The tick that confirms the weight is the phase's beginning, not yet a part of it. A tick in which something was not
+    observed is no dwell; one in which nobody called is, because that was observed.
+    """
+    if not state.confirmed_replicas:
+        return {}
+    elapsed = state.phase_elapsed_seconds + (0.0 if state.paused else observed)
     mine = [delta for replica, delta in deltas.items() if replica in state.confirmed_replicas]
+    changes: dict[str, Any] = {"phase_elapsed_seconds": elapsed}
     phase = state.phase_spec
-    # The tick that confirms the weight is the phase's beginning, not yet a part of it.
-    dwells = bool(state.confirmed_replicas) and bool(believed) and not state.paused and not _metrics_missing(state)
-    elapsed = state.phase_elapsed_seconds + (observed if dwells else 0.0)
-    counts = sum(mine, start=state.phase_counts)
-    window = state.phase_window
     if mine and phase is not None:
-        start = window if window.marks else window.pushed(0.0, Counts(), 1.0)
-        window = start.pushed(elapsed, counts, LAST_PART * seconds_of(phase.hold))
-    return replace(
-        state,
-        phase_elapsed_seconds=elapsed,
-        phase_ticks=state.phase_ticks + (1 if mine else 0),
-        phase_counts=counts,
-        phase_window=window,
-        confirmed_replicas=frozenset(believed),
-    )
+        counts = sum(mine, start=state.phase_counts)
+        window = state.phase_window if state.phase_window.marks else Window(((0.0, Counts()),))
+        changes["phase_counts"] = counts
+        changes["phase_ticks"] = state.phase_ticks + 1
+        changes["phase_window"] = window.pushed(elapsed, counts, LAST_PART * seconds_of(phase.hold))
+    return changes
 
 
-def _metrics_missing(state: RolloutState) -> bool:
-    """Whether something was not observed. No samples in a tick is an observation too: nobody called."""
-    return bool(state.faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in state.absences)
-
-
-def _stands_still(state: RolloutState) -> bool:
+def _stands_still(state: RolloutState, observed_at: datetime) -> bool:
     """Whether max_hold's clock rests: by an operator's pause, for people's signatures, for a date not yet come."""
     opens_at = state.calendar_opens_at
-    waits_for_date = opens_at is not None and state.last_tick_at is not None and state.last_tick_at < opens_at
+    waits_for_date = opens_at is not None and observed_at < opens_at
     return state.paused or state.state == State.STATE_AWAITING_APPROVAL or waits_for_date
 
 
@@ -128,12 +123,14 @@ def _unanswered(state: RolloutState, probes: Sequence[ProbeCounts], observed: fl
     return state.unanswered_seconds + (observed if any(probe.unanswered_count for probe in mine) else 0.0)
 
 
-def _literal_runs(state: RolloutState, total: Counts, observed: float) -> tuple[LiteralRun, ...]:
+def _literal_runs(
+    state: RolloutState, total: Counts, outcomes: Sequence[OutcomeMoments], observed: float
+) -> tuple[LiteralRun, ...]:
     runs = state.literal_runs or (LiteralRun(),) * len(state.plan.triggers)
     result = []
     for trigger, statement, run in zip(state.spec.triggers, state.plan.triggers, runs, strict=True):
         sustained = seconds_of(trigger.sustained)
-        look = _literal_look(state, statement, total) if sustained > 0 else None
+        look = _literal_look(state, statement, total, outcomes) if sustained > 0 else None
         if look is None:
             result.append(run)
         elif look[0]:
@@ -143,12 +140,14 @@ def _literal_runs(state: RolloutState, total: Counts, observed: float) -> tuple[
     return tuple(result)
 
 
-def _literal_look(state: RolloutState, statement: Statement, total: Counts) -> tuple[bool, int] | None:
+def _literal_look(
+    state: RolloutState, statement: Statement, total: Counts, outcomes: Sequence[OutcomeMoments]
+) -> tuple[bool, int] | None:
     """Whether this tick's estimate is beyond the limit, and on how much data; None without data."""
     if statement.counts_events:
         events, trials = total.events_and_trials(statement, state.plan.limits_seconds, with_probes=True)
         return (events / trials > statement.event_limit, trials) if trials else None
     if statement.kind is Kind.OUTCOME:
-        effect = relative_effect(moments_of(state.outcomes, state.spec, statement.argument))
+        effect = relative_effect(moments_of(outcomes, state.spec, statement.argument))
         return None if effect is None else (effect.estimate < statement.limit, effect.candidate_learners)
     return None

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 Operator = Literal["<", ">", "="]
@@ -75,7 +75,7 @@ class Statement:
     limit: float
     argument: str = ""
 
-    @property
+    @cached_property
     def event_limit(self) -> float:
         """The limit as a probability of the bad event.
 
@@ -87,12 +87,12 @@ class Statement:
             return float(1 - Decimal(self.metric[1:]) / 100)
         return self.limit
 
-    @property
+    @cached_property
     def claims_good(self) -> bool:
         """Whether it claims that the candidate is good, as criteria do; triggers claim the opposite."""
         return self.operator == _GOOD[self.kind]
 
-    @property
+    @cached_property
     def counts_events(self) -> bool:
         """Whether it is about the probability of a bad event, so that `bernoulli_level` judges it."""
         return self.kind in {Kind.ERROR_RATE, Kind.AVAILABILITY, Kind.LATENCY, Kind.MISMATCH}
