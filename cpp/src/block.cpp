@@ -5,8 +5,6 @@
 namespace covey {
 namespace {
 
-constexpr std::int64_t day_us = 86'400'000'000;
-
 // Which rows of the columns a block takes.
 struct Rows {
     const std::uint32_t* permutation;  // null: as they come
@@ -84,9 +82,9 @@ void mark_feedback(const EventColumns& events, const Rows& rows, std::uint8_t* o
 
 Instant instant_of(std::int64_t as_of_us, std::int32_t day_start_seconds) {
     const std::int64_t since_day_start = as_of_us - std::int64_t{day_start_seconds} * 1'000'000;
-    std::int64_t time_of_day = since_day_start % day_us;
-    time_of_day += time_of_day < 0 ? day_us : 0;
-    return {as_of_us, static_cast<std::uint64_t>(day_us - 1 - time_of_day)};
+    constexpr auto day = static_cast<std::int64_t>(day_us);
+    const std::int64_t time_of_day = (since_day_start % day + day) % day;
+    return {as_of_us, static_cast<std::uint64_t>(day - 1 - time_of_day)};
 }
 
 void Block::resize(std::size_t size) {

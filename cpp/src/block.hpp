@@ -9,6 +9,8 @@
 
 namespace covey {
 
+constexpr std::uint64_t day_us = 86'400'000'000;
+
 // Vector kernels may touch this many elements behind the end of a scratch array.
 constexpr std::size_t padding = 16;
 

@@ -24,7 +24,14 @@ public:
     void analyze(Block& block, const LearnerRows& rows, const TraitColumns& traits);
 
 private:
-    struct Events;  // the learner's columns
+    struct Events {  // the learner's columns
+        std::size_t size;
+        const std::uint64_t* age_us;
+        const std::uint32_t* day_age;
+        const std::uint32_t* domain;
+        const std::uint32_t* capability;
+        const double* weight;
+    };
     struct Spread {
         double affinity;
         double entropy;

@@ -31,12 +31,14 @@ void ThreadTeam::run(std::size_t tasks, const Task& body) {
         tasks_ = tasks;
         next_.store(0, std::memory_order_relaxed);
         failure_ = nullptr;
-        working_ = threads_.size();
+        open_ = true;
         ++loop_;
     }
     wake_.notify_all();
     drain(0);
+    // A thread that has not woken by now finds the loop closed: on a busy machine nobody waits for a latecomer.
     std::unique_lock lock(mutex_);
+    open_ = false;
     finished_.wait(lock, [this] { return working_ == 0; });
     if (failure_) {
         std::rethrow_exception(failure_);
@@ -47,11 +49,12 @@ void ThreadTeam::serve(std::size_t worker) {
     std::size_t seen = 0;
     std::unique_lock lock(mutex_);
     while (true) {
-        wake_.wait(lock, [&] { return stopping_ || loop_ != seen; });
+        wake_.wait(lock, [&] { return stopping_ || (open_ && loop_ != seen); });
         if (stopping_) {
             return;
         }
         seen = loop_;
+        ++working_;
         lock.unlock();
         drain(worker);
         lock.lock();

@@ -40,7 +40,8 @@ private:
     std::condition_variable wake_;
     std::condition_variable finished_;
     std::size_t loop_ = 0;     // number of the current loop, guarded by mutex_
-    std::size_t working_ = 0;  // threads still in it, guarded by mutex_
+    bool open_ = false;        // it may be joined, guarded by mutex_
+    std::size_t working_ = 0;  // threads that joined and are still in it, guarded by mutex_
     bool stopping_ = false;
     const Task* body_ = nullptr;
     std::size_t tasks_ = 0;
