@@ -9,7 +9,7 @@ from covey.rollout.evidence import Evidence
 from covey.rollout.model import RolloutState
 from covey.rollout.state import apply
 from covey.rollout.units import time_of
-from covey.v1.journal_pb2 import Entry
+from covey.v1.journal_pb2 import Entry, RollbackStarted, RolloutFinished
 
 # What the server and the controller's process add to a decision.
 STAMPS = (
@@ -27,6 +27,7 @@ STAMPS = (
 
 # Entries that only follow from a tick; others are an operator's or the server's own.
 DECISIONS = frozenset({"approval_awaited", "phase_entered", "checkpoint", "held", "released"})
+COMMANDED_CAUSES = frozenset({RollbackStarted.CAUSE_ABORT, RollbackStarted.CAUSE_CRASH_LOOP})
 
 
 class ReplayError(ValueError):
@@ -51,7 +52,7 @@ def replay(entries: Iterable[Entry]) -> list[Entry]:
         entry = recorded[position]
         group = [entry]
         kind = entry.WhichOneof("payload")
-        if kind in DECISIONS:
+        if _is_decision(entry):
             raise ReplayError(f"entry {entry.sequence} is '{kind}', which decide() does not say here")
         if kind == "tick" and state is not None:
             evidence = Evidence.from_tick(entry.tick)
@@ -64,6 +65,15 @@ def replay(entries: Iterable[Entry]) -> list[Entry]:
         result.extend(group)
         position += len(group)
     return result
+
+
+def _is_decision(entry: Entry) -> bool:
+    kind = entry.WhichOneof("payload")
+    if kind == "rollback_started":
+        return entry.rollback_started.cause not in COMMANDED_CAUSES
+    if kind == "finished":  # an abort before the first phase ends at once
+        return entry.finished.outcome != RolloutFinished.OUTCOME_ABORTED
+    return kind in DECISIONS
 
 
 def _recorded_at(recorded: list[Entry], position: int) -> Entry:
