@@ -8,6 +8,7 @@ from covey.agreement import adjusted_rand_index
 from covey.archetypes import ARCHETYPES, archetype_scores, name_cohorts
 from covey.cohort_model import weighted_points
 from covey.discovery import by_descending_size
+from covey.engine import engine_named
 from covey.errors import InputError
 from covey.fixed_point import group_means, standardised
 from covey.identifiers import LearnerIds
@@ -69,6 +70,22 @@ def test_learners_that_do_not_differ_are_one_cohort(engine):
     cohorts = traits_of(np.full((5, 40), 0.3), engine).discover()
     assert cohorts.sizes == (40,)
     assert cohorts.silhouette_by_k == {}
+
+
+def test_of_equal_silhouettes_the_smaller_k(engine):
+    # Three learners at equal distances: the silhouette is 0 for k = 2 and k = 3.
+    matrix = np.zeros((5, 3))
+    matrix[:3] = np.eye(3)
+    cohorts = traits_of(matrix, engine).discover(trait_weights=(1 / 3, 1 / 3, 1 / 3, 0, 0))
+    assert cohorts.silhouette_by_k == {2: 0.0, 3: 0.0}
+    assert cohorts.sizes == (2, 1)
+
+
+def test_a_learner_between_two_centroids_takes_the_first(engine):
+    functions = engine_named(engine)
+    points = np.array([[0.5, 0.0, 1.0], [0.0, 0.0, 0.0]], np.float32)
+    centroids = np.array([[1, 0], [0, 0], [1, 0]], np.float32)
+    assert functions.assign(points, centroids, 1).tolist() == [0, 1, 0]
 
 
 def test_two_learners(engine):

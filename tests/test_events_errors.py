@@ -51,6 +51,9 @@ def test_the_place_and_the_expectation(changes, column, row, words, tmp_path: Pa
         Events.from_arrow(table(**changes))
     assert (raised.value.column, raised.value.row) == (column, row)
     assert words in str(raised.value)
+    with pytest.raises(InputError) as raised:
+        Events.from_arrow(pa.Table.from_batches(table(**changes).to_batches(max_chunksize=1)))
+    assert (raised.value.column, raised.value.row) == (column, row)
     path = tmp_path / "events.parquet"
     pq.write_table(table(**changes), path, row_group_size=1)
     with pytest.raises(InputError) as raised:

@@ -46,6 +46,8 @@ def test_more_learners_only_add_learners(monkeypatch):
     ids = many["learner_id"].to_numpy()
     assert np.unique(ids).tolist() == list(range(1, 201))
     times = many["time"].to_numpy().astype(np.int64)
+    blocks = [set(times[(ids - 1) // 64 == block].tolist()) for block in range(3)]
+    assert not blocks[0] & blocks[1] and not blocks[1] & blocks[2]
     same_learner = np.diff(ids) == 0
     assert (np.diff(ids) >= 0).all()
     assert (np.diff(times)[same_learner] >= 0).all()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 
 import numpy as np
@@ -166,6 +167,26 @@ def test_later_events_are_ignored_and_counted(engine):
     assert until_five["recency_days"].tolist() == [4.0, 0.0]
     integers = Events.from_numpy([7, 8], [0, 5], time_unit="day").traits(as_of=0, engine=engine)
     assert integers.learner_ids.texts() == ["7"]
+
+
+def test_learners_without_a_row_take_no_values_along(engine):
+    events = Events.from_numpy(["a", "b", "c", "c"], [9, 0, 0, 1], capability=["x", "x", "x", "y"], time_unit="day")
+    traits = events.traits(as_of=np.datetime64("1970-01-02"), engine=engine)
+    alone = Events.from_numpy(["b", "c", "c"], [0, 0, 1], capability=["x", "x", "y"], time_unit="day")
+    assert traits.learner_ids.texts() == ["b", "c"]
+    assert traits.matrix.tolist() == alone.traits(engine=engine).matrix.tolist()
+    assert traits["tenure_days"].tolist() == [1.0, 1.0]
+
+
+def test_a_naive_instant_is_utc_everywhere(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        traits = Events.from_numpy([1], [0], time_unit="day").traits(as_of=datetime(1970, 1, 3), engine="reference")
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert traits.as_of_us == 2 * DAY_US
 
 
 def test_the_newest_event_is_the_default_instant(engine):

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from covey import _core
+from covey.discovery import SILHOUETTE_SAMPLE
 from covey.events import Events, read_parquet
 from covey.generate import GenerationPlan, event_tables
 from covey.parameters import FURTHER_NAMES, TRAIT_NAMES
@@ -41,10 +42,14 @@ def test_generated_learners(generated):
 
 
 def test_ids_as_text_are_the_same_learners(generated):
-    part = generated.slice(0, 200_000)
+    # More learners than the sample of the silhouette holds, in another order: text sorts otherwise than numbers.
+    part = generated.slice(0, 400_000)
     as_text = part.set_column(0, "learner_id", part["learner_id"].cast(pa.string()))
-    one = Events.from_arrow(part).traits().discover(k=5)
-    other = Events.from_arrow(as_text).traits().discover(k=5)
+    one = Events.from_arrow(part).traits().discover()
+    other = Events.from_arrow(as_text).traits().discover()
+    assert len(one.labels) > SILHOUETTE_SAMPLE
+    assert one.silhouette_by_k == pytest.approx(dict(other.silhouette_by_k), abs=1e-12)
+    assert one.quality.silhouette == pytest.approx(other.quality.silhouette, abs=1e-12)
     assert one.centroids.tobytes() == other.centroids.tobytes()
     assert one.agreement(other) == 1
 
