@@ -8,12 +8,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
 from covey_server.admission import ARRIVAL, Arrival, StreamPlaces, overloaded
-from covey_server.errors import REQUEST_ID_KEY, CallError, abort, current_request_id, new_request_id
+from covey_server.errors import REQUEST_ID_KEY, CallError, abort, actor, current_request_id, new_request_id
 
 _HEALTH_PREFIX = "/grpc.health."
 _LIGHT_METHODS = frozenset({"/covey.v1.AnalyzerService/GetServerInfo"})
@@ -30,7 +30,7 @@ class CallInterceptor(grpc.ServerInterceptor):
 
     Args:
         stream_places: taken by streaming calls while they last.
-        counted_methods: full names of methods that count their own refusals, so they are entered even when refused.
+        counted_methods: full names of methods that count their own requests: they are entered even when refused.
         on_stream_refused: told of streams that found no place, by their stamp.
     """
 
@@ -69,7 +69,7 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _wrap(self, method: str, handler: Handler) -> Handler:
         if method.startswith(_HEALTH_PREFIX):
             return self._health(handler)
-        enters_refused = method in self._counted_methods
+        is_counted = method in self._counted_methods
         kind = {
             (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler, self._unary),
             (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler, self._unary),
@@ -77,7 +77,7 @@ class CallInterceptor(grpc.ServerInterceptor):
             (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler, self._stream),
         }[handler.request_streaming, handler.response_streaming]
         attribute, make, wrap = kind
-        behavior = wrap(getattr(handler, attribute), enters_refused)
+        behavior = wrap(getattr(handler, attribute), is_counted)
         if method in _LIGHT_METHODS:
             self._use_light_pool(behavior)
         return make(
@@ -86,33 +86,34 @@ class CallInterceptor(grpc.ServerInterceptor):
             response_serializer=handler.response_serializer,
         )
 
-    def _unary(self, behavior: Callable[..., Any], enters_refused: bool) -> Callable[..., Any]:
+    def _unary(self, behavior: Callable[..., Any], is_counted: bool) -> Callable[..., Any]:
         def serve(request: Any, context: grpc.ServicerContext) -> Any:
             arrival = _enter()
             try:
-                if arrival.refused and not enters_refused:
+                if arrival.refused and not is_counted:
                     raise overloaded()
-                return behavior(request, context)
+                response = behavior(request, context)
             except Exception as error:
-                _end(context, error, arrival)
+                _end(context, error, arrival, is_counted)
+            _note(context, arrival, is_counted, "OK")
+            return response
 
         return serve
 
-    def _stream(self, behavior: Callable[..., Any], enters_refused: bool) -> Callable[..., Any]:
-        del enters_refused  # a refused stream has read no learner yet
-
+    def _stream(self, behavior: Callable[..., Any], is_counted: bool) -> Callable[..., Any]:
         def serve(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             arrival = _enter()
             try:
                 self._admit_stream(arrival)
             except CallError as error:
-                _end(context, error, arrival)
+                _end(context, error, arrival, is_counted)
             try:
                 yield from behavior(request, context)
             except Exception as error:
-                _end(context, error, arrival)
+                _end(context, error, arrival, is_counted)
             finally:
                 self._stream_places.give_back()
+            _note(context, arrival, is_counted, "OK")
 
         return serve
 
@@ -155,16 +156,26 @@ def _enter() -> Arrival:
     return arrival
 
 
-def _end(context: grpc.ServicerContext, error: Exception, arrival: Arrival) -> None:
+def _end(context: grpc.ServicerContext, error: Exception, arrival: Arrival, is_counted: bool) -> NoReturn:
     """Give the call the status of `error`, unless the handler gave it one already."""
     status_is_set = context.code() is not None  # type: ignore[attr-defined]
     if type(error) is Exception and not error.args and status_is_set:
         raise error  # how the server's own abort leaves a handler
     if isinstance(error, grpc.RpcError) and not context.is_active():
         raise error  # the caller went away in the middle of a stream
+    _note(context, arrival, is_counted, error.code.name if isinstance(error, CallError) else "INTERNAL")
     if isinstance(error, CallError):
-        _log.debug("call refused", extra={"method": arrival.method, "code": error.code.name, "detail": error.message})
+        _log.debug("refused", extra={"method": arrival.method, "detail": error.message})  # may name a learner
     abort(context, error)
+
+
+def _note(context: grpc.ServicerContext, arrival: Arrival, is_counted: bool, code: str) -> None:
+    """One line of log a call; per-learner calls, which the metrics count, at debug level only."""
+    level = logging.DEBUG if is_counted or arrival.method in _LIGHT_METHODS else logging.INFO
+    if _log.isEnabledFor(level):
+        seconds = round(time.monotonic() - arrival.submitted, 6)
+        who = actor(context)
+        _log.log(level, "call", extra={"method": arrival.method, "code": code, "seconds": seconds, "actor": who})
 
 
 def _request_id(metadata: Any) -> str:

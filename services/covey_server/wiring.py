@@ -27,6 +27,8 @@ from covey_server.shadow import Shadow
 from covey_server.variants_at_work import VariantsAtWork
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from covey_server.admission import WorkerPool
     from covey_server.catalogue import Catalogue
     from covey_server.datasets_rooms import DatasetRooms
@@ -110,8 +112,7 @@ class AnalyzerServer:
             (config.metrics_listen, "--metrics-listen"),
         ):
             check_free(address, option)
-        if config.ports_file is not None:
-            config.ports_file.unlink(missing_ok=True)
+        _forget_ports(config.ports_file)
         self._open_store()
         self._open_data_port()
         self._open_control_port()
@@ -254,9 +255,12 @@ class AnalyzerServer:
         ports = {"data": self.data_port, "control": self.control_port, "metrics": self.metrics_port, "pid": os.getpid()}
         # Readers find the whole file or none: it is how they learn that the server is ready.
         temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        temporary.write_text(json.dumps(ports) + "\n")
-        temporary.replace(path)
-        self._rooms.callback(path.unlink, missing_ok=True)
+        try:
+            temporary.write_text(json.dumps(ports) + "\n")
+            temporary.replace(path)
+        except OSError as error:
+            raise _no_ports_file(path, error) from error
+        self._rooms.callback(_forget_ports, path)
 
 
 def _facts(config: ServerConfig, data_port: int, start_time: datetime) -> ServerFacts:
@@ -273,3 +277,16 @@ def _facts(config: ServerConfig, data_port: int, start_time: datetime) -> Server
         active_isa=active_isa,
         available_isas=tuple(_core.available_isas()),
     )
+
+
+def _forget_ports(path: Path | None) -> None:
+    """Remove the ports of a run that is over: what is there speaks of a server that is ready."""
+    if path is not None:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _no_ports_file(path, error) from error
+
+
+def _no_ports_file(path: Path, error: OSError) -> StartError:
+    return StartError(f"--ports-file {path}: cannot be written ({error.strerror}); choose another file")

@@ -105,6 +105,15 @@ def test_a_call_without_an_id_gets_one(channel: grpc.Channel) -> None:
     assert len((error.details() or "").rsplit(" ", 1)[1]) == 16
 
 
+def test_every_call_is_a_line_in_the_log(channel: grpc.Channel, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "covey_server.calls")
+    call(channel, "Unary", "refused")
+    method = channel.unary_unary("/test.Failing/Unary", Ping.SerializeToString, Ping.FromString)
+    method(Ping(service="fine"), timeout=10, metadata=[("covey-actor", "ann")])
+    noted = [record.__dict__ for record in caplog.records if record.name == "covey_server.calls"]
+    assert [(note["code"], note["actor"]) for note in noted] == [("NOT_FOUND", "anonymous"), ("OK", "ann")]
+
+
 def test_a_place_for_a_stream_comes_back_however_the_stream_ends(channel: grpc.Channel) -> None:
     for service in ("internal", "refused", "aborted") * 3:
         assert call(channel, "Stream", service).code() is not grpc.StatusCode.RESOURCE_EXHAUSTED

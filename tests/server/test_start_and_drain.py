@@ -141,6 +141,12 @@ def test_an_instruction_set_that_does_not_exist_is_one_clear_line(tmp_path: Path
     assert "abacus" in line
 
 
+def test_a_ports_file_that_cannot_be_written_is_one_clear_line(tmp_path: Path) -> None:
+    status, line = failed_start(*server_command(tmp_path / "data"), "--ports-file", str(tmp_path / "no" / "ports.json"))
+    assert status == 1
+    assert line.startswith("covey-server: --ports-file ")
+
+
 def test_an_unknown_stable_variant_is_one_clear_line(tmp_path: Path) -> None:
     status, line = failed_start(*server_command(tmp_path / "data"), "--stable", "nobody")
     assert status == 1
