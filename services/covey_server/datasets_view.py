@@ -11,7 +11,7 @@ import numpy as np
 from covey_server.decoding import EventColumns
 from covey_server.errors import CallError
 from covey_server.segments import DamagedSegmentError, SegmentFile
-from covey_server.segments_columns import merged_names
+from covey_server.segments_columns import merged_names, wide
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -73,7 +73,7 @@ class DatasetView:
         return EventColumns(
             time_us=np.concatenate([part.time_us for part in found]),
             domain=merged_names([part.domain for part in found]),
-            capability=merged_names([part.capability for part in found]),
+            capability=wide(merged_names([part.capability for part in found])),
             kind=_concatenated([part.kind for part in found]),
             action_taken=_concatenated([part.action_taken for part in found]),
             weight=_concatenated([part.weight for part in found]),

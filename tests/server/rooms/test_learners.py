@@ -29,12 +29,16 @@ def school(rows: Any) -> events_pb2.EventRows:
 
 
 @pytest.fixture
-def model(server: Any, rows: Any) -> cohorts_pb2.CohortModel:
+def model(server: Any, rows: Any, request: pytest.FixtureRequest) -> cohorts_pb2.CohortModel:
+    """Of two halves of a school in one file each, by the reference engine unless the test names another."""
     name = server.create_dataset()
-    append(server, name, school(rows))
-    spec = datasets_pb2.DiscoverySpec(dataset=name, cohort_count=2)
-    request = analyzer_pb2.DiscoverCohortsRequest(spec=spec, request_id="r")
-    watch = analyzer_pb2.WatchJobRequest(name=server.analyzer.DiscoverCohorts(request).name)
+    events = school(rows)
+    append(server, name, events_pb2.EventRows(rows=events.rows[::2]))
+    append(server, name, events_pb2.EventRows(rows=events.rows[1::2]), "b")
+    variant = f"variants/{getattr(request, 'param', 'reference')}"
+    spec = datasets_pb2.DiscoverySpec(dataset=name, variant=variant, cohort_count=2)
+    discovery = analyzer_pb2.DiscoverCohortsRequest(spec=spec, request_id="r")
+    watch = analyzer_pb2.WatchJobRequest(name=server.analyzer.DiscoverCohorts(discovery).name)
     job = list(server.analyzer.WatchJob(watch, timeout=60))[-1]
     found: cohorts_pb2.CohortModel = server.catalogue.cohort_model(job.cohort_model)
     return found
@@ -46,8 +50,9 @@ def failure(call: Any, request: Any) -> tuple[grpc.StatusCode, str]:
     return caught.value.code(), caught.value.details()
 
 
+@pytest.mark.parametrize("model", ["reference", "native"], indirect=True)
 def test_every_learner_is_in_the_cohort_that_discovery_found(server: Any, model: cohorts_pb2.CohortModel) -> None:
-    cohorts = server.rooms.datasets.events(model.dataset).traits(engine="reference").discover(k=2)
+    cohorts = server.rooms.datasets.events(model.dataset).traits(engine=model.engine).discover(k=2)
     for index, label in enumerate(cohorts.labels.tolist()):
         learner_id = cohorts.traits.learner_ids.text(index)
         request = analyzer_pb2.GetLearnerCohortRequest(
