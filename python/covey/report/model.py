@@ -115,11 +115,15 @@ class ArmSeries:
         requests: everything but shed requests.
         errors: failures of error_rate.
         slower: limit in seconds -> requests slower than it.
+        error_interval: lower and upper ends of the always-valid 95 % interval of the error rate; empty where not asked.
+        slower_interval: the same for each limit's share of slower requests.
     """
 
     requests: list[int] = field(default_factory=list)
     errors: list[int] = field(default_factory=list)
     slower: dict[float, list[int]] = field(default_factory=dict)
+    error_interval: tuple[list[float], list[float]] = ([], [])
+    slower_interval: dict[float, tuple[list[float], list[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,7 @@ class Panel:
         wire_bp: the smallest and the largest share that a replica applied.
         candidate: its counters.
         baseline: its counters.
-        progress: criterion -> ln E over its threshold (1 is proven), nan where it was not judged.
+        progress: criterion -> ln E over its threshold: 1 is proven, -1 refuted, nan where it was not judged.
         error_limits: (label, rate) of the statements about error_rate.
         slower_limits: (seconds, allowed share) of the statements about latency.
         marks: decisions and people.

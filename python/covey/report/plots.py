@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _ENOUGH_REQUESTS = 100
+_WIDE, _THIN = 2.4, 1.3
+_WIDTHS = (3.6, 2.7, 1.9, 1.2)
 _MARKERS = {
     "checkpoint": ("|", LIMIT), "hold": ("s", FOURTH), "release": ("D", GOOD), "pause": ("s", THIRD),
     "resume": ("D", THIRD), "override": ("P", BAD), "approval": ("^", GOOD), "denial": ("v", BAD),
@@ -49,13 +51,17 @@ def draw_share(axis: Axes, panel: Panel) -> None:
 
 def draw_errors(axis: Axes, panel: Panel) -> None:
     """Errors over requests since the phase began, both arms, with the limits of the statements."""
-    for arm, colour, label in ((panel.candidate, CANDIDATE, "candidate"), (panel.baseline, BASELINE, "baseline")):
-        axis.plot(panel.seconds, _rates(arm.errors, arm.requests), color=colour, label=label)
-    _limits(axis, [(rate, _is_trigger(text)) for text, rate in panel.error_limits])
-    highest = [rate for _, rate in panel.error_limits] + _known(
-        _rates(panel.candidate.errors, panel.candidate.requests)
+    candidate, baseline = panel.candidate, panel.baseline
+    _band(axis, panel.seconds, candidate.error_interval)
+    axis.plot(
+        panel.seconds, _rates(candidate.errors, candidate.requests), color=CANDIDATE, label="candidate", linewidth=_WIDE
     )
-    _grow(axis, highest)
+    axis.plot(
+        panel.seconds, _rates(baseline.errors, baseline.requests), color=BASELINE, label="baseline", linewidth=_THIN
+    )
+    _limits(axis, [(rate, _is_trigger(text)) for text, rate in panel.error_limits])
+    seen = [value for arm in (candidate, baseline) for value in _settled(arm.errors, arm.requests)]
+    _grow(axis, [*(rate for _, rate in panel.error_limits), *seen])
 
 
 def draw_slow(axis: Axes, panel: Panel) -> None:
@@ -63,11 +69,18 @@ def draw_slow(axis: Axes, panel: Panel) -> None:
     styles = ("-", "--", ":")
     seen = [allowed for _, allowed in panel.slower_limits]
     for index, (limit, _) in enumerate(panel.slower_limits):
-        for arm, colour, label in ((panel.candidate, CANDIDATE, "candidate"), (panel.baseline, BASELINE, "baseline")):
-            rates = _rates(arm.slower.get(limit, []), arm.requests)
-            seen += _settled(arm.slower.get(limit, []), arm.requests)
-            style = styles[index % len(styles)]
-            axis.plot(panel.seconds, rates, color=colour, linestyle=style, label=f"{label} > {limit * 1000:g} ms")
+        style = styles[index % len(styles)]
+        if index == 0:
+            _band(axis, panel.seconds, panel.candidate.slower_interval.get(limit, ([], [])))
+        for arm, colour, label, width in (
+            (panel.candidate, CANDIDATE, "candidate", _WIDE),
+            (panel.baseline, BASELINE, "baseline", _THIN),
+        ):
+            counts = arm.slower.get(limit, [])
+            seen += _settled(counts, arm.requests)
+            name = f"{label} > {limit * 1000:g} ms"
+            rates = _rates(counts, arm.requests)
+            axis.plot(panel.seconds, rates, color=colour, linestyle=style, linewidth=width, label=name)
     _limits(axis, [(allowed, False) for _, allowed in panel.slower_limits], "allowed by the limit")
     _grow(axis, seen)
 
@@ -80,12 +93,22 @@ def draw_proof(axis: Axes, panel: Panel) -> None:
         clipped = [min(max(value, -1.0), 1.5) if not math.isnan(value) else math.nan for value in values]
         if _known(clipped):
             style = ("-", "--", ":")[styles[metric] % 3]
-            axis.plot(panel.seconds, clipped, color=_metric_colour(metric), linestyle=style, label=metric)
+            # Falling widths: lines on top of each other stay visible.
+            width = _WIDTHS[min(sum(styles.values()), len(_WIDTHS) - 1)]
+            colour = _metric_colour(metric)
+            axis.plot(panel.seconds, clipped, color=colour, linestyle=style, linewidth=width, label=metric)
             styles[metric] += 1
     axis.axhline(1.0, color=LIMIT, linewidth=1, linestyle=(0, (5, 3)))
     axis.axhline(0.0, color=GRID, linewidth=0.8)
     axis.set_ylim(-1.1, 1.6)
-    axis.set_yticks([-1, 0, 1], labels=["refuting", "open", "proven"])
+    axis.set_yticks([-1, 0, 1], labels=["refuted", "open", "proven"])
+
+
+def _band(axis: Axes, seconds: Sequence[float], ends: tuple[Sequence[float], Sequence[float]]) -> None:
+    """The candidate's interval: what its rate may be, by what was seen so far."""
+    if ends[0]:
+        label = "candidate, 95 % interval at every look"
+        axis.fill_between(seconds, ends[0], ends[1], color=CANDIDATE, alpha=0.16, linewidth=0, label=label)
 
 
 def _metric_colour(metric: str) -> str:
@@ -109,9 +132,11 @@ def _is_trigger(statement: str) -> bool:
 
 
 def _grow(axis: Axes, values: Sequence[float]) -> None:
-    axis.set_ylim(
-        0, max(axis.get_ylim()[1] if axis.get_autoscaley_on() is False else 0.0, 1.25 * max(values, default=0.01))
-    )
+    """Makes room for the values; panels share the axis, so what another one needed stays."""
+    top = axis.get_ylim()[1] if not axis.get_autoscaley_on() else 0.0
+    top = max(top, 1.25 * max(values, default=0.01))
+    # A little below zero, for a line at zero is news and must be seen.
+    axis.set_ylim(-0.03 * top, top)
 
 
 def _rates(events: Sequence[int], trials: Sequence[int]) -> list[float]:

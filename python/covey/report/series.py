@@ -14,9 +14,11 @@ from covey.rollout.questions import criterion_questions
 from covey.rollout.state import RolloutState, apply
 from covey.rollout.statement import Kind, parse_statement
 from covey.rollout.verdicts import judge
+from covey.stats import bernoulli_interval
 from covey.v1 import evidence_pb2, journal_pb2
 
 SAMPLES = 160
+INTERVAL_ALPHA = 0.05
 
 _MARKED = {
     "checkpoint": "checkpoint", "held": "hold", "released": "release", "paused": "pause", "resumed": "resume",
@@ -120,6 +122,15 @@ def _time(entry: journal_pb2.Entry) -> datetime:
     return entry.time.ToDatetime(UTC)
 
 
+def _progress(verdict: evidence_pb2.Verdict | None) -> float:
+    """ln E over its threshold: 1 is proven; -1 where the criterion is refuted, nan where it was not judged."""
+    if verdict is None or verdict.log_threshold <= 0:
+        return math.nan
+    if verdict.result == evidence_pb2.Verdict.RESULT_FAIL:
+        return -1.0
+    return verdict.log_e_value / verdict.log_threshold
+
+
 class _PanelMaker:
     def __init__(self, state: RolloutState, entered: journal_pb2.PhaseEntered, time: datetime) -> None:
         spec = state.spec
@@ -155,9 +166,7 @@ class _PanelMaker:
                 arm.slower.setdefault(limit, []).append(counters.slower[limit])
         verdicts = {verdict.statement: verdict for verdict in judge(state, criterion_questions(state), full=False)}
         for statement, values in panel.progress.items():
-            verdict = verdicts.get(statement)
-            judged = verdict is not None and verdict.log_threshold > 0
-            values.append(verdict.log_e_value / verdict.log_threshold if verdict and judged else math.nan)
+            values.append(_progress(verdicts.get(statement)))
 
     def note(self, entry: journal_pb2.Entry, time: datetime) -> None:
         self.end(time)
@@ -168,7 +177,24 @@ class _PanelMaker:
             self._panel.marks.append(Mark(self._seconds(time), _MARKED[kind], story.event(entry).text))
 
     def panel(self) -> Panel:
-        return replace(self._panel, end_seconds=self._seconds(self._end))
+        candidate = replace(
+            self._arms[0],
+            error_interval=interval(self._arms[0].errors, self._arms[0].requests),
+            slower_interval={
+                limit: interval(counts, self._arms[0].requests) for limit, counts in self._arms[0].slower.items()
+            },
+        )
+        return replace(self._panel, candidate=candidate, end_seconds=self._seconds(self._end))
+
+
+def interval(events: Sequence[int], trials: Sequence[int]) -> tuple[list[float], list[float]]:
+    """Lower and upper ends of the interval that holds at every look, 0 to 1 where there are no trials."""
+    if not events:
+        return [], []
+    # Shed requests may be slow too, and are no trials.
+    bounded = [min(event, trial) for event, trial in zip(events, trials, strict=True)]
+    lower, upper = bernoulli_interval(bounded, list(trials), INTERVAL_ALPHA)
+    return [round(float(end), 9) for end in lower], [round(float(end), 9) for end in upper]
 
 
 def error_limits(statements: Iterable[str]) -> list[tuple[str, float]]:
