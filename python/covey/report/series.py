@@ -123,7 +123,7 @@ def _time(entry: journal_pb2.Entry) -> datetime:
 
 
 def _progress(verdict: evidence_pb2.Verdict | None) -> float:
-    """ln E over its threshold: 1 is proven; -1 where the criterion is refuted, nan where it was not judged."""
+    """How far it is, ln E over its threshold: 1 is proven; -1 where it is refuted, nan where it was not judged."""
     if verdict is None or verdict.log_threshold <= 0:
         return math.nan
     if verdict.result == evidence_pb2.Verdict.RESULT_FAIL:
