@@ -18,9 +18,9 @@ from sqlalchemy import delete, insert, select
 
 from covey_server.catalogue_names import checked_id, checked_name, page_of
 from covey_server.datasets_tables import appends, datasets, insert_segment, segment_rows, segments
-from covey_server.datasets_view import DatasetView
+from covey_server.datasets_view import DatasetView, data_loss
 from covey_server.errors import CallError, invalid, not_found
-from covey_server.segments import SegmentFile
+from covey_server.segments import DamagedSegmentError, SegmentFile
 from covey_server.store import check_request_id, once
 from covey_server.store.directory import sync_directory
 from covey_server.store.schema import to_microseconds
@@ -117,6 +117,20 @@ class Datasets:
                 metadata={"resource": name},
             )
         return found, newest_us
+
+    def check_files(self) -> int:
+        """Read every file once, so that no caller waits for that; returns how many are damaged, each of them logged."""
+        damaged = 0
+        for view in self.views():
+            for segment in view.segments:
+                try:
+                    segment.table()
+                except DamagedSegmentError as error:
+                    # Not damage where another file has taken its place meanwhile.
+                    if segment in getattr(self._views.get(view.name), "segments", ()):
+                        damaged += 1
+                        _log.error("%s", data_loss(view.name, error).message)
+        return damaged
 
     def create(self, request: analyzer_pb2.CreateDatasetRequest) -> datasets_pb2.Dataset:
         """Begin an empty dataset; a retry with the same request id returns the first result.

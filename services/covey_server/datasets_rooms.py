@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from covey_server.appends import Appends
@@ -51,6 +52,8 @@ def open_dataset_rooms(
 ) -> DatasetRooms:
     """Open the rooms; jobs that were unfinished when the server went down begin to run again.
 
+    Files are checked in the background; damage is logged then, and told to whoever asks for what is damaged.
+
     Args:
         store: open; missing tables of these rooms are made.
         catalogue: of variants and cohort models.
@@ -61,6 +64,7 @@ def open_dataset_rooms(
     """
     store.create_all()
     datasets = Datasets(store, clock)
+    Thread(target=datasets.check_files, name="dataset-check", daemon=True).start()
     return DatasetRooms(
         datasets=datasets,
         appends=Appends(store, datasets),

@@ -120,6 +120,7 @@ def test_damage_is_data_loss_that_names_dataset_and_file(server: Any, rows: Any,
     else:
         path.write_bytes(data[: len(data) // 2 if damage == "truncated" else 0])
     server.start()
+    assert server.rooms.datasets.check_files() == 1
     model = "cohortModels/none"
     request = analyzer_pb2.GetLearnerCohortRequest(learner_id="ada", dataset=name, cohort_model=model)
     assert code_of(server.analyzer.GetLearnerCohort, request)[0] is grpc.StatusCode.NOT_FOUND
