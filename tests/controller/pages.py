@@ -13,7 +13,7 @@ START = 1_700_000_000.0
 ROLLOUT = "rollouts/demo"
 BASELINE = "variants/reference"
 CANDIDATE = "variants/native"
-LIMIT = 0.25
+LIMIT = 60.0
 
 
 @dataclass
@@ -21,7 +21,7 @@ class Numbers:
     """What an honest page shows."""
 
     start: float = START
-    weight: float = 0.25
+    weight: float = 0.5
     requests: dict[str, dict[str, int]] = field(
         default_factory=lambda: {BASELINE: {"OK": 3000, "INTERNAL": 2}, CANDIDATE: {"OK": 1000, "INTERNAL": 1}}
     )

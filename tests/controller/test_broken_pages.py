@@ -44,7 +44,7 @@ DUPLICATE = pb.ABSENCE_TYPE_DUPLICATE_SERIES
 
 GOOD = page()
 OK_LINE = f'covey_requests_total{{method="AnalyzeLearner",variant="{CANDIDATE}",code="OK"}} 1000\n'
-WEIGHT_LINE = f'covey_rollout_weight_ratio{{rollout="{ROLLOUT}"}} 0.25\n'
+WEIGHT_LINE = f'covey_rollout_weight_ratio{{rollout="{ROLLOUT}"}} 0.5\n'
 OVER_LINE = (
     f'covey_requests_over_limit_total{{method="AnalyzeLearner",variant="{CANDIDATE}",limit_seconds="{LIMIT}"}} 2\n'
 )
@@ -78,9 +78,9 @@ BROKEN: dict[str, tuple[Answer, pb.AbsenceType.ValueType]] = {
     "half a request": (changed(OK_LINE, OK_LINE.replace("1000", "1000.5")), NAN),
     "beyond exact": (changed(OK_LINE, OK_LINE.replace("1000", "1e300")), NAN),
     "limit NaN": (changed(OVER_LINE, OVER_LINE.replace("} 2", "} NaN")), NAN),
-    "weight NaN": (changed(WEIGHT_LINE, WEIGHT_LINE.replace("0.25", "NaN")), NAN),
-    "weight above 1": (changed(WEIGHT_LINE, WEIGHT_LINE.replace("0.25", "25")), NAN),
-    "weight negative": (changed(WEIGHT_LINE, WEIGHT_LINE.replace("0.25", "-0.25")), NAN),
+    "weight NaN": (changed(WEIGHT_LINE, WEIGHT_LINE.replace("0.5", "NaN")), NAN),
+    "weight above 1": (changed(WEIGHT_LINE, WEIGHT_LINE.replace("0.5", "50")), NAN),
+    "weight negative": (changed(WEIGHT_LINE, WEIGHT_LINE.replace("0.5", "-0.5")), NAN),
     "shadow NaN": (changed('result="equal"} 990', 'result="equal"} NaN'), NAN),
     "start time 0": (changed(f"start_time_seconds {START}", "start_time_seconds 0"), NAN),
     "hexadecimal": (changed(OK_LINE, OK_LINE.replace("1000", "0x3e8")), FAILED),
@@ -97,7 +97,7 @@ BROKEN: dict[str, tuple[Answer, pb.AbsenceType.ValueType]] = {
     "misnamed": (sending(http(GOOD.replace("covey_requests_total", "covey_request_total"))), NO_SERIES),
     "two series": (changed(OK_LINE, OK_LINE + OK_LINE), DUPLICATE),
     "two series apart": (sending(http(GOOD + OK_LINE.replace("1000", "7"))), DUPLICATE),
-    "two weights": (changed(WEIGHT_LINE, WEIGHT_LINE + WEIGHT_LINE.replace("0.25", "0.5")), DUPLICATE),
+    "two weights": (changed(WEIGHT_LINE, WEIGHT_LINE + WEIGHT_LINE.replace("0.5", "0.25")), DUPLICATE),
     "two start times": (
         sending(http(GOOD + 'covey_server_start_time_seconds{pod="b"} 1700000001\n')),
         DUPLICATE,
@@ -193,7 +193,7 @@ def test_a_broken_page_is_a_typed_absence_and_no_reading(name: str, honest: pb.R
 def test_an_honest_page_is_read_exactly(honest: pb.ReplicaReading) -> None:
     assert honest.replica == "a"
     assert honest.server_start_time_seconds == START
-    assert honest.candidate_weight_bp == 2500
+    assert honest.candidate_weight_bp == 5000
     candidate = next(counters for counters in honest.variants if counters.variant == CANDIDATE)
     assert (candidate.request_count, candidate.error_count, candidate.unavailable_count) == (1001, 1, 0)
     assert [(over.limit_seconds, over.request_count) for over in candidate.over_limits] == [(LIMIT, 2)]
@@ -212,7 +212,7 @@ def test_codes_are_told_apart() -> None:
 
 def test_a_restarted_server_begins_anew(honest: pb.ReplicaReading) -> None:
     zeros = {BASELINE: {"OK": 0}, CANDIDATE: {"OK": 0}}
-    restarted = Numbers(START + 60, 0.25, zeros, {BASELINE: 0, CANDIDATE: 0}, {"equal": 0, "different": 0, "failed": 0})
+    restarted = Numbers(START + 60, 0.5, zeros, {BASELINE: 0, CANDIDATE: 0}, {"equal": 0, "different": 0, "failed": 0})
     gathered = look(sending(http(page(restarted))), honest)
     assert not gathered.absences
     assert gathered.readings[0].server_start_time_seconds == START + 60

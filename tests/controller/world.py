@@ -23,8 +23,10 @@ from covey_controller.probes import probe_request
 from covey_server.config import Address, ServerConfig
 from covey_server.wiring import AnalyzerServer
 
+from .pages import ROLLOUT
+
 BEGIN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-NAME = "rollouts/test"
+NAME = ROLLOUT
 LOOPBACK = Address("127.0.0.1", 0)
 
 PLAN = """

@@ -60,7 +60,7 @@ def short_options(directory: Path) -> DemoOptions:
     """A demonstration of the short plan, with logs in `directory`/kept."""
     return DemoOptions(
         directory=directory / "kept",
-        report_directory=directory / "report",
+        report_directory=None,
         plan=SHORT_PLAN,
         rate=200.0,
         patience_seconds=40.0,

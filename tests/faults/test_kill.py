@@ -23,7 +23,10 @@ PHASES = ("canary", "ramp", "rollout")
 
 @pytest.mark.parametrize("phase", PHASES)
 def test_server_and_controller_killed_in_a_phase(phase: str, tmp_path: Path) -> None:
-    """The server dies in one phase, the controller in every other; over the three runs each dies in each phase."""
+    """The server dies in one phase, the controller in the next; over the three runs each dies in each phase.
+
+    The server dies once per run: twice in a row with weight on the candidate would be a crash loop, and rolled back.
+    """
     audience = Interferer({})
     demo = Demo(short_options(tmp_path), audience)
 
@@ -31,19 +34,19 @@ def test_server_and_controller_killed_in_a_phase(phase: str, tmp_path: Path) -> 
         assert demo.stack is not None
         return demo.stack
 
+    following = PHASES[(PHASES.index(phase) + 1) % len(PHASES)]
     audience.plan = {
-        f"controller in {name}": (in_phase(name, 1.5), lambda: kill_9(stack().controller)) for name in PHASES
+        f"server in {phase}": (in_phase(phase, 1.5), lambda: kill_9(stack().server)),
+        f"controller in {following}": (in_phase(following, 1.5), lambda: kill_9(stack().controller)),
     }
-    audience.plan[f"controller in {phase}"] = (in_phase(phase, 2.5), lambda: kill_9(stack().controller))
-    audience.plan[f"server in {phase}"] = (in_phase(phase, 1.5), lambda: kill_9(stack().server))
     result = demo.run()
 
-    assert sorted(audience.done) == sorted([f"server in {phase}", *(f"controller in {name}" for name in PHASES)])
+    assert set(audience.done) == set(audience.plan)
     assert result.rollout.state == Rollout.STATE_SUCCEEDED, result.rollout.explanation
     assert result.info.stable_variant == result.rollout.spec.candidate
     assert result.server_restarts == 1
     assert stack().controller is not None
-    assert stack().controller.restart_count == 3
+    assert stack().controller.restart_count == 1
     # What happened is what would have happened: three phases, each entered once, nothing rolled back, one end.
     kinds = audience.kinds()
     assert kinds.count("phase_entered") == 3

@@ -46,7 +46,7 @@ class DemoOptions:
 
     Attributes:
         directory: for data and logs of the processes.
-        report_directory: where the report goes.
+        report_directory: where the report goes; None: no report.
         plan: a rollout spec; None: the demo's own.
         faults: what is wrong with the candidate, as `covey-server --fault` takes it.
         rate: calls a second; 0: none.
@@ -56,7 +56,7 @@ class DemoOptions:
     """
 
     directory: Path
-    report_directory: Path
+    report_directory: Path | None
     plan: Path | None = None
     faults: Sequence[str] = ()
     rate: float = 200.0
@@ -130,7 +130,8 @@ class Demo:
             assert stack.server is not None
             result.server_restarts = stack.server.restart_count
         # The report needs the journal and nothing else; it is written when every process is gone.
-        result.report_files = write_report(journal, options.report_directory)
+        if options.report_directory is not None:
+            result.report_files = write_report(journal, options.report_directory)
         result.seconds = time.monotonic() - begin
         return result
 
