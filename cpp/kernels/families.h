@@ -17,6 +17,7 @@ int64_t weighted_decay(const uint64_t* age_us, const double* weight, size_t size
                        double shift, int64_t* steps);
 void recent(const uint32_t* day_age, const double* weight, size_t size, double factor, double second_factor,
             int64_t* sums);
+int64_t entropy(const int64_t* steps, size_t size, double total);
 
 void nearest(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,
              float* squared_distance);

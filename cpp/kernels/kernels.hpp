@@ -67,6 +67,9 @@ struct Kernels {
     void (*recent)(const uint32_t* day_age, const double* weight, size_t size, double factor, double second_factor,
                    int64_t* sums);
 
+    // Sum of rint(-2^48 * p * log2(p)) over the shares p = steps / total; steps in [1, total], total < 2^63. Padded.
+    int64_t (*entropy)(const int64_t* steps, size_t size, double total);
+
     // ---- cohorts ----
     // Squared distance = sum over d = 0, 1, ... of (p_d - c_d) * (p_d - c_d) in float32. Not padded.
     // labels[i] = lowest index among the nearest of `count` centroids (row-major, count x dimensions), i < size;

@@ -118,6 +118,31 @@ COVEY_INLINE f64v exp2_fraction(f64v f) {
     return series * x + 1.0;
 }
 
+// log2 of normal numbers: the exponent and 2 atanh(s) log2(e), s = (m - 1) / (m + 1), with m in [sqrt(1/2), sqrt(2)).
+// As covey::binary_log.
+COVEY_INLINE f64v log2_of(f64v value) {
+    const i64v bits = reinterpret_cast<i64v>(value);
+    f64v mantissa = reinterpret_cast<f64v>((bits & 0xFFFFFFFFFFFFFll) | 0x3FF0000000000000ll);
+    const i64v upper = mantissa >= spread(0x1.6a09e667f3bcdp+0);
+    mantissa = upper ? mantissa * 0.5 : mantissa;
+    const i64v exponent = (bits >> 52) - 1023 - upper;  // a true lane is -1
+    const f64v s = (mantissa - 1.0) / (mantissa + 1.0);
+    const f64v s2 = s * s;
+    f64v series = spread(1.0 / 21);
+    series = series * s2 + 1.0 / 19;
+    series = series * s2 + 1.0 / 17;
+    series = series * s2 + 1.0 / 15;
+    series = series * s2 + 1.0 / 13;
+    series = series * s2 + 1.0 / 11;
+    series = series * s2 + 1.0 / 9;
+    series = series * s2 + 1.0 / 7;
+    series = series * s2 + 1.0 / 5;
+    series = series * s2 + 1.0 / 3;
+    const f64v log = 2.0 * s + 2.0 * s * (s2 * series);
+    const f64v whole = reinterpret_cast<f64v>(exponent + 0x4338000000000000ll) - rounding_magic;
+    return whole + log * 0x1.71547652b82fep+0;
+}
+
 COVEY_INLINE f32v square_root(f32v value) {
 #if defined(__AVX512F__)
     return reinterpret_cast<f32v>(_mm512_maskz_sqrt_ps(0xFFFF, reinterpret_cast<__m512>(value)));

@@ -195,5 +195,16 @@ void recent(const uint32_t* day_age, const double* weight, size_t size, double f
     sums[1] = sum(before);
 }
 
+int64_t entropy(const int64_t* steps, size_t size, double total) {
+    i64v sums{};
+    for (size_t i = 0; i < size; i += lanes_64) {
+        const i64v inside = first_lanes_64(size - i);
+        const u64v counted = reinterpret_cast<u64v>(inside ? load<i64v>(steps + i) : spread(int64_t{1}));
+        const f64v share = to_double(counted) / total;
+        sums += round_to_integer(-share * log2_of(share) * 0x1p48) & inside;
+    }
+    return sum(sums);
+}
+
 }  // namespace COVEY_KERNEL_NAMESPACE
 }  // namespace covey

@@ -18,7 +18,15 @@ public:
         return table;
     }
 
-    std::int64_t steps(std::int64_t count) const { return steps_[static_cast<std::size_t>(count)]; }
+    // Entropy of counts that sum to `total` below `size`, in bits: log2 n - sum(c log2 c) / n.
+    double entropy(const std::int64_t* counts, std::size_t count, std::size_t total) const {
+        std::int64_t steps = steps_[total];
+        for (std::size_t i = 0; i < count; ++i) {
+            steps -= steps_[static_cast<std::size_t>(counts[i])];
+        }
+        return static_cast<double>(steps) / (static_cast<double>(total) * scale);
+    }
+
     double log2(std::size_t count) const { return log2_[count]; }
 
 private:

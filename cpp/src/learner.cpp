@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 #include "covey/math.hpp"
 #include "entropy_table.hpp"
@@ -11,7 +12,6 @@ namespace {
 
 constexpr double log2_of_e = 0x1.71547652b82fep+0;
 constexpr int most_bits = 50;  // of one step: what the rounding of the kernels can hold
-constexpr int entropy_bits = 48;
 
 // A table by index pays while it fits a cache and is not much larger than the work of the call.
 bool needs_local_index(std::uint32_t count, std::size_t event_count) {
@@ -183,28 +183,20 @@ LearnerAnalyzer::Spread LearnerAnalyzer::domain_spread(const Events& events) {
         touched[count] = domain;
         count += static_cast<std::size_t>(known == 0) & static_cast<std::size_t>(steps != 0);
     }
+    grow(domain_steps_, count + padding);
     std::int64_t top = 0;
-    std::int64_t entropy_steps = 0;
-    const bool tabled = events.weight == nullptr && events.size < EntropyTable::size;
-    const EntropyTable& table = EntropyTable::instance();
-    const auto total = static_cast<double>(weight_total_);
     for (std::size_t i = 0; i < count; ++i) {
-        std::int64_t& weight = domain_weight_[domains_[i]];
-        top = std::max(top, weight);
-        if (tabled) {
-            entropy_steps += table.steps(weight);
-        } else {
-            const double share = static_cast<double>(weight) / total;
-            entropy_steps += __builtin_llrint(-share * binary_log(share) * power_of_two(entropy_bits));
-        }
-        weight = 0;
+        domain_steps_[i] = std::exchange(weights[touched[i]], 0);
+        top = std::max(top, domain_steps_[i]);
     }
     if (count == 1) {
         return {1.0, 0.0};
     }
-    const double entropy =
-        tabled ? static_cast<double>(table.steps(weight_total_) - entropy_steps) / (total * EntropyTable::scale)
-               : static_cast<double>(entropy_steps) * power_of_two(-entropy_bits);
+    const auto total = static_cast<double>(weight_total_);
+    const EntropyTable& table = EntropyTable::instance();
+    const double entropy = events.weight == nullptr && events.size < EntropyTable::size
+                               ? table.entropy(domain_steps_.data(), count, events.size)
+                               : static_cast<double>(kernels_.entropy(domain_steps_.data(), count, total)) * 0x1p-48;
     const double evenness =
         entropy / (count < EntropyTable::size ? table.log2(count) : binary_log(static_cast<double>(count)));
     const double top_share = static_cast<double>(top) / total;

@@ -59,7 +59,7 @@ private:
     std::size_t capability_count_ = 0;         // of them
     std::vector<std::int64_t> domain_weight_;  // by domain: steps
     std::vector<std::uint32_t> domains_;       // touched ones
-    std::size_t domain_count_ = 0;             // of them
+    std::vector<std::int64_t> domain_steps_;   // of the touched ones
     std::vector<std::uint32_t> weeks_;         // new capabilities by week, or the sorted weeks themselves
     std::vector<std::uint64_t> day_bits_;
     std::vector<std::uint32_t> sorted_days_;

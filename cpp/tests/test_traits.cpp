@@ -170,6 +170,22 @@ void test_extreme_weights(const Kernels& kernels) {
     }
 }
 
+void test_entropy(const Kernels& kernels, std::size_t size, Random& random) {
+    std::vector<std::int64_t> steps(size + padding, -1);
+    long double total = 0.0L;
+    for (std::size_t i = 0; i < size; ++i) {
+        steps[i] = 1 + static_cast<std::int64_t>(random() >> (4 + random() % 59)) / static_cast<std::int64_t>(size);
+        total += static_cast<long double>(steps[i]);
+    }
+    long double truth = 0.0L;
+    for (std::size_t i = 0; i < size; ++i) {
+        const long double share = static_cast<long double>(steps[i]) / total;
+        truth -= share * std::log2(share);
+    }
+    const auto found = kernels.entropy(steps.data(), size, static_cast<double>(total));
+    CHECK(std::abs(static_cast<long double>(found) * 0x1p-48L - truth) < 1e-13L * static_cast<long double>(size));
+}
+
 }  // namespace
 
 void test_traits(const Kernels& kernels) {
@@ -181,6 +197,7 @@ void test_traits(const Kernels& kernels) {
             test_ranges(kernels, columns, size);
             test_sums(kernels, columns, size);
             test_decay(kernels, columns, size);
+            test_entropy(kernels, size, random);
         }
     }
     test_extreme_weights(kernels);
