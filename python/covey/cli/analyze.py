@@ -63,7 +63,8 @@ def analyze(
     action_taken: Annotated[str | None, typer.Option(help="Feedback acted on.", rich_help_panel=_COLUMNS)] = None,
     weight: Annotated[str | None, typer.Option(help="Weights.", rich_help_panel=_COLUMNS)] = None,
     as_of: Annotated[
-        str | None, typer.Option(help="ISO time that ages refer to [newest event].", rich_help_panel=_ANALYSIS)
+        str | None,
+        typer.Option(help="ISO 8601 time that ages refer to; the newest event if absent.", rich_help_panel=_ANALYSIS),
     ] = None,
     k: Annotated[str, typer.Option(help="Number of cohorts, or auto (2 to 12).", rich_help_panel=_ANALYSIS)] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Seed of k-means.", rich_help_panel=_ANALYSIS)] = 0,
@@ -71,7 +72,7 @@ def analyze(
         EngineChoice, typer.Option(help="Compiled or NumPy.", rich_help_panel=_ANALYSIS)
     ] = EngineChoice.native,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Threads [one per processor].", rich_help_panel=_ANALYSIS)
+        int | None, typer.Option(min=1, help="Threads; one per processor if absent.", rich_help_panel=_ANALYSIS)
     ] = None,
     output: Annotated[OutputFormat, typer.Option(help="Form.", rich_help_panel=_ANSWER)] = OutputFormat.table,
     save: Annotated[
