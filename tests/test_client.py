@@ -203,6 +203,22 @@ def test_a_server_that_is_away_is_tried_until_the_deadline() -> None:
     assert "covey serve" in raised.value.remedy
 
 
+def test_a_server_that_gives_a_reason_is_reachable(service: Service, client: Client) -> None:
+    status = details(
+        error_details_pb2.ErrorInfo(reason="STORE_UNAVAILABLE", domain="covey"),
+        code=grpc.StatusCode.UNAVAILABLE,
+        message="the disk is full",
+    )
+    service.failures = [lambda context: context.abort_with_status(status)] * 2000
+    with (
+        Client(control=client.control, timeout_seconds=0.1, retry=quick()) as hasty,
+        pytest.raises(CallFailed, match="the disk is full") as raised,
+    ):
+        hasty.get_rollout("x")
+    assert not raised.value.is_unreachable
+    assert len(service.requests) > 1
+
+
 def test_the_server_may_ask_for_a_longer_wait() -> None:
     retry = Retry(uniform=lambda: 0.0)
     assert retry.delay_seconds(0, None) == 0.05

@@ -68,7 +68,9 @@ class CallFailed(Exception):  # noqa: N818 - a sentence reads better than CallFa
     @property
     def is_unreachable(self) -> bool:
         """Whether no server answered at all."""
-        return self.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+        is_silence = self.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+        # A server that gives a reason is there, even if its store is not.
+        return is_silence and not self.details.reason
 
     def _text(self) -> str:
         lines = [f"{self.code.name}: {self.message}"]
