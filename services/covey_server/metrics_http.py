@@ -12,6 +12,7 @@ from covey_server.metrics_page import CONTENT_TYPE
 
 _CONNECTION_LIMIT = 8
 _CONNECTION_TIMEOUT_SECONDS = 5.0
+_STOP_POLL_SECONDS = 0.05
 
 _log = logging.getLogger("covey_server.metrics")
 
@@ -32,7 +33,9 @@ class MetricsServer:
     def __init__(self, host: str, port: int, page: Callable[[], bytes], is_serving: Callable[[], bool]) -> None:
         self._server = _Server((host, port), _handler(page, is_serving))
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="metrics", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_STOP_POLL_SECONDS,), name="metrics", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:

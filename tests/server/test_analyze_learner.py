@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from covey.parameters import TRAIT_NAMES
 from covey.reference.hashing import murmur3_x86_32
-from covey.v1 import analyzer_pb2, cohorts_pb2, events_pb2
+from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2, events_pb2
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
@@ -121,6 +121,31 @@ def test_no_event_at_or_before_the_instant_is_a_failed_precondition(server: Serv
 
 def test_an_unknown_dataset_is_not_found(server: ServedHere) -> None:
     error, _ = refusal(server, question("7", dataset="datasets/nobody"))
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+
+
+def test_a_stored_history_is_looked_at_from_its_datasets_newest_event(server: ServedHere) -> None:
+    name = "datasets/spring"
+    server.analyzer.CreateDataset(
+        analyzer_pb2.CreateDatasetRequest(dataset_id="spring", request_id="create"), timeout=10
+    )
+    mine, other = history(1, newest_us=1_700_000_000_000_000), history(2, newest_us=1_701_000_000_000_000)
+    appends = [datasets_pb2.AppendEventsRequest(dataset=name, append_id="a")]
+    for sequence, (learner, events) in enumerate((("ann", mine), ("bo", other)), start=1):
+        owned = events_pb2.PackedEvents()
+        owned.CopyFrom(events)
+        count = events.event_count
+        owned.learner_id_dictionary.CopyFrom(events_pb2.DictionaryColumn(values=[learner], indices_uint8=bytes(count)))
+        appends.append(datasets_pb2.AppendEventsRequest(chunk_sequence=sequence, packed=owned))
+    assert list(server.analyzer.AppendEvents(iter(appends), timeout=30))[-1].synced_event_count == 80
+    newest_us = int(np.frombuffer(other.time_us, "<i8").max())
+    stored = server.analyzer.AnalyzeLearner(question("ann", dataset=name), timeout=10)
+    as_of = Timestamp()
+    as_of.FromMicroseconds(newest_us)
+    inline = server.analyzer.AnalyzeLearner(question("ann", packed=mine, as_of=as_of), timeout=10)
+    assert stored.traits == inline.traits
+    assert stored.traits.as_of == as_of
+    error, _ = refusal(server, question("cy", dataset=name))
     assert error.code() is grpc.StatusCode.NOT_FOUND
 
 
