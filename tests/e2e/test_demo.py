@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from .harness import SHORT_PLAN, processes_of, report_of, run_demo
+from .harness import COVEY, SHORT_PLAN, processes_of, report_of, run_demo
 
 pytestmark = pytest.mark.e2e
 
@@ -53,4 +55,20 @@ def test_a_plan_with_an_unknown_key_is_refused_with_its_line(tmp_path: Path) -> 
     assert result.returncode == 2
     assert "plan.yaml:6" in result.stderr
     assert "shadow_part" in result.stderr
+    assert not processes_of(tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_demo_stops_everything(number: signal.Signals, tmp_path: Path) -> None:
+    command = [str(COVEY), "demo", "--keep", str(tmp_path / "kept"), "--report", str(tmp_path / "report")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        for line in process.stdout:
+            if "RUNNING canary" in line:
+                break
+        assert len(processes_of(tmp_path)) >= 3, "server, controller and load are at work"
+        process.send_signal(number)
+        assert process.wait(timeout=30) == 130
+        assert "everything is stopped" in process.stderr.read()
     assert not processes_of(tmp_path)

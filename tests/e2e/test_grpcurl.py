@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 from covey.demo.stack import Ports, Stack
 from covey.demo.supervisor import Supervisor
+from covey.v1 import analyzer_pb2, outcomes_pb2, rollouts_pb2
+from google.protobuf.json_format import Parse
 
 pytestmark = pytest.mark.e2e
 
@@ -38,11 +40,8 @@ class Grpcurl:
         assert f"service {service.rpartition('.')[2]} {{" in text
         return {line.split()[1] for line in text.splitlines() if line.strip().startswith("rpc ")}
 
-    def call(self, address: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
-        text = run(self.path, "-plaintext", "-d", json.dumps(request), address, method)
-        answer = json.loads(text)
-        assert isinstance(answer, dict)
-        return answer
+    def call(self, address: str, method: str, request: dict[str, Any]) -> str:
+        return run(self.path, "-plaintext", "-d", json.dumps(request), address, method)
 
 
 class BufCurl:
@@ -65,10 +64,8 @@ class BufCurl:
         listed = self._run(address, "--list-methods").split()
         return {name.rpartition("/")[2] for name in listed if name.startswith(f"{service}/")}
 
-    def call(self, address: str, method: str, request: dict[str, Any]) -> dict[str, Any]:
-        answer = json.loads(self._run(address, "--data", json.dumps(request), method=method))
-        assert isinstance(answer, dict)
-        return answer
+    def call(self, address: str, method: str, request: dict[str, Any]) -> str:
+        return self._run(address, "--data", json.dumps(request), method=method)
 
 
 def run(*command: str) -> str:
@@ -109,28 +106,22 @@ def test_every_service_is_listed_described_and_called(
         ports.control_address, "covey.v1.RolloutService"
     )
 
-    info = tool.call(ports.data_address, "covey.v1.AnalyzerService/GetServerInfo", {})
-    assert info["stableVariant"] == "variants/reference"
-    assert info["replica"] == "demo"
-    answer = tool.call(
-        ports.data_address,
-        "covey.v1.AnalyzerService/AnalyzeLearner",
-        {
-            "learnerId": "ada",
-            "rows": {"rows": [{"time": "2026-01-05T09:00:00Z", "domain": "maths", "capability": "sums"}]},
-            "asOf": "2026-01-06T00:00:00Z",
-        },
-    )
-    assert answer["learnerId"] == "ada"
-    assert answer["variant"] == "variants/reference"
-    assert answer["traits"]["eventCount"] == 1
+    analyzer = "covey.v1.AnalyzerService"
+    info = Parse(tool.call(ports.data_address, f"{analyzer}/GetServerInfo", {}), analyzer_pb2.GetServerInfoResponse())
+    assert info.stable_variant == "variants/reference"
+    assert info.replica == "demo"
+    history = {"rows": [{"time": "2026-01-05T09:00:00Z", "domain": "maths", "capability": "sums"}]}
+    request = {"learnerId": "ada", "rows": history, "asOf": "2026-01-06T00:00:00Z"}
+    text = tool.call(ports.data_address, f"{analyzer}/AnalyzeLearner", request)
+    answer = Parse(text, analyzer_pb2.AnalyzeLearnerResponse())
+    assert answer.learner_id == "ada"
+    assert answer.variant == "variants/reference"
+    assert answer.traits.event_count == 1
     outcome = {"learnerId": "ada", "metric": "engagement", "value": 1.0, "time": "2026-01-06T00:00:00Z"}
-    stored = tool.call(
-        ports.data_address,
-        "covey.v1.OutcomeService/ReportOutcomes",
-        {"outcomes": [outcome], "requestId": "9c5b94b1-35ad-49bb-b118-8e8fc24abf80"},
-    )
-    assert stored["storedCount"] == 1
-    assert tool.call(ports.control_address, "covey.v1.RolloutService/ListRollouts", {}) == {}
+    request = {"outcomes": [outcome], "requestId": "9c5b94b1-35ad-49bb-b118-8e8fc24abf80"}
+    text = tool.call(ports.data_address, "covey.v1.OutcomeService/ReportOutcomes", request)
+    assert Parse(text, outcomes_pb2.ReportOutcomesResponse()).stored_count == 1
+    text = tool.call(ports.control_address, "covey.v1.RolloutService/ListRollouts", {})
+    assert not Parse(text, rollouts_pb2.ListRolloutsResponse()).rollouts
     for address in (ports.data_address, ports.control_address):
-        assert tool.call(address, "grpc.health.v1.Health/Check", {}) == {"status": "SERVING"}
+        assert json.loads(tool.call(address, "grpc.health.v1.Health/Check", {})) == {"status": "SERVING"}
