@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NoReturn
+from urllib.parse import unquote
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -159,8 +160,8 @@ def new_request_id() -> str:
 
 
 def actor(context: grpc.ServicerContext | grpc.aio.ServicerContext) -> str:  # type: ignore[type-arg]
-    """Who calls, by the caller's own word (`covey-actor`); "anonymous" where none came."""
-    return _metadata_value(context, ACTOR_KEY) or "anonymous"
+    """Who calls, by the caller's own word (`covey-actor`, percent-encoded UTF-8); "anonymous" where none came."""
+    return unquote(_metadata_value(context, ACTOR_KEY)) or "anonymous"
 
 
 def _metadata_value(context: grpc.ServicerContext | grpc.aio.ServicerContext, key: str) -> str:  # type: ignore[type-arg]
