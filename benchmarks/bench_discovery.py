@@ -14,6 +14,7 @@ import statistics
 
 import numpy as np
 import pyarrow as pa
+
 from covey.agreement import adjusted_rand_index
 from covey.events import Events
 from covey.generate import GenerationPlan, event_tables

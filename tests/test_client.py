@@ -13,15 +13,16 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc import error_details_pb2, status_pb2
+from grpc_status import rpc_status
+
 from covey.client import CallFailed, Client, Retry, Security, rollout_name
 from covey.client.channel import is_loopback
 from covey.v1 import analyzer_pb2, journal_pb2, outcomes_pb2, outcomes_pb2_grpc, rollout_spec_pb2
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1.analyzer_pb2_grpc import AnalyzerServiceServicer, add_AnalyzerServiceServicer_to_server
 from covey.v1.rollouts_pb2_grpc import RolloutServiceServicer, add_RolloutServiceServicer_to_server
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc import error_details_pb2, status_pb2
-from grpc_status import rpc_status
 
 Running = pb.Rollout.STATE_RUNNING
 Succeeded = pb.Rollout.STATE_SUCCEEDED

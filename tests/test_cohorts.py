@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from covey.agreement import adjusted_rand_index
 from covey.archetypes import ARCHETYPES, archetype_scores, name_cohorts
 from covey.cohort_model import weighted_points

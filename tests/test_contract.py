@@ -7,9 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import covey.v1
 import pytest
 from google.protobuf import descriptor_pb2
+
+import covey.v1
 
 PROJECT = Path(__file__).resolve().parent.parent
 

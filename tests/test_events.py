@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from covey.events import Events, read_parquet
 
 DAY_US = 86_400_000_000

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from covey.errors import InputError
 from covey.events import Events, read_parquet
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from covey import generate
 from covey.agreement import adjusted_rand_index
 from covey.errors import InputError

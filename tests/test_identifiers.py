@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from covey import _core
 from covey.identifiers import LearnerIds, bucket, in_candidate
 from covey.reference import hashing
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 GOLDEN = {"": 0, "a": 1009084850, "hello": 613153351}
 GOLDEN_BUCKETS = {("salt", "1"): 2950642640, ("salt", 9007199254740993): 4215930294, ("salt", "ünï"): 1513046970}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 import pytest
+
 from covey.errors import InputError
 from covey.events import Events
 from covey.parameters import TRAIT_NAMES, TraitParameters

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TypeVar
 
 import grpc
+from google.protobuf.duration_pb2 import Duration
+
 from covey.client.failure import call_failed
 from covey.v1 import journal_pb2, rollouts_pb2, rollouts_pb2_grpc
-from google.protobuf.duration_pb2 import Duration
 
 _PAGE_SIZE = 200
 _CHANNEL_OPTIONS = (

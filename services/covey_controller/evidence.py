@@ -11,7 +11,6 @@ from covey.rollout.codes import classify
 from covey.rollout.spec import active_limits_seconds
 from covey.v1 import evidence_pb2 as pb
 from covey.v1 import rollout_spec_pb2
-
 from covey_controller import page as names
 from covey_controller.outcomes import outcome_metrics, read_learners, read_outcomes
 from covey_controller.page import Page

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from covey.v1 import evidence_pb2 as pb
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+
+from covey.v1 import evidence_pb2 as pb
 
 
 class Exporter:

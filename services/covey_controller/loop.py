@@ -6,7 +6,6 @@ import logging
 
 from covey.rollout.spec import with_defaults
 from covey.v1 import rollouts_pb2
-
 from covey_controller.client import ControlClient, ControlError, JournalMovedError, LeaseError, UnreachableError
 from covey_controller.clock import Clock
 from covey_controller.config import Config

@@ -7,7 +7,6 @@ from collections.abc import Collection
 from covey.rollout.statement import parse_statement
 from covey.v1 import evidence_pb2 as pb
 from covey.v1 import rollout_spec_pb2
-
 from covey_controller import page as names
 from covey_controller.page import Labels, Page, whole
 from covey_controller.scrape import AbsenceError

@@ -6,9 +6,9 @@ import math
 import re
 from collections.abc import Callable, Mapping
 
-from covey.v1 import evidence_pb2 as pb
 from prometheus_client.parser import text_string_to_metric_families
 
+from covey.v1 import evidence_pb2 as pb
 from covey_controller.scrape import AbsenceError, scrape_failed
 
 REQUESTS = "covey_requests_total"

@@ -7,11 +7,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from covey.rollout.codes import classify
 from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, events_pb2
 from covey.v1 import evidence_pb2 as pb
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from covey_controller.client import open_channel
 from covey_controller.config import Replica
 

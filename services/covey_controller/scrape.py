@@ -8,7 +8,6 @@ import time
 from urllib.parse import urlsplit
 
 from covey.v1 import evidence_pb2 as pb
-
 from covey_controller.config import Replica, ScrapeLimits
 
 _CHUNK_BYTES = 64 * 1024

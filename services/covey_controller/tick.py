@@ -11,7 +11,6 @@ from covey.rollout.evidence import Evidence
 from covey.rollout.spec import with_defaults
 from covey.rollout.state import RolloutState, apply
 from covey.v1 import evidence_pb2, journal_pb2, rollouts_pb2
-
 from covey_controller.client import ControlClient
 from covey_controller.clock import Clock
 from covey_controller.evidence import Subject, gather

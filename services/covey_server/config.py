@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from covey_server.faults import FaultError, FaultPlan, load_plan
+from covey_server.answering.faults import FaultError, FaultPlan, load_plan
 from covey_server.logs import LEVELS
 
 _LARGEST_PORT = 65_535

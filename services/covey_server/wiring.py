@@ -12,29 +12,28 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from covey import __version__
-
+from covey_server.answering.engines import Engines
+from covey_server.answering.faults import Faults
+from covey_server.answering.learner_calls import LearnerCalls
+from covey_server.answering.shadow import Shadow
+from covey_server.answering.variants_at_work import VariantsAtWork
 from covey_server.config import Address, ServerConfig
-from covey_server.data_port import DataPort, check_free, worker_pool
-from covey_server.engines import Engines
 from covey_server.facts import ServerFacts
 from covey_server.failures import StartError
-from covey_server.faults import Faults
-from covey_server.learner_calls import LearnerCalls
-from covey_server.metrics import RequestBook
-from covey_server.metrics_http import MetricsServer
-from covey_server.metrics_page import MetricsPage
-from covey_server.shadow import Shadow
-from covey_server.variants_at_work import VariantsAtWork
+from covey_server.metrics.counters import RequestBook
+from covey_server.metrics.http import MetricsServer
+from covey_server.metrics.page import MetricsPage
+from covey_server.ports.data_port import DataPort, check_free, worker_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from covey_server.admission import WorkerPool
-    from covey_server.catalogue import Catalogue
-    from covey_server.datasets_rooms import DatasetRooms
-    from covey_server.exposures import ExposureLedger
-    from covey_server.journal import Journal
-    from covey_server.outcomes import OutcomeBook
+    from covey_server.answering.admission import WorkerPool
+    from covey_server.catalogue.catalogue import Catalogue
+    from covey_server.datasets.rooms import DatasetRooms
+    from covey_server.outcomes.exposures import ExposureLedger
+    from covey_server.outcomes.outcomes import OutcomeBook
+    from covey_server.rollouts.journal import Journal
     from covey_server.split import SplitBoard
     from covey_server.store import Store
 
@@ -134,12 +133,12 @@ class AnalyzerServer:
     def _open_store(self) -> None:
         # Imported here, as the store's library takes as long to import as everything else together; and before the
         # store is opened, as rooms declare their tables when they are imported.
-        from covey_server import analyzer_service, breaker  # noqa: F401
-        from covey_server.catalogue import Catalogue
-        from covey_server.datasets_rooms import open_dataset_rooms
-        from covey_server.exposures import ExposureLedger
-        from covey_server.journal import Journal
-        from covey_server.outcomes import OutcomeBook
+        from covey_server.catalogue.catalogue import Catalogue
+        from covey_server.datasets.rooms import open_dataset_rooms
+        from covey_server.outcomes.exposures import ExposureLedger
+        from covey_server.outcomes.outcomes import OutcomeBook
+        from covey_server.rollouts import breaker  # noqa: F401
+        from covey_server.rollouts.journal import Journal
         from covey_server.split import SplitBoard
         from covey_server.store import open_store
 
@@ -158,7 +157,7 @@ class AnalyzerServer:
         self._rooms.callback(self.dataset_rooms.stop)
 
     def _watch_for_crash_loops(self) -> None:
-        from covey_server.breaker import Breaker
+        from covey_server.rollouts.breaker import Breaker
 
         breaker = Breaker(self.store, self.clock)
         if breaker.opening(self.journal.running_candidate()):
@@ -167,8 +166,8 @@ class AnalyzerServer:
         self._rooms.callback(breaker.closing)
 
     def _open_data_port(self) -> None:
-        from covey_server.analyzer_service import AnalyzerServicer
-        from covey_server.outcome_service import OutcomeServicer
+        from covey_server.answering.analyzer_service import AnalyzerServicer
+        from covey_server.outcomes.service import OutcomeServicer
 
         config = self.config
         pool = worker_pool(config, self.book)
@@ -221,7 +220,7 @@ class AnalyzerServer:
         )
 
     def _open_control_port(self) -> None:
-        from covey_server.control_port import PortError, start_control_port
+        from covey_server.ports.control_port import PortError, start_control_port
 
         try:
             port = start_control_port(str(self.config.control_listen), self.journal)

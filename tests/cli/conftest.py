@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from covey.cli import main
 from covey.client import Client
 
@@ -75,10 +76,10 @@ class Plane:
 
 @pytest.fixture
 def plane(tmp_path: Path, worlds: ModuleType) -> Iterator[Plane]:
-    from covey_server.catalogue import Catalogue
-    from covey_server.control_port import start_control_port
-    from covey_server.journal import Journal
-    from covey_server.leases import Leases
+    from covey_server.catalogue.catalogue import Catalogue
+    from covey_server.ports.control_port import start_control_port
+    from covey_server.rollouts.journal import Journal
+    from covey_server.rollouts.leases import Leases
     from covey_server.split import SplitBoard
     from covey_server.store import open_store
 

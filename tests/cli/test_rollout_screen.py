@@ -6,13 +6,14 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
+from rich.console import Console
+
 from covey.cli.rollout_screen import screen
 from covey.report import advice
 from covey.v1.evidence_pb2 import Verdict
 from covey.v1.rollout_spec_pb2 import ApprovalRule, Criterion, Phase, RolloutSpec
 from covey.v1.rollouts_pb2 import Approval, Incident, Rollout
-from google.protobuf.duration_pb2 import Duration
-from rich.console import Console
 
 NOW = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 STATES = [number for _, number in Rollout.State.items() if number]

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+
 from covey.client import Client
 from covey.v1.rollouts_pb2 import Rollout
 
@@ -104,7 +105,7 @@ def test_a_broken_journal_file_is_explained(covey: Verb, tmp_path: Path, content
 
 
 def test_watch_survives_a_restart_of_the_server(plane: Any, started: Verb) -> None:
-    from covey_server.control_port import start_control_port
+    from covey_server.ports.control_port import start_control_port
 
     controller = started(ticks=2)
     seen = list[int]()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from covey.cli import main
 from covey.v1.rollouts_pb2 import Rollout
 

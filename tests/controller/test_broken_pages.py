@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+
 from covey.v1 import evidence_pb2 as pb
 from covey_controller.config import Replica, ScrapeLimits
 from covey_controller.evidence import Gathered, Subject, gather

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from covey_controller.config import ConfigError, default_holder, parse_address, parse_arguments, parse_replica
 from covey_controller.main import main
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from covey.v1.rollouts_pb2 import Rollout
 
 from .pages import hanging, http, sending, serving

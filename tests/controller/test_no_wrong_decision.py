@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+
 from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
 from covey.rollout.state import RolloutState

@@ -8,6 +8,7 @@ import socket
 import threading
 
 import pytest
+
 from covey.v1 import journal_pb2, rollout_spec_pb2
 from covey_controller.logs import JsonFormatter
 from covey_controller.notify import Notifier, describe

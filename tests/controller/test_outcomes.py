@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from covey.rollout.spec import load_spec
 from covey.v1 import evidence_pb2 as pb
 from covey_controller.outcomes import outcome_metrics, read_learners, read_outcomes

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import grpc
 import pytest
+from prometheus_client import generate_latest
+
 from covey.v1 import evidence_pb2 as pb
 from covey_controller.config import Replica
 from covey_controller.exporter import Exporter
 from covey_controller.probes import Prober, answered
-from prometheus_client import generate_latest
 
 from .pages import BASELINE, CANDIDATE, wait_until
 from .world import World

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import grpc
+
 from covey.client import Client
 from covey.rollout.spec import load_spec
 from covey.rollout.state import RolloutState

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
-from covey import _core
 from numpy.typing import NDArray
+
+from covey import _core
 
 from .trait_oracle import Event, Parameters
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from covey import _core
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+
+from covey import _core
 
 from .event_columns import every_way
 

@@ -6,9 +6,10 @@ import threading
 
 import numpy as np
 import pytest
-from covey import _core
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from covey import _core
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 UINT64 = st.integers(0, 2**64 - 1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from covey.parameters import TraitParameters
-from covey.reference.traits import compute_traits
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from covey.parameters import TraitParameters
+from covey.reference.traits import compute_traits
 
 from .event_columns import columns_of
 from .test_traits import AS_OF, DAY_US, assert_equal, histories_strategy, parameters_strategy

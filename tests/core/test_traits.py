@@ -6,9 +6,10 @@ from dataclasses import astuple, replace
 
 import numpy as np
 import pytest
-from covey import _core
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from covey import _core
 
 from .event_columns import FLOAT_TRAITS, OTHER_COLUMNS, Columns, Events, assert_same_bits, columns_of, every_way
 from .trait_oracle import DAY_US, Event, Parameters, Traits, traits_of

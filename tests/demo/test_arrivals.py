@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+
 from covey.demo.arrivals import constant_arrivals, poisson_arrivals, quantiles
 from covey.demo.load import shuffled_rounds
 

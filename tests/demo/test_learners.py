@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from covey.demo.learners import EventTable, read_event_table
 from covey.generate import GenerationPlan, write_parquet
 from covey.v1 import events_pb2

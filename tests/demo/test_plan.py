@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from covey.demo.setup import PLAN_NAME, read_plan
 from covey.rollout.spec import check_spec, load_spec, with_defaults
 from covey.rollout.statement import parse_statement

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from covey.demo.supervisor import ProcessError, Supervisor
 
 SLEEPER = [sys.executable, "-c", "import time; time.sleep(60)"]

@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.json_format import Parse
+
 from covey.demo.stack import Ports, Stack
 from covey.demo.supervisor import Supervisor
 from covey.v1 import analyzer_pb2, outcomes_pb2, rollouts_pb2
-from google.protobuf.json_format import Parse
 
 pytestmark = pytest.mark.e2e
 

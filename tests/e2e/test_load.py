@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from covey.demo.stack import Stack
 from covey.demo.supervisor import Supervisor
 from covey.generate import GenerationPlan, write_parquet

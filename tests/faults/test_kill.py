@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+
 from covey.demo.script import Demo, begin_rollout, prepare, sign
 from covey.demo.setup import read_plan
 from covey.demo.stack import Stack

@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
 from covey.cohort_model import weighted_points
 from covey.engine import engine_named
 from covey.events import Events, read_parquet
 from covey.generate import GenerationPlan, event_tables
 from covey.parameters import DEFAULT_TRAIT_WEIGHTS, FURTHER_NAMES, TRAIT_NAMES
 from covey.reference.kmeans import squared_distance
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
 
 DAY_US = 86_400_000_000
 NEAR = 1e-6

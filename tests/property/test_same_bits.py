@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
 from covey import _core
 from covey.discovery import SILHOUETTE_SAMPLE
 from covey.events import Events, read_parquet

@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+
 from covey.report import Report, build_report
 from covey.report.model import Panel
 from covey.report.series import SAMPLES

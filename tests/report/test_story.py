@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
+
 from covey.report import story
 from covey.v1 import evidence_pb2, journal_pb2
 from covey.v1.journal_pb2 import Entry

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from covey.report import words
-from covey.v1.evidence_pb2 import Verdict
-from covey.v1.rollouts_pb2 import Rollout
 from google.protobuf.duration_pb2 import Duration
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from covey.report import words
+from covey.v1.evidence_pb2 import Verdict
+from covey.v1.rollouts_pb2 import Rollout
 
 
 @pytest.mark.parametrize(

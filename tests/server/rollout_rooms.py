@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+from google.rpc import error_details_pb2
+from grpc_status import rpc_status
+
 from covey.rollout import commands
 from covey.rollout.spec import load_spec
 from covey.v1 import journal_pb2, rollout_spec_pb2
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1.rollouts_pb2_grpc import RolloutServiceStub
-from covey_server.catalogue import Catalogue
-from covey_server.control_port import ControlPort, start_control_port
-from covey_server.journal import Journal
-from covey_server.journal_entries import Author, Written
-from covey_server.leases import Leases
+from covey_server.catalogue.catalogue import Catalogue
+from covey_server.ports.control_port import ControlPort, start_control_port
+from covey_server.rollouts.journal import Journal
+from covey_server.rollouts.journal_entries import Author, Written
+from covey_server.rollouts.leases import Leases
 from covey_server.split import SplitBoard
 from covey_server.store import Store, open_store
-from google.rpc import error_details_pb2
-from grpc_status import rpc_status
 
 REFERENCE, NATIVE = "variants/reference", "variants/native"
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -15,11 +15,12 @@ from typing import Any
 
 import grpc
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
+
 from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, events_pb2, outcomes_pb2_grpc, rollouts_pb2_grpc
 from covey_server.config import Address, ServerConfig
 from covey_server.split import Split
 from covey_server.wiring import AnalyzerServer, wall_clock
-from prometheus_client.parser import text_string_to_metric_families
 
 FREE = Address("127.0.0.1", 0)
 REFERENCE = "variants/reference"

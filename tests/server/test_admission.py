@@ -10,11 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
-from covey.v1 import analyzer_pb2
-from covey_server.faults import FaultPlan
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+
+from covey.v1 import analyzer_pb2
+from covey_server.answering.faults import FaultPlan
 
 from .running import NATIVE, REFERENCE, ServedHere, history, question, wait_until
 

@@ -8,8 +8,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+
 from covey.v1.rollouts_pb2 import Rollout
-from covey_server.breaker import Breaker
+from covey_server.rollouts.breaker import Breaker
 from covey_server.store import open_store
 
 from .rollout_rooms import Caller, entered, tick

@@ -11,12 +11,13 @@ from pathlib import Path
 
 import grpc
 import pytest
-from covey.v1 import rollouts_pb2 as pb
-from covey_server.control_port import SERVICE_NAME, PortError, start_control_port
-from covey_server.errors import CallError
-from covey_server.rollout_watch import MOST_WATCHERS, WatchHub
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+
+from covey.v1 import rollouts_pb2 as pb
+from covey_server.errors import CallError
+from covey_server.ports.control_port import SERVICE_NAME, PortError, start_control_port
+from covey_server.rollouts.watch import MOST_WATCHERS, WatchHub
 
 from .rollout_rooms import Caller, Rooms, control_port, refusal
 

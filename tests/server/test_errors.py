@@ -11,13 +11,14 @@ from typing import Any
 
 import grpc
 import pytest
-from covey_server import errors, logs
-from covey_server.admission import StreamPlaces
-from covey_server.errors import CallError, invalid, not_found, rpc_status
-from covey_server.interceptors import CallInterceptor
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status as grpc_rpc_status
+
+from covey_server import errors, logs
+from covey_server.answering.admission import StreamPlaces
+from covey_server.errors import CallError, invalid, not_found, rpc_status
+from covey_server.ports.interceptors import CallInterceptor
 
 Ping = health_pb2.HealthCheckRequest
 

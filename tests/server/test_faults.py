@@ -8,10 +8,11 @@ from random import Random
 import grpc
 import numpy as np
 import pytest
+
 from covey.v1 import cohorts_pb2, traits_pb2
-from covey_server.engines import Analysis, same_result
+from covey_server.answering.engines import Analysis, same_result
+from covey_server.answering.faults import CALLS_PER_CRASH, FaultError, FaultPlan, Faults, load_plan
 from covey_server.errors import CallError
-from covey_server.faults import CALLS_PER_CRASH, FaultError, FaultPlan, Faults, load_plan
 
 HONEST = Analysis(traits_pb2.Traits(learning_velocity=0.25, event_count=3), None, -1, np.zeros(0, np.float32))
 

@@ -12,14 +12,15 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from covey.rollout import commands
 from covey.v1 import journal_pb2
 from covey.v1.rollouts_pb2 import Rollout
-from covey_server.breaker import Breaker
 from covey_server.errors import CallError
-from covey_server.journal import Journal
-from covey_server.journal_entries import Author, Written
-from covey_server.leases import Leases
+from covey_server.rollouts.breaker import Breaker
+from covey_server.rollouts.journal import Journal
+from covey_server.rollouts.journal_entries import Author, Written
+from covey_server.rollouts.leases import Leases
 from covey_server.split import SplitBoard
 from covey_server.store import StoreError, open_store
 
@@ -369,7 +370,7 @@ def test_finished_rollouts_are_folded_only_when_asked_for(rooms: Rooms) -> None:
 
 
 def test_rollouts_that_nobody_finishes_are_bounded(rooms: Rooms, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("covey_server.journal.MOST_ACTIVE_ROLLOUTS", 2)
+    monkeypatch.setattr("covey_server.rollouts.journal.MOST_ACTIVE_ROLLOUTS", 2)
     rooms.create("rollouts/a")
     rooms.create("rollouts/b")
     refused = call_error(lambda: rooms.create("rollouts/c"))
@@ -421,9 +422,9 @@ def test_two_unclean_ends_under_a_candidate_take_its_weight_away(rooms: Rooms) -
 WRITERS = """
 import os, sys
 from datetime import UTC, datetime
-from covey_server.catalogue import Catalogue
-from covey_server.journal import Journal
-from covey_server.journal_entries import Author
+from covey_server.catalogue.catalogue import Catalogue
+from covey_server.rollouts.journal import Journal
+from covey_server.rollouts.journal_entries import Author
 from covey_server.split import SplitBoard
 from covey_server.store import open_store
 from covey.v1 import journal_pb2

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import grpc
 import pytest
+
+from covey_server.answering.lanes import EngineLane
 from covey_server.errors import CallError
-from covey_server.lanes import EngineLane
 
 
 @pytest.fixture

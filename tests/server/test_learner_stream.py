@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import grpc
 import pytest
-from covey.v1 import analyzer_pb2
 from google.rpc import error_details_pb2
+
+from covey.v1 import analyzer_pb2
 
 from .running import NATIVE, REFERENCE, ServedHere, question, wait_until
 

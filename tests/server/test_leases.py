@@ -9,8 +9,9 @@ from pathlib import Path
 
 import grpc
 import pytest
+
 from covey_server.errors import CallError
-from covey_server.leases import Lease, Leases
+from covey_server.rollouts.leases import Lease, Leases
 from covey_server.store import Store, open_store
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

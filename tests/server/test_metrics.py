@@ -6,8 +6,9 @@ import threading
 from itertools import pairwise
 
 import pytest
-from covey_server.metrics import DURATION_EDGES_SECONDS, RequestBook
-from covey_server.routing import SHARD_COUNT
+
+from covey_server.answering.routing import SHARD_COUNT
+from covey_server.metrics.counters import DURATION_EDGES_SECONDS, RequestBook
 
 VARIANT = "variants/native"
 CODES = ("OK", "INTERNAL", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")

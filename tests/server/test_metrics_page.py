@@ -9,9 +9,10 @@ import urllib.request
 from typing import Any
 
 import pytest
-from covey.v1 import analyzer_pb2
-from covey_server.metrics import DURATION_EDGES_SECONDS
 from prometheus_client.parser import text_string_to_metric_families
+
+from covey.v1 import analyzer_pb2
+from covey_server.metrics.counters import DURATION_EDGES_SECONDS
 
 from .running import NATIVE, REFERENCE, ServedHere, question
 

@@ -10,10 +10,11 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from covey.v1 import journal_pb2
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1.rollouts_pb2 import Rollout
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from .rollout_rooms import (
     ABORTED,

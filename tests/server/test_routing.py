@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from covey.identifiers import bucket
-from covey.reference.hashing import murmur3_x86_32
-from covey_server.routing import SHARD_COUNT, route, shard_of
-from covey_server.split import Split
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from covey.identifiers import bucket
+from covey.reference.hashing import murmur3_x86_32
+from covey_server.answering.routing import SHARD_COUNT, route, shard_of
+from covey_server.split import Split
 
 STABLE = "variants/reference"
 

@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-import covey.v1
 import grpc
 import pytest
-from covey.v1 import analyzer_pb2
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+
+import covey.v1
+from covey.v1 import analyzer_pb2
 
 from .running import NATIVE, ServedHere, ServerProcess, question, server_command, wait_until
 

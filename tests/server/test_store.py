@@ -14,13 +14,14 @@ from pathlib import Path
 
 import grpc
 import pytest
-from covey_server.errors import CallError
-from covey_server.store import Store, StoreError, once, open_store
-from covey_server.store.schema import RowNumber, from_microseconds, metadata, schema_version, to_microseconds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Connection, Table, Text, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+
+from covey_server.errors import CallError
+from covey_server.store import Store, StoreError, once, open_store
+from covey_server.store.schema import RowNumber, from_microseconds, metadata, schema_version, to_microseconds
 
 notes = Table(
     "test_notes",

@@ -9,7 +9,7 @@ from covey.rollout.outcomes import moments_of, relative_effect
 from covey.rollout.questions import REFUTATION_ALPHA, Question
 from covey.rollout.sentences import NOT_ENOUGH, percent
 from covey.rollout.units import rounded
-from covey.stats import asymptotic_cs, heterogeneity
+from covey.stats import asymptotic_cs, chance_spread_bound, heterogeneity
 from covey.v1.evidence_pb2 import Verdict
 
 EFFECT_TEST = "asymptotic_cs: confidence sequence of the relative effect, asymptotically valid at every look"
@@ -73,9 +73,10 @@ def segments_verdict(state: RolloutState, question: Question) -> Verdict:
             f"on each side, and it takes two or more; {NOT_ENOUGH}"
         )
         return verdict
-    spread = heterogeneity([effect.estimate for effect in usable], [math.sqrt(effect.variance) for effect in usable])
+    errors = [math.sqrt(effect.variance) for effect in usable]
+    spread = heterogeneity([effect.estimate for effect in usable], errors)
     verdict.estimate = rounded(math.sqrt(spread.tau2))
-    verdict.lower, verdict.upper = 0.0, rounded(spread.tau_upper)
+    verdict.lower, verdict.upper = 0.0, rounded(max(spread.tau_upper, chance_spread_bound(errors)))
     if verdict.upper < statement.limit:
         verdict.result = Verdict.RESULT_PASS
     elif verdict.estimate > statement.limit and spread.p < REFUTATION_ALPHA:

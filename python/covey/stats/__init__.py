@@ -7,7 +7,7 @@ chance that `E` *ever* reaches `1 / alpha` is at most `alpha` (Ville's inequalit
 from __future__ import annotations
 
 from covey.stats.bernoulli import bernoulli_interval, bernoulli_level
-from covey.stats.means import Heterogeneity, asymptotic_cs, heterogeneity, ratio_delta
+from covey.stats.means import Heterogeneity, asymptotic_cs, chance_spread_bound, heterogeneity, ratio_delta
 from covey.stats.needed import needed_n
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "asymptotic_cs",
     "bernoulli_interval",
     "bernoulli_level",
+    "chance_spread_bound",
     "heterogeneity",
     "needed_n",
     "ratio_delta",

@@ -109,6 +109,31 @@ def ratio_delta(
     return mc / mb - 1, vc / (nc * mb**2) + mc**2 * vb / (nb * mb**4)
 
 
+def chance_spread_bound(standard_errors: ArrayLike) -> float:
+    """The `tau_upper` to expect from segments whose true effects are equal: what such data can exclude at best.
+
+    Q-profile gives a bound of 0 where estimates agree better than chance lets them, however noisy they are. A gate
+    takes the larger of both, so that luck is no evidence. With one standard error s for all it is s sqrt((k - 1) /
+    quantile - 1), the quantile being that of `heterogeneity`; different ones enter by their mean square.
+
+    Args:
+        standard_errors: above 0, two or more.
+
+    Returns:
+        the bound, in the unit of the effects.
+
+    Raises:
+        ValueError: fewer than two standard errors, or one not above 0.
+    """
+    from scipy.stats import chi2
+
+    se = np.asarray(standard_errors, dtype=np.float64)
+    if se.ndim != 1 or se.size < 2 or not (se > 0).all():
+        raise ValueError("standard_errors must be two or more numbers above 0")
+    degrees = se.size - 1
+    return float(np.sqrt(np.mean(se**2) * (degrees / chi2.ppf(SPREAD_BOUND_ALPHA, degrees) - 1)))
+
+
 class Heterogeneity(NamedTuple):
     """How much effects differ beyond chance.
 

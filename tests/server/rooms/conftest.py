@@ -10,16 +10,17 @@ from typing import Any
 
 import grpc
 import pytest
+
 from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, events_pb2, outcomes_pb2_grpc
-from covey_server.catalogue import Catalogue
-from covey_server.catalogue_service import CatalogueMethods
-from covey_server.dataset_service import DatasetMethods
-from covey_server.datasets_rooms import DatasetRooms, open_dataset_rooms
+from covey_server.catalogue.catalogue import Catalogue
+from covey_server.catalogue.service import CatalogueMethods
+from covey_server.datasets.rooms import DatasetRooms, open_dataset_rooms
+from covey_server.datasets.service import DatasetMethods
 from covey_server.errors import abort
-from covey_server.exposures import ExposureLedger
-from covey_server.job_service import JobMethods
-from covey_server.outcome_service import OutcomeServicer
-from covey_server.outcomes import OutcomeBook
+from covey_server.jobs.service import JobMethods
+from covey_server.outcomes.exposures import ExposureLedger
+from covey_server.outcomes.outcomes import OutcomeBook
+from covey_server.outcomes.service import OutcomeServicer
 from covey_server.store import Store, open_store
 
 START = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

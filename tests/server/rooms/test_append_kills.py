@@ -13,8 +13,9 @@ from threading import Timer
 import grpc
 import numpy as np
 import pytest
+
 from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, datasets_pb2, events_pb2
-from covey_server.datasets import Datasets
+from covey_server.datasets.datasets import Datasets
 from covey_server.store import open_store
 
 KILLS = 10

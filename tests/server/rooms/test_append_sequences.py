@@ -12,9 +12,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 
 LEARNERS = ("1", "2", "18446744073709551615", "-9", "ada", "ünï", "007")
 _names = count(1)

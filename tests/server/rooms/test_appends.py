@@ -9,9 +9,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
-from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
+from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 
 Request = datasets_pb2.AppendEventsRequest
 

@@ -6,10 +6,11 @@ from typing import Any
 
 import grpc
 import pytest
-from covey.v1 import analyzer_pb2, cohorts_pb2, traits_pb2, variants_pb2
-from covey_server.errors import CallError
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+
+from covey.v1 import analyzer_pb2, cohorts_pb2, traits_pb2, variants_pb2
+from covey_server.errors import CallError
 
 CODE = grpc.StatusCode
 

@@ -7,8 +7,9 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+
 from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
-from covey_server.datasets import Datasets
+from covey_server.datasets.datasets import Datasets
 
 Request = datasets_pb2.AppendEventsRequest
 

@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from covey_server.exposures import ExposureLedger
-from covey_server.exposures_phase import MOST_SEGMENTS, OTHER_SEGMENT
-from covey_server.exposures_store import RECORDS_PER_BATCH, exposure_batches
-from covey_server.exposures_table import ExposureTable, pack_detail, segment_of, time_ms_of
-from covey_server.exposures_tokens import TOKEN_LENGTH, TokenContent, make_token, read_token
-from covey_server.split import Split
-from covey_server.store import Store, StoreError, open_store
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
+
+from covey_server.outcomes.exposures import ExposureLedger
+from covey_server.outcomes.exposures_phase import MOST_SEGMENTS, OTHER_SEGMENT
+from covey_server.outcomes.exposures_store import RECORDS_PER_BATCH, exposure_batches
+from covey_server.outcomes.exposures_table import ExposureTable, pack_detail, segment_of, time_ms_of
+from covey_server.outcomes.exposures_tokens import TOKEN_LENGTH, TokenContent, make_token, read_token
+from covey_server.split import Split
+from covey_server.store import Store, StoreError, open_store
 
 BASELINE, CANDIDATE = "variants/reference", "variants/native"
 

@@ -9,10 +9,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+
 from covey.agreement import adjusted_rand_index
 from covey.parameters import TRAIT_NAMES
 from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2, events_pb2
-from covey_server.discovery import archetype_number
+from covey_server.jobs.discovery import archetype_number
 
 Job = datasets_pb2.Job
 DAY_US = 86_400_000_000

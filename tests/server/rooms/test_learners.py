@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+
 from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2, events_pb2, outcomes_pb2, variants_pb2
 from covey_server.split import Split
 

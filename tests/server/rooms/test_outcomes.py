@@ -12,14 +12,15 @@ from uuid import uuid4
 import grpc
 import numpy as np
 import pytest
-from covey.v1 import outcomes_pb2
-from covey_server.exposures import ExposureLedger
-from covey_server.outcomes import OutcomeBook
-from covey_server.outcomes_store import outcomes
-from covey_server.split import Split
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from sqlalchemy import func, select
+
+from covey.v1 import outcomes_pb2
+from covey_server.outcomes.exposures import ExposureLedger
+from covey_server.outcomes.outcomes import OutcomeBook
+from covey_server.outcomes.store import outcomes
+from covey_server.split import Split
 
 BASELINE, CANDIDATE = "variants/reference", "variants/native"
 WINDOW_SECONDS = 100.0

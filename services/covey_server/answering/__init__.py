@@ -1,0 +1,1 @@
+"""Per-learner calls: decode, route, compute, compare in the shadow, fail on purpose."""

@@ -1,0 +1,236 @@
+"""One learner's question from validation to the counted answer: route, decode, analyze, expose, shadow, measure.
+
+Every request is counted exactly once, with the code that its caller gets, in `LearnerCalls.answer`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Protocol
+
+import grpc
+
+from covey.v1 import analyzer_pb2
+from covey_server.answering.admission import overloaded
+from covey_server.answering.decoding import EARLIEST_US, LATEST_US, EventColumns, decode_packed, decode_rows
+from covey_server.answering.routing import Route, route, shard_of
+from covey_server.catalogue.names import checked_learner_id
+from covey_server.errors import CallError, invalid
+from covey_server.metrics.counters import NO_VARIANT
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from covey_server.answering.shadow import Shadow
+    from covey_server.answering.variants_at_work import VariantsAtWork
+    from covey_server.catalogue.catalogue import Catalogue
+    from covey_server.metrics.counters import RequestBook
+    from covey_server.outcomes.exposures import ExposureLedger
+    from covey_server.split import SplitBoard
+
+INLINE_HISTORY_BYTE_LIMIT = 4 * 2**20
+_LONGEST_SEGMENT_BYTES = 64
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class LearnerHistories(Protocol):
+    """Where the stored events of a learner come from."""
+
+    def learner_history(self, dataset: str, learner_id: str) -> tuple[EventColumns, int]:
+        """The learner's events and the time of the dataset's newest event, microseconds since the epoch.
+
+        Raises:
+            CallError: NOT_FOUND for the dataset or the learner.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a question came in.
+
+    Attributes:
+        method: for the metrics.
+        started: `time.monotonic()` when it was submitted.
+        remaining_seconds: of the caller's own deadline.
+        is_active: whether the caller still waits.
+        probed_variant: name of the variant that a probe asks; "" for a caller.
+        refused: the server is overloaded and the answer is to say so.
+    """
+
+    method: str
+    started: float
+    remaining_seconds: Callable[[], float]
+    is_active: Callable[[], bool]
+    probed_variant: str = ""
+    refused: bool = False
+
+
+class LearnerCalls:
+    """Answers questions about one learner.
+
+    Args:
+        board: the traffic split in force.
+        catalogue: names the stable variant.
+        at_work: runs the engine calls.
+        histories: events of datasets.
+        ledger: who was answered by what.
+        shadow: is offered each answer for comparison.
+        book: counts requests.
+        deadline_seconds: for one question, from its submission.
+        clock: the time, aware.
+    """
+
+    def __init__(
+        self,
+        *,
+        board: SplitBoard,
+        catalogue: Catalogue,
+        at_work: VariantsAtWork,
+        histories: LearnerHistories,
+        ledger: ExposureLedger,
+        shadow: Shadow,
+        book: RequestBook,
+        deadline_seconds: float,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._board = board
+        self._catalogue = catalogue
+        self._at_work = at_work
+        self._histories = histories
+        self._ledger = ledger
+        self._shadow = shadow
+        self._book = book
+        self._deadline_seconds = deadline_seconds
+        self._clock = clock
+
+    def answer(
+        self, request: analyzer_pb2.AnalyzeLearnerRequest, call: Call, path: str = ""
+    ) -> analyzer_pb2.AnalyzeLearnerResponse:
+        """The answer for one learner, counted.
+
+        Args:
+            request: the question.
+            call: how it came in.
+            path: of the question in its message, for violations: "" or such as "requests[3]".
+
+        Raises:
+            CallError: whatever is wrong with the question, the variant or the load.
+        """
+        now = self._clock()
+        where: Route | None = None
+        code = grpc.StatusCode.INTERNAL
+        try:
+            where = self._route(request.learner_id, call, now)
+            response = self._answer(request, call, where, now, path)
+            code = grpc.StatusCode.OK
+            return response
+        except Exception as error:
+            explained = _for_caller(error)
+            if explained is not None:
+                code = explained.code
+                if explained is not error:
+                    raise explained from error
+            raise
+        finally:
+            if code is grpc.StatusCode.OK and not call.is_active():
+                expired = call.remaining_seconds() <= 0
+                code = grpc.StatusCode.DEADLINE_EXCEEDED if expired else grpc.StatusCode.CANCELLED
+            self._count(request.learner_id, call, where, code)
+
+    def forget(self, request: analyzer_pb2.AnalyzeLearnerRequest, call: Call) -> None:
+        """Count a question whose caller went away before its turn came."""
+        where = self._route(request.learner_id, call, self._clock())
+        self._count(request.learner_id, call, where, grpc.StatusCode.CANCELLED)
+
+    def _route(self, learner_id: str, call: Call, now: datetime) -> Route:
+        return route(learner_id, self._board.current(now), self._catalogue.stable(), call.probed_variant)
+
+    def _count(self, learner_id: str, call: Call, where: Route | None, code: grpc.StatusCode) -> None:
+        if call.probed_variant:
+            return
+        self._book.count(
+            call.method,
+            where.variant if where else NO_VARIANT,
+            code.name,
+            time.monotonic() - call.started,
+            shard=shard_of(learner_id) if learner_id else -1,
+            limits=where.split.limits_seconds if where and where.split else (),
+        )
+
+    def _answer(
+        self, request: analyzer_pb2.AnalyzeLearnerRequest, call: Call, where: Route, now: datetime, path: str
+    ) -> analyzer_pb2.AnalyzeLearnerResponse:
+        if call.refused or self._seconds_left(call) <= 0:
+            raise overloaded()
+        prefix = f"{path}." if path else ""
+        learner_id = checked_learner_id(request.learner_id, f"{prefix}learner_id")
+        if len(request.segment.encode()) > _LONGEST_SEGMENT_BYTES:
+            raise invalid(f"{prefix}segment", f"is longer than {_LONGEST_SEGMENT_BYTES} bytes of UTF-8")
+        events, default_as_of_us = self._history(request, now, prefix)
+        as_of_us = _microseconds(request.as_of, f"{prefix}as_of") if request.HasField("as_of") else default_as_of_us
+        seconds_left = self._seconds_left(call)
+        if seconds_left <= 0:
+            raise overloaded()
+        analysis = self._at_work.analyze(
+            where.variant,
+            events,
+            as_of_us,
+            is_candidate=where.is_candidate,
+            timeout_seconds=seconds_left,
+            candidate_weight_bp=where.split.candidate_weight_bp if where.split else 0,
+        )
+        response = analyzer_pb2.AnalyzeLearnerResponse(
+            learner_id=learner_id, traits=analysis.traits, variant=where.variant
+        )
+        if analysis.cohort is not None and analysis.model is not None:
+            response.cohort.CopyFrom(analysis.cohort)
+            response.cohort_model = analysis.model.name
+        if where.split is not None and not where.is_probe:
+            response.exposure_token = self._ledger.record(where.split, learner_id, where.variant, request.segment, now)
+            self._shadow.offer(where, events, as_of_us, analysis)
+        return response
+
+    def _history(
+        self, request: analyzer_pb2.AnalyzeLearnerRequest, now: datetime, prefix: str
+    ) -> tuple[EventColumns, int]:
+        choice = request.WhichOneof("history")
+        if choice == "dataset":
+            return self._histories.learner_history(request.dataset, request.learner_id)
+        if choice is None:
+            raise invalid(f"{prefix}history", "is missing; send rows or packed, or name a dataset")
+        byte_count = (request.packed if choice == "packed" else request.rows).ByteSize()
+        if byte_count > INLINE_HISTORY_BYTE_LIMIT:
+            raise invalid(
+                f"{prefix}{choice}",
+                f"{byte_count} bytes; an inline history has at most {INLINE_HISTORY_BYTE_LIMIT}: store a dataset "
+                "(CreateDataset, AppendEvents) and name it instead",
+            )
+        now_us = (now - _EPOCH) // _MICROSECOND
+        if choice == "packed":
+            return decode_packed(request.packed, f"{prefix}packed"), now_us
+        return decode_rows(request.rows, f"{prefix}rows"), now_us
+
+    def _seconds_left(self, call: Call) -> float:
+        return min(self._deadline_seconds - (time.monotonic() - call.started), call.remaining_seconds())
+
+
+def _for_caller(error: Exception) -> CallError | None:
+    """The error as callers should see it (a store that cannot answer is UNAVAILABLE); None for an internal error."""
+    if isinstance(error, CallError):
+        return error
+    from covey_server.catalogue.calls import store_unavailable
+    from covey_server.store import StoreError
+
+    return store_unavailable(error) if isinstance(error, StoreError) else None
+
+
+def _microseconds(timestamp: Timestamp, field: str) -> int:
+    microseconds = timestamp.seconds * 1_000_000 + timestamp.nanos // 1000
+    if not EARLIEST_US <= microseconds <= LATEST_US or not 0 <= timestamp.nanos < 1_000_000_000:
+        raise invalid(field, "is not a time of the years 1 to 9999")
+    return microseconds

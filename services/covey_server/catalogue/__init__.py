@@ -1,0 +1,1 @@
+"""Variants, the stable one, cohort models."""

@@ -1,0 +1,1 @@
+"""Events on disk: appends, segments, what a learner did."""

@@ -1,0 +1,156 @@
+"""The methods of AnalyzerService that answer for one learner, or for many one by one, and tell what is live."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import grpc
+
+from covey import __version__
+from covey.v1 import analyzer_pb2
+from covey_server.answering.admission import ARRIVAL
+from covey_server.answering.learner_calls import Call
+from covey_server.errors import CallError, from_exception, invalid, rpc_status
+
+if TYPE_CHECKING:
+    from covey_server.answering.learner_calls import LearnerCalls
+    from covey_server.catalogue.catalogue import Catalogue
+    from covey_server.facts import ServerFacts
+    from covey_server.split import SplitBoard
+
+PROBE_KEY = "covey-probe-variant"
+LEARNERS_PER_MESSAGE_LIMIT = 1024
+_LOOPBACK_PEERS = ("ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D", "unix:")
+_OK = grpc.StatusCode.OK.value[0]
+
+
+class PerLearnerMethods:
+    """Mixin of the servicer: per-learner calls and GetServerInfo.
+
+    Args:
+        learner_calls: answers per-learner questions.
+        board: the traffic split in force.
+        catalogue: variants and models.
+        facts: what does not change while the server lives.
+        clock: the time, aware.
+    """
+
+    def __init__(
+        self,
+        learner_calls: LearnerCalls,
+        board: SplitBoard,
+        catalogue: Catalogue,
+        facts: ServerFacts,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._learner_calls = learner_calls
+        self._board = board
+        self._catalogue = catalogue
+        self._facts = facts
+        self._clock = clock
+
+    def AnalyzeLearner(  # noqa: N802 - named by the contract
+        self, request: analyzer_pb2.AnalyzeLearnerRequest, context: grpc.ServicerContext
+    ) -> analyzer_pb2.AnalyzeLearnerResponse:
+        """Traits and cohort of one learner, from the variant that the learner is routed to."""
+        arrival = ARRIVAL.get()
+        call = Call(
+            method="AnalyzeLearner",
+            started=arrival.submitted,
+            remaining_seconds=_remaining(context),
+            is_active=context.is_active,
+            probed_variant=_probed_variant(context),
+            refused=arrival.refused,
+        )
+        return self._learner_calls.answer(request, call)
+
+    def AnalyzeLearners(  # noqa: N802
+        self, request_iterator: Iterator[analyzer_pb2.AnalyzeLearnersRequest], context: grpc.ServicerContext
+    ) -> Iterator[analyzer_pb2.AnalyzeLearnersResponse]:
+        """The same for up to 1,024 learners a message, each with its own status, in the order of the messages."""
+        probed_variant = _probed_variant(context)
+        for message in request_iterator:
+            count = len(message.requests)
+            if not 1 <= count <= LEARNERS_PER_MESSAGE_LIMIT:
+                raise invalid("requests", f"holds {count} learners; a message has 1 to {LEARNERS_PER_MESSAGE_LIMIT}")
+            response = analyzer_pb2.AnalyzeLearnersResponse()
+            for position, request in enumerate(message.requests):
+                # Time that a learner spends behind others of its message is the caller's choice, not the variant's.
+                call = Call(
+                    method="AnalyzeLearners",
+                    started=time.monotonic(),
+                    remaining_seconds=_remaining(context),
+                    is_active=context.is_active,
+                    probed_variant=probed_variant,
+                )
+                if context.is_active():
+                    response.results.append(self._result(request, call, f"requests[{position}]"))
+                else:
+                    self._learner_calls.forget(request, call)
+            yield response
+
+    def GetServerInfo(  # noqa: N802
+        self, request: analyzer_pb2.GetServerInfoRequest, context: grpc.ServicerContext
+    ) -> analyzer_pb2.GetServerInfoResponse:
+        """What is live."""
+        stable = self._catalogue.stable()
+        response = analyzer_pb2.GetServerInfoResponse(
+            version=__version__,
+            active_isa=self._facts.active_isa,
+            available_isas=self._facts.available_isas,
+            stable_variant=stable,
+            stable_cohort_model=self._catalogue.variant(stable).cohort_model,
+            replica=self._facts.replica,
+            faults_enabled=self._facts.faults_enabled,
+        )
+        response.start_time.FromDatetime(self._facts.start_time)
+        split = self._board.current(self._clock())
+        if split is not None:
+            response.active_split.CopyFrom(
+                analyzer_pb2.ActiveSplit(
+                    rollout=split.rollout,
+                    phase=split.phase,
+                    baseline=split.baseline,
+                    candidate=split.candidate,
+                    candidate_weight_bp=split.candidate_weight_bp,
+                )
+            )
+        return response
+
+    def _result(
+        self, request: analyzer_pb2.AnalyzeLearnerRequest, call: Call, path: str
+    ) -> analyzer_pb2.AnalyzeLearnerResult:
+        result = analyzer_pb2.AnalyzeLearnerResult()
+        try:
+            result.response.CopyFrom(self._learner_calls.answer(request, call, path))
+            result.status.code = _OK
+        except Exception as error:
+            result.status.CopyFrom(rpc_status(from_exception(error, ARRIVAL.get().request_id)))
+        return result
+
+
+def _remaining(context: grpc.ServicerContext) -> Callable[[], float]:
+    """Seconds until the caller's deadline; a caller without one waits for ever."""
+
+    def remaining_seconds() -> float:
+        remaining = context.time_remaining()
+        return float("inf") if remaining is None else float(remaining)
+
+    return remaining_seconds
+
+
+def _probed_variant(context: grpc.ServicerContext) -> str:
+    """The variant that a probe asks for, or ""."""
+    for name, value in context.invocation_metadata() or ():
+        if name == PROBE_KEY and value:
+            if not context.peer().startswith(_LOOPBACK_PEERS):
+                raise CallError(
+                    grpc.StatusCode.PERMISSION_DENIED,
+                    f"metadata {PROBE_KEY} is honoured from this machine only; leave it out",
+                    reason="PROBE_NOT_LOCAL",
+                )
+            return value if isinstance(value, str) else value.decode("utf-8", "replace")
+    return ""

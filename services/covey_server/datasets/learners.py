@@ -1,0 +1,188 @@
+"""What is known of one learner of a dataset, and how to forget them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+
+from covey.v1 import analyzer_pb2
+from covey_server.answering.decoding import EARLIEST_US, LATEST_US
+from covey_server.answering.engines import AnalyzerEngine
+from covey_server.catalogue.names import checked_learner_id
+from covey_server.catalogue.parameters import parameters_of
+from covey_server.datasets.segments import DamagedSegmentError, WrittenSegment, write_segment
+from covey_server.datasets.tables import delete_segment
+from covey_server.datasets.view import data_loss
+from covey_server.errors import CallError, invalid
+from covey_server.store import check_request_id, once
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
+    from sqlalchemy import Connection
+
+    from covey_server.catalogue.catalogue import Catalogue
+    from covey_server.datasets.datasets import Datasets
+    from covey_server.datasets.segments import SegmentFile
+    from covey_server.datasets.view import DatasetView
+    from covey_server.outcomes.exposures import ExposureLedger
+    from covey_server.outcomes.outcomes import OutcomeBook
+    from covey_server.store import Store
+
+_Rewrite = tuple["DatasetView", "SegmentFile", WrittenSegment | None, int]
+
+
+class Learners:
+    """Looks a learner's cohort up, and removes a learner from everything that is stored.
+
+    Args:
+        store: an open store whose tables exist.
+        catalogue: of variants and cohort models.
+        datasets: their events.
+        ledger: their exposures.
+        outcomes: what they did afterwards.
+        clock: the time, aware.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        datasets: Datasets,
+        ledger: ExposureLedger,
+        outcomes: OutcomeBook,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self._datasets = datasets
+        self._ledger = ledger
+        self._outcomes = outcomes
+        self._clock = clock
+        self._engines: dict[str, AnalyzerEngine] = {}
+
+    def cohort(self, request: analyzer_pb2.GetLearnerCohortRequest) -> analyzer_pb2.GetLearnerCohortResponse:
+        """The cohort of a learner of a dataset, by the engine and parameters of the cohort model.
+
+        Raises:
+            CallError: NOT_FOUND for the learner, the dataset or the model; FAILED_PRECONDITION where the stable variant
+                has no model, or no event is at or before as_of; DATA_LOSS for a damaged file.
+        """
+        learner_id = checked_learner_id(request.learner_id)
+        engine = self._engine(request.cohort_model or self._stable_model())
+        events, newest_us = self._datasets.learner_history(request.dataset, learner_id)
+        as_of_us = microseconds_of(request.as_of, "as_of") if request.HasField("as_of") else newest_us
+        analysis = engine.analyze(events, as_of_us)
+        assert analysis.model is not None
+        return analyzer_pb2.GetLearnerCohortResponse(
+            learner_id=learner_id, traits=analysis.traits, cohort=analysis.cohort, cohort_model=analysis.model.name
+        )
+
+    def delete(self, request: analyzer_pb2.DeleteLearnerRequest) -> analyzer_pb2.DeleteLearnerResponse:
+        """Remove a learner's events from every dataset, their exposures and their outcomes, all in one commit.
+
+        Raises:
+            CallError: INVALID_ARGUMENT; DATA_LOSS for a damaged file (nothing is removed then).
+        """
+        learner_id = checked_learner_id(request.learner_id)
+        check_request_id(request.request_id)
+        body = request.SerializeToString(deterministic=True)
+        with self._datasets.rewriting, self._ledger.settled():
+            rewrites = self._rewritten(learner_id)
+            done: list[bool] = []
+
+            def run(connection: Connection) -> bytes:
+                done.append(True)
+                return self._commit(connection, learner_id, rewrites).SerializeToString()
+
+            try:
+                payload = self._store.group_commit(
+                    lambda connection: once(
+                        connection, "DeleteLearner", request.request_id, run, body=body, now=self._clock()
+                    )
+                )
+            except CallError:
+                _remove(new.path for _, _, new, _ in rewrites if new)
+                raise
+            if done:
+                self._ledger.forget_remembered(learner_id)
+                self._outcomes.forget_remembered(learner_id)
+                self._datasets.remove_files([old.path for _, old, _, _ in rewrites])
+            else:
+                _remove(new.path for _, _, new, _ in rewrites if new)
+        return analyzer_pb2.DeleteLearnerResponse.FromString(payload)
+
+    def _rewritten(self, learner_id: str) -> list[_Rewrite]:
+        """(dataset, old file, new file or None, removed events) of every file that holds the learner."""
+        rewrites: list[_Rewrite] = []
+        for view in self._datasets.views():
+            for segment in view.segments:
+                try:
+                    rows = segment.rows_of(learner_id)
+                    if rows.stop > rows.start:
+                        rest = segment.without(rows)
+                        new = write_segment(segment.path.parent, rest) if rest else None
+                        rewrites.append((view, segment, new, rows.stop - rows.start))
+                except DamagedSegmentError as error:
+                    _remove(new.path for _, _, new, _ in rewrites if new)
+                    raise data_loss(view.name, error) from error
+        return rewrites
+
+    def _commit(
+        self, connection: Connection, learner_id: str, rewrites: list[_Rewrite]
+    ) -> analyzer_pb2.DeleteLearnerResponse:
+        event_count = 0
+        for view, old, new, removed in rewrites:
+            # Gone with its dataset meanwhile: then the new file has no place either, and the next start removes it.
+            if not delete_segment(connection, old.row.number):
+                continue
+            row = old.row
+            rows = (new.row(row.append_id, row.first_chunk, row.last_chunk),) if new else ()
+            self._datasets.replace_segments(connection, view, (old,), rows)
+            event_count += removed
+        return analyzer_pb2.DeleteLearnerResponse(
+            event_count=event_count,
+            exposure_count=self._ledger.forget_stored(connection, learner_id),
+            outcome_count=self._outcomes.forget_stored(connection, learner_id),
+        )
+
+    def _stable_model(self) -> str:
+        stable = self._catalogue.stable()
+        model = self._catalogue.variant(stable).cohort_model
+        if not model:
+            raise CallError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"the stable variant {stable} has no cohort model; name one in cohort_model (ListCohortModels shows"
+                " them), or roll out a variant that has one",
+                reason="NO_COHORT_MODEL",
+                metadata={"resource": stable},
+            )
+        return model
+
+    def _engine(self, model_name: str) -> AnalyzerEngine:
+        model = self._catalogue.cohort_model(model_name)
+        engine = self._engines.get(model_name)
+        if engine is None:
+            engine = AnalyzerEngine(model.engine, parameters_of(model.trait_parameters), model)
+            self._engines[model_name] = engine
+        return engine
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def microseconds_of(timestamp: Timestamp, field: str) -> int:
+    """Microseconds since the epoch, floored.
+
+    Raises:
+        CallError: INVALID_ARGUMENT outside the years 1 to 9999.
+    """
+    microseconds = timestamp.seconds * 1_000_000 + timestamp.nanos // 1000
+    if not EARLIEST_US <= microseconds <= LATEST_US:
+        raise invalid(field, "is not a time of the years 1 to 9999")
+    return microseconds

@@ -1,0 +1,168 @@
+"""What a dataset holds at one moment: an immutable list of segment files, read without locks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import grpc
+import numpy as np
+
+from covey_server.answering.decoding import EventColumns
+from covey_server.datasets.segments import DamagedSegmentError, SegmentFile
+from covey_server.datasets.segments_columns import merged_names, wide
+from covey_server.errors import CallError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from covey.events import Events
+
+_INT64_MAX = np.iinfo(np.int64).max
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetView:
+    """A dataset as it was when the view was taken.
+
+    Attributes:
+        number: of the dataset's row; another dataset of the same name has another one.
+        name: datasets/{dataset}.
+        description: of whoever made it.
+        create_time_us: microseconds since the epoch.
+        segments: its files.
+    """
+
+    number: int
+    name: str
+    description: str
+    create_time_us: int
+    segments: tuple[SegmentFile, ...]
+
+    @property
+    def event_count(self) -> int:
+        """Synced events."""
+        return sum(segment.row.row_count for segment in self.segments)
+
+    @property
+    def byte_count(self) -> int:
+        """Bytes of the files."""
+        return sum(segment.row.byte_count for segment in self.segments)
+
+    @property
+    def newest_us(self) -> int | None:
+        """Time of the newest event, microseconds since the epoch; None without events."""
+        return max((segment.row.newest_us for segment in self.segments), default=None)
+
+    def learner_events(self, learner_id: str) -> EventColumns | None:
+        """All events of a learner; None where there are none.
+
+        Raises:
+            CallError: DATA_LOSS that names the dataset and the file.
+        """
+        try:
+            found = [
+                segment.events(rows)
+                for segment in self.segments
+                if (rows := segment.rows_of(learner_id)).stop > rows.start
+            ]
+        except DamagedSegmentError as error:
+            raise data_loss(self.name, error) from error
+        if len(found) < 2:
+            return found[0] if found else None
+        return EventColumns(
+            time_us=np.concatenate([part.time_us for part in found]),
+            domain=merged_names([part.domain for part in found]),
+            capability=wide(merged_names([part.capability for part in found])),
+            kind=_concatenated([part.kind for part in found]),
+            action_taken=_concatenated([part.action_taken for part in found]),
+            weight=_concatenated([part.weight for part in found]),
+        )
+
+    def events(self) -> Events:
+        """All events, for analysis.
+
+        Raises:
+            CallError: DATA_LOSS that names the dataset and the file; FAILED_PRECONDITION where there are no events.
+        """
+        return events_of(self.name, self.segments)
+
+
+def events_of(name: str, segments: Sequence[SegmentFile]) -> Events:
+    """The events of some segment files of a dataset; see `DatasetView.events`."""
+    import pyarrow as pa
+
+    from covey.events import Events
+
+    if not segments:
+        raise CallError(
+            grpc.StatusCode.FAILED_PRECONDITION,
+            f"{name} holds no events; append some first",
+            reason="NO_EVENTS",
+            metadata={"resource": name},
+        )
+    try:
+        tables = [segment.table() for segment in segments]
+    except DamagedSegmentError as error:
+        raise data_loss(name, error) from error
+    return Events.from_arrow(pa.concat_tables(_alike(tables)))
+
+
+def data_loss(name: str, error: DamagedSegmentError) -> CallError:
+    """What a damaged file means for callers."""
+    return CallError(
+        grpc.StatusCode.DATA_LOSS,
+        f"{name}: segment file {error.path.name} is damaged: {error.problem}. Restore {error.path} from a copy, or"
+        f" delete {name} and append its events again",
+        reason="SEGMENT_DAMAGED",
+        metadata={"resource": name, "file": error.path.name},
+    )
+
+
+def _alike(tables: list[Any]) -> list[Any]:
+    """The tables with the same type in every column."""
+    import pyarrow as pa
+
+    if all(table.schema.equals(tables[0].schema) for table in tables):
+        return tables
+    names = pa.dictionary(pa.int32(), pa.string())
+    learner_type = _common_learner_type([table.column("learner_id") for table in tables])
+    weight_type = pa.float32()
+    if any(pa.types.is_float64(table.schema.field("weight").type) for table in tables):
+        weight_type = pa.float64()
+    targets = {"learner_id": learner_type, "domain": names, "capability": names, "weight": weight_type}
+    return [
+        pa.table(
+            {name: _cast(table.column(name).chunk(0), targets.get(name)) for name in tables[0].column_names},
+        )
+        for table in tables
+    ]
+
+
+def _common_learner_type(columns: list[Any]) -> Any:
+    """int64 or uint64 where that holds every id exactly, else text."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if any(pa.types.is_dictionary(column.type) for column in columns):
+        return pa.dictionary(pa.int32(), pa.string())
+    lows, highs = zip(*(pc.min_max(column).as_py().values() for column in columns), strict=True)
+    if max(highs) <= _INT64_MAX:
+        return pa.int64()
+    return pa.uint64() if min(lows) >= 0 else pa.dictionary(pa.int32(), pa.string())
+
+
+def _cast(array: Any, target: Any) -> Any:
+    import pyarrow as pa
+
+    if target is None or array.type == target:
+        return array
+    if not pa.types.is_dictionary(target):
+        return array.cast(target)
+    if not pa.types.is_dictionary(array.type):
+        array = array.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(array.indices.cast(pa.int32()), array.dictionary.cast(pa.string()))
+
+
+def _concatenated(columns: list[Any]) -> Any:
+    return np.concatenate(columns)

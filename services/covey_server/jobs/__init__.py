@@ -1,0 +1,1 @@
+"""Discoveries: long work in processes of their own."""

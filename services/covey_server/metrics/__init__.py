@@ -1,0 +1,1 @@
+"""The counters that gates read, and their page."""

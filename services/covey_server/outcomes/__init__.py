@@ -1,0 +1,1 @@
+"""Who met which variant, and what came of it."""

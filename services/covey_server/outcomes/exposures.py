@@ -1,0 +1,205 @@
+"""Who was first answered by which variant in each phase: the units of every comparison between variants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from threading import Lock
+from typing import TYPE_CHECKING, NamedTuple
+
+from covey_server.outcomes import exposures_store as stored
+from covey_server.outcomes.exposures_phase import ExposedPhase, phase_key
+from covey_server.outcomes.exposures_table import learner_hash, time_ms_of
+from covey_server.outcomes.exposures_tokens import TokenContent, make_token, read_token
+from covey_server.outcomes.exposures_writer import ExposureWriter
+from covey_server.store.schema import to_microseconds
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection
+
+    from covey_server.split import Split
+    from covey_server.store import Store
+
+
+class Credit(NamedTuple):
+    """The exposure to which an outcome belongs."""
+
+    phase: ExposedPhase
+    variant: int
+    learner: int
+
+
+class ExposureLedger:
+    """First exposures per rollout, phase, variant and learner; in memory at once, in the store within about 0.1 s.
+
+    A kill of the process forgets what was not yet stored: those learners are exposed anew at their next call.
+
+    Args:
+        store: an open store whose tables exist.
+        clock: the time, aware: which phases still matter.
+        caps: (low, high) by outcome metric; a phase keeps those in force when it begins.
+        pending_limit: exposures that may wait for the store; beyond it `record` waits, then refuses and counts.
+        wait_seconds: how long it waits.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Callable[[], datetime],
+        caps: Mapping[str, tuple[float, float]] | None = None,
+        pending_limit: int = 65_536,
+        wait_seconds: float = 0.05,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._caps = dict(caps or {})
+        self._load_lock = Lock()
+        with store.write() as connection:
+            self._key = stored.token_key(connection)
+        columns = stored.exposure_phases.c
+        with store.read() as connection:
+            phases = stored.load(connection, columns.newest_ms + columns.window_ms >= milliseconds(clock()))
+        # Replaced, never changed: readers take no lock.
+        self._phases = {phase.key: phase for phase in phases}
+        self._key_of_place: dict[tuple[str, str], int] = {}
+        self._writer = ExposureWriter(store, pending_limit, wait_seconds)
+
+    @property
+    def refused_count(self) -> int:
+        """Exposures not recorded because the store did not keep up; logged, and tried again at the next answer."""
+        return self._writer.refused_count
+
+    @property
+    def pending_count(self) -> int:
+        """Exposures that wait for the store."""
+        return self._writer.pending_count
+
+    def record(self, split: Split, learner_id: str, variant: str, segment: str, now: datetime) -> str:
+        """Note that a variant answered for a learner; only the first time in a phase counts.
+
+        Args:
+            split: the split by which the learner was routed.
+            learner_id: as on the wire.
+            variant: name of the variant that answered.
+            segment: slice that the caller names; "" for none.
+            now: when it answered.
+
+        Returns:
+            The token that credits outcomes to this exposure; "" before the first phase, for a variant that is neither
+            the baseline nor the candidate, and where the store did not keep up.
+        """
+        if not split.phase:
+            return ""
+        phase = self.phase_of(split)
+        number = phase.variant_number(variant)
+        if number is None:
+            return ""
+        learner = learner_hash(learner_id)
+        known = phase.tables[number].get(learner) is not None
+        if not known and not self._writer.enter(phase, number, learner, segment, milliseconds(now)):
+            return ""
+        return make_token(self._key, TokenContent(phase.key, number, learner))
+
+    def counts(self, rollout: str, phase: str) -> dict[tuple[str, str], int]:
+        """Distinct learners by (variant, segment) in a phase; segment "" are those that came without one."""
+        found = self._find_by_name(rollout, phase)
+        if found is None:
+            return {}
+        counts = self._writer.counts(found)
+        return {(found.variants[v], found.segments[s]): count for (v, s), count in sorted(counts.items()) if count}
+
+    def credit(self, learner_id: str, time_ms: int, token: str) -> Credit | None:
+        """The exposure that an outcome belongs to: the token's, or the learner's last one at or before its time.
+
+        None where there is none, where its window had closed at `time_ms`, and for a token of another learner.
+        """
+        learner = learner_hash(learner_id)
+        if token:
+            return self._credit_by_token(learner, time_ms, token)
+        last: Credit | None = None
+        last_ms = -1
+        for phase in self._phases.values():
+            for number, table in enumerate(phase.tables):
+                detail = table.get(learner)
+                if detail is not None and last_ms <= time_ms_of(detail) <= time_ms:
+                    last, last_ms = Credit(phase, number, learner), time_ms_of(detail)
+        return last if last and time_ms <= last_ms + last.phase.window_ms else None
+
+    def phase_of(self, split: Split) -> ExposedPhase:
+        """The exposures of the split's phase, from the store where this process has not met it."""
+        key = self._key_of_place.get((split.uid, split.phase))
+        phase = None if key is None else self._phases.get(key)
+        return phase or self._open_phase(split)
+
+    def loaded_phases(self) -> list[ExposedPhase]:
+        """The phases in memory: those whose windows may still be open."""
+        return list(self._phases.values())
+
+    def flush(self) -> bool:
+        """Wait until everything recorded before this call is synced; False where that takes more than 5 s."""
+        return self._writer.flush()
+
+    def stop(self) -> None:
+        """Store what is pending and end the writer; what is recorded afterwards is refused."""
+        self._writer.stop()
+
+    def settled(self) -> AbstractContextManager[None]:
+        """While the block runs, the store has every exposure recorded before it and gets no new ones."""
+        return self._writer.settled()
+
+    def forget_stored(self, connection: Connection, learner_id: str) -> int:
+        """Remove a learner's exposures from the store, inside `settled`; returns how many there were."""
+        return stored.forget(connection, learner_hash(learner_id))
+
+    def forget_remembered(self, learner_id: str) -> None:
+        """Remove a learner from memory, inside `settled`, once the transaction has committed."""
+        self._writer.forget(self._phases.values(), learner_hash(learner_id))
+
+    def _credit_by_token(self, learner: int, time_ms: int, token: str) -> Credit | None:
+        content = read_token(self._key, token)
+        if content is None or content.learner != learner:
+            return None
+        phase = self._phases.get(content.phase_key)
+        detail = phase.tables[content.variant].get(learner) if phase else None
+        if phase is None or detail is None or time_ms > time_ms_of(detail) + phase.window_ms:
+            return None
+        return Credit(phase, content.variant, learner)
+
+    def _open_phase(self, split: Split) -> ExposedPhase:
+        key = phase_key(split.uid, split.phase)
+        with self._load_lock:
+            phase = self._phases.get(key) or self._load(stored.exposure_phases.c.phase_key == stored.signed(key))
+            if phase is None:
+                window_ms = round(split.outcome_window_seconds * 1000)
+                names = (split.baseline, split.candidate)
+                phase = ExposedPhase(key, split.rollout, split.uid, split.phase, names, window_ms, dict(self._caps))
+                # What can earn no more credit makes room.
+                now_ms = milliseconds(self._clock())
+                open_phases = {k: p for k, p in self._phases.items() if p.uid == split.uid or not p.is_closed(now_ms)}
+                self._phases = {**open_phases, key: phase}
+            self._key_of_place[split.uid, split.phase] = key
+            return phase
+
+    def _find_by_name(self, rollout: str, phase: str) -> ExposedPhase | None:
+        for known in self._phases.values():
+            if known.rollout == rollout and known.phase == phase:
+                return known
+        columns = stored.exposure_phases.c
+        with self._load_lock:
+            return self._load((columns.rollout == rollout) & (columns.phase == phase))
+
+    def _load(self, condition: ColumnElement[bool]) -> ExposedPhase | None:
+        with self._store.read() as connection:
+            phases = stored.load(connection, condition)
+        if not phases:
+            return None
+        # Another thread may have loaded it meanwhile, and its exposures are the newer ones.
+        phase = self._phases.get(phases[-1].key, phases[-1])
+        self._phases = {**self._phases, phase.key: phase}
+        return phase
+
+
+def milliseconds(time: datetime) -> int:
+    """Whole milliseconds since 1970, floored."""
+    return to_microseconds(time) // 1000

@@ -1,0 +1,197 @@
+"""Exposures in the store: batches of 16-byte records, so that a million learners are 16 MB and a few hundred rows."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, delete, insert, select, update
+
+from covey_server.outcomes.exposures_phase import ExposedPhase
+from covey_server.outcomes.exposures_table import RECORD, segments, times_ms, variants
+from covey_server.outcomes.exposures_tokens import KEY_BYTES
+from covey_server.store.schema import RowNumber, metadata
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnElement, Connection
+
+RECORDS_PER_BATCH = 4096
+
+exposure_phases = Table(
+    "exposure_phases",
+    metadata,
+    Column("phase_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("rollout", String(80), nullable=False, index=True),
+    Column("uid", String(80), nullable=False),
+    Column("phase", String(80), nullable=False),
+    Column("baseline", String(80), nullable=False),
+    Column("candidate", String(80), nullable=False),
+    Column("window_ms", BigInteger, nullable=False),
+    Column("caps", Text, nullable=False),
+    Column("newest_ms", BigInteger, nullable=False),
+)
+
+exposure_segments = Table(
+    "exposure_segments",
+    metadata,
+    Column("phase_key", BigInteger, primary_key=True, autoincrement=False),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("name", String(64), nullable=False),
+)
+
+exposure_batches = Table(
+    "exposure_batches",
+    metadata,
+    Column("batch", RowNumber, primary_key=True, autoincrement=True),
+    Column("phase_key", BigInteger, nullable=False, index=True),
+    Column("record_count", Integer, nullable=False),
+    Column("records", LargeBinary, nullable=False),
+)
+
+exposure_token_key = Table(
+    "exposure_token_key",
+    metadata,
+    Column("only_row", Integer, primary_key=True, autoincrement=False),
+    Column("key", LargeBinary, nullable=False),
+)
+
+
+def signed(number: int) -> int:
+    """64 unsigned bits as databases hold them."""
+    return number - (1 << 64) if number >= 1 << 63 else number
+
+
+def unsigned(number: int) -> int:
+    """The inverse of `signed`."""
+    return number & ((1 << 64) - 1)
+
+
+def token_key(connection: Connection) -> bytes:
+    """The store's own key for exposure tokens, made at first use."""
+    key: bytes | None = connection.execute(select(exposure_token_key.c.key)).scalar()
+    if key is None:
+        key = secrets.token_bytes(KEY_BYTES)
+        connection.execute(insert(exposure_token_key).values(only_row=1, key=key))
+    return key
+
+
+def save(connection: Connection, phase: ExposedPhase, exposures: Sequence[tuple[int, int]]) -> int:
+    """Add (learner hash, detail) pairs to a phase; returns how many of its segments the store knows then."""
+    key = signed(phase.key)
+    if not phase.is_stored:
+        _save_phase(connection, phase)
+    else:
+        connection.execute(
+            update(exposure_phases).where(exposure_phases.c.phase_key == key).values(newest_ms=phase.newest_ms)
+        )
+    names = list(phase.segments)
+    for number in range(phase.stored_segments, len(names)):
+        connection.execute(insert(exposure_segments).values(phase_key=key, number=number, name=names[number]))
+    _append(connection, key, np.array(exposures, dtype=RECORD))
+    return len(names)
+
+
+def load(connection: Connection, *conditions: ColumnElement[bool]) -> list[ExposedPhase]:
+    """The phases that meet all conditions (on `exposure_phases`), with their exposures."""
+    rows = connection.execute(select(exposure_phases).where(*conditions).order_by(exposure_phases.c.newest_ms)).all()
+    return [_loaded(connection, row) for row in rows]
+
+
+def forget(connection: Connection, learner: int) -> int:
+    """Remove a learner's exposures from every phase; returns how many there were."""
+    removed = 0
+    for batch in connection.scalars(select(exposure_batches.c.batch)).all():
+        where = exposure_batches.c.batch == batch
+        records = np.frombuffer(
+            connection.execute(select(exposure_batches.c.records).where(where)).scalar_one(), RECORD
+        )
+        keep = records[records["learner"] != np.uint64(learner)]
+        if len(keep) == len(records):
+            continue
+        removed += len(records) - len(keep)
+        if len(keep):
+            values = {"records": keep.tobytes(), "record_count": len(keep)}
+            connection.execute(update(exposure_batches).where(where).values(values))
+        else:
+            connection.execute(delete(exposure_batches).where(where))
+    return removed
+
+
+def _save_phase(connection: Connection, phase: ExposedPhase) -> None:
+    connection.execute(
+        insert(exposure_phases).values(
+            phase_key=signed(phase.key),
+            rollout=phase.rollout,
+            uid=phase.uid,
+            phase=phase.phase,
+            baseline=phase.variants[0],
+            candidate=phase.variants[1],
+            window_ms=phase.window_ms,
+            caps=json.dumps(_plain(phase.caps)),
+            newest_ms=phase.newest_ms,
+        )
+    )
+
+
+def _append(connection: Connection, key: int, records: np.ndarray[Any, Any]) -> None:
+    """Fill the last batch before a new one is begun: slow traffic must not make a row per learner."""
+    table = exposure_batches
+    last = connection.execute(
+        select(table.c.batch, table.c.record_count, table.c.records)
+        .where(table.c.phase_key == key)
+        .order_by(table.c.batch.desc())
+        .limit(1)
+    ).first()
+    room = RECORDS_PER_BATCH - last.record_count if last else 0
+    if last and room > 0:
+        added = records[:room]
+        values = {"records": last.records + added.tobytes(), "record_count": last.record_count + len(added)}
+        connection.execute(update(table).where(table.c.batch == last.batch).values(values))
+        records = records[room:]
+    for start in range(0, len(records), RECORDS_PER_BATCH):
+        block = records[start : start + RECORDS_PER_BATCH]
+        connection.execute(insert(table).values(phase_key=key, record_count=len(block), records=block.tobytes()))
+
+
+def _loaded(connection: Connection, row: Any) -> ExposedPhase:
+    phase = ExposedPhase(
+        key=unsigned(row.phase_key),
+        rollout=row.rollout,
+        uid=row.uid,
+        phase=row.phase,
+        variants=(row.baseline, row.candidate),
+        window_ms=row.window_ms,
+        caps={metric: (low, high) for metric, (low, high) in json.loads(row.caps).items()},
+        newest_ms=row.newest_ms,
+        is_stored=True,
+    )
+    names = connection.scalars(
+        select(exposure_segments.c.name)
+        .where(exposure_segments.c.phase_key == row.phase_key)
+        .order_by(exposure_segments.c.number)
+    ).all()
+    phase.set_segments(names)
+    phase.stored_segments = len(names)
+    payloads = connection.scalars(
+        select(exposure_batches.c.records)
+        .where(exposure_batches.c.phase_key == row.phase_key)
+        .order_by(exposure_batches.c.batch)
+    ).all()
+    records = np.frombuffer(b"".join(payloads), RECORD)
+    numbers = variants(records["detail"])
+    for number, table in enumerate(phase.tables):
+        mine = records[numbers == number]
+        table.load(mine["learner"].astype(np.uint64), mine["detail"].astype(np.uint64))
+        _, details = table.columns()
+        found, counts = np.unique(segments(details), return_counts=True)
+        phase.counts |= {(number, int(s)): int(n) for s, n in zip(found, counts, strict=True)}
+        if len(details):
+            phase.newest_ms = max(phase.newest_ms, int(times_ms(details).max()))
+    return phase
+
+
+def _plain(caps: Mapping[str, tuple[float, float]]) -> dict[str, list[float]]:
+    return {metric: list(pair) for metric, pair in caps.items()}

@@ -1,0 +1,166 @@
+"""What learners did after an answer: stored, credited to exposures, summed per learner."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from threading import Lock
+from typing import TYPE_CHECKING, TypeAlias
+
+from covey.v1 import evidence_pb2, outcomes_pb2
+from covey_server.outcomes.exposures import Credit, ExposureLedger, milliseconds
+from covey_server.outcomes.exposures_table import learner_hash
+from covey_server.outcomes.moments import phase_moments
+from covey_server.outcomes.store import OutcomeRow, forget, save, sums
+from covey_server.store import check_request_id, once
+from covey_server.violations import Violations
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from covey_server.outcomes.exposures_phase import ExposedPhase
+    from covey_server.split import Split
+    from covey_server.store import Store
+
+MOST_OUTCOMES = 10_000
+_METRIC = re.compile(r"[a-z0-9_]{1,63}")
+_LONGEST_LEARNER_ID_BYTES = 256
+_EARLIEST_SECONDS = -62_135_596_800
+_LATEST_SECONDS = 253_402_300_799
+
+_Sums: TypeAlias = dict[str, tuple[dict[int, float], dict[int, float]]]
+
+
+class OutcomeBook:
+    """Outcomes of the store, with each learner's sums per phase in memory.
+
+    Args:
+        store: an open store whose tables exist.
+        ledger: the exposures to credit.
+        clock: the time, aware: which windows have closed.
+    """
+
+    def __init__(self, store: Store, ledger: ExposureLedger, clock: Callable[[], datetime]) -> None:
+        self._store = store
+        self._ledger = ledger
+        self._clock = clock
+        self._lock = Lock()
+        self._sums: dict[int, _Sums] = {}
+
+    def report(self, request: outcomes_pb2.ReportOutcomesRequest) -> outcomes_pb2.ReportOutcomesResponse:
+        """Store a batch, all or nothing; what this returns is synced. A retry returns the first answer.
+
+        Raises:
+            CallError: INVALID_ARGUMENT with every wrong field.
+        """
+        check_request_id(request.request_id)
+        _check(request.outcomes)
+        pairs = [(outcome, self._credit(outcome)) for outcome in request.outcomes]
+        rows = [_row(outcome, credit) for outcome, credit in pairs]
+        answer = outcomes_pb2.ReportOutcomesResponse(
+            stored_count=len(rows), credited_count=sum(1 for row in rows if row.phase_key is not None)
+        )
+
+        def run(connection: Connection) -> bytes:
+            save(connection, rows)
+            self._store.after_commit(connection, lambda: self._remember(rows))
+            return answer.SerializeToString()
+
+        with self._lock:
+            # Sums must be in memory before the rows are in the store, or they would be counted twice.
+            for phase in {credit.phase.key: credit.phase for _, credit in pairs if credit}.values():
+                self._sums_of(phase)
+        body = request.SerializeToString(deterministic=True)
+        payload = self._store.group_commit(
+            lambda connection: once(connection, "ReportOutcomes", request.request_id, run, body=body, now=self._clock())
+        )
+        return outcomes_pb2.ReportOutcomesResponse.FromString(payload)
+
+    def moments(self, split: Split, now: datetime | None = None) -> list[evidence_pb2.OutcomeMoments]:
+        """Moments of the split's phase: one observation per learner exposed in it whose window has closed.
+
+        A learner's observation is the sum of the outcomes credited to that exposure, capped by the phase's caps,
+        zero where there was none; values are centred at the middle of the caps. Metrics without any outcome in the
+        phase have no moments.
+        """
+        phase = self._ledger.phase_of(split)
+        with self._lock:
+            known = self._sums_of(phase)
+            frozen = {metric: (dict(pair[0]), dict(pair[1])) for metric, pair in known.items()}
+        return list(phase_moments(phase, frozen, milliseconds(now or self._clock())))
+
+    def forget_stored(self, connection: Connection, learner_id: str) -> int:
+        """Remove a learner's outcomes from the store; returns how many there were."""
+        return forget(connection, learner_hash(learner_id))
+
+    def forget_remembered(self, learner_id: str) -> None:
+        """Remove a learner from memory, once the transaction has committed."""
+        learner = learner_hash(learner_id)
+        with self._lock:
+            for by_metric in self._sums.values():
+                for pair in by_metric.values():
+                    for table in pair:
+                        table.pop(learner, None)
+
+    def _credit(self, outcome: outcomes_pb2.Outcome) -> Credit | None:
+        time_ms = outcome.time.seconds * 1000 + outcome.time.nanos // 1_000_000
+        return self._ledger.credit(outcome.learner_id, time_ms, outcome.exposure_token)
+
+    def _sums_of(self, phase: ExposedPhase) -> _Sums:
+        """The sums of a phase, from the store at first use; with the lock held."""
+        found = self._sums.get(phase.key)
+        if found is None:
+            found = {}
+            with self._store.read() as connection:
+                for metric, variant, learner, total in sums(connection, phase.key):
+                    found.setdefault(metric, ({}, {}))[variant][learner] = total
+            open_keys = {known.key for known in self._ledger.loaded_phases()}
+            self._sums = {key: kept for key, kept in self._sums.items() if key in open_keys}
+            self._sums[phase.key] = found
+        return found
+
+    def _remember(self, rows: Iterable[OutcomeRow]) -> None:
+        with self._lock:
+            for row in rows:
+                by_metric = None if row.phase_key is None else self._sums.get(row.phase_key)
+                if by_metric is not None and row.variant is not None:
+                    table = by_metric.setdefault(row.metric, ({}, {}))[row.variant]
+                    table[row.learner] = table.get(row.learner, 0.0) + row.value
+
+
+def _row(outcome: outcomes_pb2.Outcome, credit: Credit | None) -> OutcomeRow:
+    return OutcomeRow(
+        learner=learner_hash(outcome.learner_id),
+        metric=outcome.metric,
+        value=outcome.value,
+        time_us=outcome.time.seconds * 1_000_000 + outcome.time.nanos // 1000,
+        phase_key=credit.phase.key if credit else None,
+        variant=credit.variant if credit else None,
+    )
+
+
+def _check(batch: Iterable[outcomes_pb2.Outcome]) -> None:
+    violations = Violations()
+    count = 0
+    for position, outcome in enumerate(batch):
+        count += 1
+        place = f"outcomes[{position}]"
+        if not outcome.learner_id:
+            violations.add(f"{place}.learner_id", "is missing")
+        elif len(outcome.learner_id.encode()) > _LONGEST_LEARNER_ID_BYTES:
+            violations.add(f"{place}.learner_id", f"is longer than {_LONGEST_LEARNER_ID_BYTES} bytes of UTF-8")
+        if not _METRIC.fullmatch(outcome.metric):
+            violations.add(f"{place}.metric", f"{outcome.metric[:80]!r} is no name; 1 to 63 of a-z, 0-9 and _")
+        if not math.isfinite(outcome.value):
+            violations.add(f"{place}.value", f"{outcome.value} is not finite")
+        if not outcome.HasField("time"):
+            violations.add(f"{place}.time", "is missing; an outcome is credited by its time")
+        elif not _EARLIEST_SECONDS <= outcome.time.seconds <= _LATEST_SECONDS:
+            violations.add(f"{place}.time", "is out of range; expected the years 1 to 9999")
+    if not count:
+        violations.add("outcomes", "is empty")
+    if count > MOST_OUTCOMES:
+        violations.add("outcomes", f"holds {count}; at most {MOST_OUTCOMES} a call")
+    violations.raise_if_any()

@@ -1,0 +1,1 @@
+"""The ports: data on threads, control on asyncio."""

@@ -1,0 +1,137 @@
+"""The data port: AnalyzerService and OutcomeService on a thread pool, with health and reflection."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import grpc
+
+from covey.v1 import analyzer_pb2_grpc, outcomes_pb2_grpc
+from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
+from covey_server.answering.learner_calls import INLINE_HISTORY_BYTE_LIMIT
+from covey_server.config import Address
+from covey_server.failures import StartError
+from covey_server.metrics.counters import METHODS, NO_VARIANT, RequestBook
+from covey_server.ports.health import Health, enable_reflection
+from covey_server.ports.interceptors import CallInterceptor
+
+if TYPE_CHECKING:
+    from covey_server.config import ServerConfig
+
+_SERVICE = "/covey.v1.AnalyzerService/"
+_COUNTED = {f"{_SERVICE}{method}": method for method in METHODS}
+# Twice what a history may have: what is a little too large still gets an answer that says what to do instead.
+_MESSAGE_BYTE_LIMIT = 2 * INLINE_HISTORY_BYTE_LIMIT
+# Beyond this the transport itself refuses; far above the queue, which refuses with an explanation.
+_MOST_CONCURRENT_CALLS = 4096
+
+
+class DataPort:
+    """Holds its address from the start, serves from `serve` until `stop`.
+
+    Args:
+        config: address and threads.
+        book: counts calls that never reach their method.
+        pool: the threads that serve calls.
+
+    Raises:
+        StartError: the address cannot be used.
+    """
+
+    def __init__(self, config: ServerConfig, book: RequestBook, pool: WorkerPool) -> None:
+        self._pool = pool
+        self._interceptor = CallInterceptor(
+            StreamPlaces(max(1, config.threads // 2)),
+            frozenset(_COUNTED),
+            lambda arrival: count_unserved(book, arrival),
+        )
+        self._server = grpc.server(
+            self._pool,
+            interceptors=[self._interceptor],
+            options=(
+                ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server on it
+                ("grpc.max_receive_message_length", _MESSAGE_BYTE_LIMIT),
+                ("grpc.max_send_message_length", _MESSAGE_BYTE_LIMIT),
+            ),
+            maximum_concurrent_rpcs=_MOST_CONCURRENT_CALLS,
+        )
+        self.health = Health(self._server)
+        enable_reflection(self._server)
+        self.port = bind(self._server, config.listen, "--listen")
+
+    def serve(
+        self,
+        analyzer: analyzer_pb2_grpc.AnalyzerServiceServicer,
+        outcomes: outcomes_pb2_grpc.OutcomeServiceServicer,
+    ) -> None:
+        """Answer calls from now on."""
+        analyzer_pb2_grpc.add_AnalyzerServiceServicer_to_server(analyzer, self._server)
+        outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(outcomes, self._server)
+        self._server.start()
+
+    def stop(self, grace_seconds: float) -> None:
+        """Take no new calls, let those in flight finish within the grace, end the rest."""
+        stopped: threading.Event = self._server.stop(grace_seconds)
+        stopped.wait(grace_seconds + 5.0)
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._interceptor.shutdown()
+
+
+def worker_pool(config: ServerConfig, book: RequestBook) -> WorkerPool:
+    """The threads of the data port."""
+    return WorkerPool(
+        config.threads, config.queue_limit, lambda arrival, late: count_unserved(book, arrival, was_late=late)
+    )
+
+
+def count_unserved(book: RequestBook, arrival: Arrival, *, was_late: bool = True) -> None:
+    """Count a call that ended before its learner was read: shed, unless its caller simply went away."""
+    method = _COUNTED.get(arrival.method)
+    if method is not None:
+        code = "RESOURCE_EXHAUSTED" if was_late else "CANCELLED"
+        book.count(method, NO_VARIANT, code, time.monotonic() - arrival.submitted)
+
+
+def bind(server: grpc.Server, address: Address, option: str) -> int:
+    """The port that `server` listens on.
+
+    Raises:
+        StartError: the address cannot be used.
+    """
+    check_free(address, option)
+    try:
+        return int(server.add_insecure_port(str(address)))
+    except RuntimeError as error:
+        raise StartError(f"{option} {address}: cannot listen there ({error}); choose another address") from error
+
+
+def check_free(address: Address, option: str) -> None:
+    """Say in plain words why an address cannot be used, before a library says it in its own.
+
+    Raises:
+        StartError: the host is unknown, the port is in use or not allowed.
+    """
+    try:
+        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except socket.gaierror as error:
+        raise StartError(f"{option} {address}: unknown host ({error.strerror}); choose another address") from error
+    family, kind, protocol, _, place = found[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(place)
+        except OSError as error:
+            raise StartError(f"{option} {address}: {_remedy(error)}") from error
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return "the port is in use; stop what listens there, or choose another port (0 picks a free one)"
+    if error.errno == errno.EACCES:
+        return "this user may not listen on that port; choose one above 1023"
+    return f"cannot listen there ({os.strerror(error.errno or 0)}); choose another address"

@@ -1,0 +1,185 @@
+"""Around every call of the data port: the stamp, the request id, and errors as callers should see them."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import grpc
+
+from covey_server.answering.admission import ARRIVAL, Arrival, StreamPlaces, overloaded
+from covey_server.errors import REQUEST_ID_KEY, CallError, abort, actor, current_request_id, new_request_id
+
+_HEALTH_PREFIX = "/grpc.health."
+_LIGHT_METHODS = frozenset({"/covey.v1.AnalyzerService/GetServerInfo"})
+_LONGEST_REQUEST_ID = 128
+
+_log = logging.getLogger("covey_server.calls")
+
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
+
+
+class CallInterceptor(grpc.ServerInterceptor):
+    """Stamps calls, gives health a thread of its own, and turns exceptions into statuses.
+
+    Args:
+        stream_places: taken by streaming calls while they last.
+        counted_methods: full names of methods that count their own requests: they are entered even when refused.
+        on_stream_refused: told of streams that found no place, by their stamp.
+    """
+
+    def __init__(
+        self,
+        stream_places: StreamPlaces,
+        counted_methods: frozenset[str],
+        on_stream_refused: Callable[[Arrival], None],
+    ) -> None:
+        self._stream_places = stream_places
+        self._counted_methods = counted_methods
+        self._on_stream_refused = on_stream_refused
+        self._light_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="light")
+        self._wrapped: dict[str, Handler | None] = {}
+        self._lock = threading.Lock()
+
+    def intercept_service(
+        self, continuation: Callable[[grpc.HandlerCallDetails], Handler | None], details: Any
+    ) -> Handler | None:
+        """Stamp the call and return its wrapped handler."""
+        method: str = details.method
+        ARRIVAL.set(Arrival(method, _request_id(details.invocation_metadata), time.monotonic()))
+        wrapped = self._wrapped.get(method)
+        if wrapped is None:
+            handler = continuation(details)
+            if handler is None:
+                return None
+            with self._lock:
+                wrapped = self._wrapped.setdefault(method, self._wrap(method, handler))
+        return wrapped
+
+    def shutdown(self) -> None:
+        """End the threads that this owns."""
+        self._light_pool.shutdown(wait=False, cancel_futures=True)
+
+    def _wrap(self, method: str, handler: Handler) -> Handler:
+        if method.startswith(_HEALTH_PREFIX):
+            return self._health(handler)
+        is_counted = method in self._counted_methods
+        kind = {
+            (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler, self._unary),
+            (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler, self._unary),
+            (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler, self._stream),
+            (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler, self._stream),
+        }[handler.request_streaming, handler.response_streaming]
+        attribute, make, wrap = kind
+        behavior = wrap(getattr(handler, attribute), is_counted)
+        if method in _LIGHT_METHODS:
+            self._use_light_pool(behavior)
+        return make(
+            behavior,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _unary(self, behavior: Callable[..., Any], is_counted: bool) -> Callable[..., Any]:
+        def serve(request: Any, context: grpc.ServicerContext) -> Any:
+            arrival = _enter()
+            try:
+                if arrival.refused and not is_counted:
+                    raise overloaded()
+                response = behavior(request, context)
+            except Exception as error:
+                _end(context, error, arrival, is_counted)
+            _note(context, arrival, is_counted, "OK")
+            return response
+
+        return serve
+
+    def _stream(self, behavior: Callable[..., Any], is_counted: bool) -> Callable[..., Any]:
+        def serve(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+            arrival = _enter()
+            try:
+                self._admit_stream(arrival)
+            except CallError as error:
+                _end(context, error, arrival, is_counted)
+            try:
+                yield from behavior(request, context)
+            except Exception as error:
+                _end(context, error, arrival, is_counted)
+            finally:
+                self._stream_places.give_back()
+            _note(context, arrival, is_counted, "OK")
+
+        return serve
+
+    def _admit_stream(self, arrival: Arrival) -> None:
+        try:
+            if arrival.refused:
+                raise overloaded()
+            self._stream_places.take()
+        except CallError:
+            self._on_stream_refused(arrival)
+            raise
+
+    def _health(self, handler: Handler) -> Handler:
+        """Health on a thread of its own, otherwise as its library has it: watches send without holding a thread."""
+        attribute = "unary_stream" if handler.response_streaming else "unary_unary"
+        behavior = getattr(handler, attribute)
+
+        @functools.wraps(behavior)
+        def serve(*arguments: Any) -> Any:
+            _enter()
+            return behavior(*arguments)
+
+        self._use_light_pool(serve)
+        if getattr(behavior, "experimental_non_blocking", False):
+            serve.experimental_non_blocking = True  # type: ignore[attr-defined]
+        makers = {False: grpc.unary_unary_rpc_method_handler, True: grpc.unary_stream_rpc_method_handler}
+        return makers[handler.response_streaming](
+            serve, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
+        )
+
+    def _use_light_pool(self, behavior: Any) -> None:
+        # The server looks for this attribute on the behavior that it calls.
+        behavior.experimental_thread_pool = self._light_pool
+
+
+def _enter() -> Arrival:
+    arrival = ARRIVAL.get()
+    arrival.was_handled = True
+    current_request_id.set(arrival.request_id)
+    return arrival
+
+
+def _end(context: grpc.ServicerContext, error: Exception, arrival: Arrival, is_counted: bool) -> NoReturn:
+    """Give the call the status of `error`, unless the handler gave it one already."""
+    status_is_set = context.code() is not None  # type: ignore[attr-defined]
+    if type(error) is Exception and not error.args and status_is_set:
+        raise error  # how the server's own abort leaves a handler
+    if isinstance(error, grpc.RpcError) and not context.is_active():
+        raise error  # the caller went away in the middle of a stream
+    _note(context, arrival, is_counted, error.code.name if isinstance(error, CallError) else "INTERNAL")
+    if isinstance(error, CallError):
+        _log.debug("refused", extra={"method": arrival.method, "detail": error.message})  # may name a learner
+    abort(context, error)
+
+
+def _note(context: grpc.ServicerContext, arrival: Arrival, is_counted: bool, code: str) -> None:
+    """One line of log a call; per-learner calls, which the metrics count, at debug level only."""
+    level = logging.DEBUG if is_counted or arrival.method in _LIGHT_METHODS else logging.INFO
+    if _log.isEnabledFor(level):
+        seconds = round(time.monotonic() - arrival.submitted, 6)
+        who = actor(context)
+        _log.log(level, "call", extra={"method": arrival.method, "code": code, "seconds": seconds, "actor": who})
+
+
+def _request_id(metadata: Any) -> str:
+    for name, value in metadata or ():
+        if name == REQUEST_ID_KEY and isinstance(value, str):
+            return value[:_LONGEST_REQUEST_ID]
+    return new_request_id()

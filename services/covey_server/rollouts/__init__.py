@@ -1,0 +1,1 @@
+"""The journal, who may write to it, and the service around it."""

@@ -1,0 +1,97 @@
+"""From the folded journal to the traffic split that every request reads."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from covey.v1.rollouts_pb2 import Rollout
+from covey_server.split import Split, SplitBoard
+
+if TYPE_CHECKING:
+    from covey.rollout.state import RolloutState
+
+TARGET = "analyzer"
+"""What this server rolls out."""
+
+_AT_ONCE = datetime.min.replace(tzinfo=UTC)
+
+
+def has_started(state: RolloutState) -> bool:
+    """Whether the rollout takes its target: started and not finished."""
+    return state.state != Rollout.STATE_DRAFT and not state.is_terminal
+
+
+def split_of(state: RolloutState) -> Split | None:
+    """The split that a rollout asks for; None before its start and after its end.
+
+    The candidate runs on nobody's behalf, not even in the shadow, before the first phase (nobody has agreed yet) and
+    from a rollback on (it may be what brings the server down).
+    """
+    if not has_started(state):
+        return None
+    spec = state.spec
+    in_a_phase = state.phase_index >= 0 and state.state != Rollout.STATE_ROLLING_BACK
+    return Split(
+        rollout=state.name,
+        uid=state.uid,
+        phase=state.phase if state.phase_index >= 0 else "",
+        baseline=spec.baseline,
+        candidate=spec.candidate,
+        candidate_weight_bp=state.candidate_weight_bp,
+        effective_at=state.effective_at or _AT_ONCE,
+        shadow_share=spec.shadow_share if in_a_phase else 0.0,
+        limits_seconds=state.plan.limits_seconds,
+        outcome_window_seconds=spec.outcome_window.ToNanoseconds() / 1e9,
+    )
+
+
+def runs_candidate(state: RolloutState) -> bool:
+    """Whether the server computes answers of the candidate, for callers or in the shadow."""
+    split = split_of(state)
+    return split is not None and (split.candidate_weight_bp > 0 or split.shadow_share > 0)
+
+
+class BoardKeeper:
+    """Brings the board up to what the journal says, one publication per change.
+
+    Args:
+        board: where requests read the split.
+    """
+
+    def __init__(self, board: SplitBoard) -> None:
+        self._board = board
+        self._rollout = ""
+        self._published: Split | None = None
+        self._asked: tuple[object, ...] = ()
+
+    def follow(self, state: RolloutState) -> None:
+        """Publish what `state` asks for where it differs from what its journal asked for before.
+
+        Called under the writer's lock, after the commit. Ticks change nothing here, so a weight that `zero` set ahead
+        of the journal stays until the journal itself moves the split.
+        """
+        asked = (state.name, state.state, state.phase, state.candidate_weight_bp, state.effective_at)
+        if asked == self._asked:
+            return
+        split = split_of(state)
+        if split is None and self._rollout != state.name:
+            return
+        self._asked = asked
+        if split != self._published:
+            self._board.publish(split)
+            self._published = split
+            self._rollout = state.name if split is not None else ""
+
+    def zero(self, rollout: str) -> bool:
+        """Take the candidate's weight away at once, ahead of a journal that cannot be written.
+
+        Returns:
+            Whether this rollout had the board.
+        """
+        latest = self._board.latest()
+        if latest is None or latest.rollout != rollout:
+            return False
+        self._board.publish(replace(latest, candidate_weight_bp=0, shadow_share=0.0))
+        return True
