@@ -6,6 +6,7 @@ import json
 import logging
 import socket
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -13,7 +14,7 @@ from covey.v1 import journal_pb2, rollout_spec_pb2
 from covey_controller.logs import JsonFormatter
 from covey_controller.notify import Notifier, describe
 
-from .pages import http, serving, wait_until
+from .pages import wait_until
 
 ON_CALL = rollout_spec_pb2.OnCall(primary="ada", secondary="grace", escalation="edsger")
 
@@ -90,15 +91,21 @@ def test_an_operators_words_are_told() -> None:
 def test_a_webhook_gets_every_transition_as_json() -> None:
     bodies: list[dict[str, object]] = []
 
-    def answer(connection: socket.socket, _: threading.Event) -> None:
-        connection.settimeout(2)
-        bodies.append(json.loads(connection.recv(65536)))
-        connection.sendall(http("ok\n"))
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
 
-    with serving(answer) as server:
-        notifier = Notifier(server.url)
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        notifier = Notifier(f"http://127.0.0.1:{server.server_address[1]}/hook")
         notifier.tell("rollouts/a", [held(1), tick(2), rolled_back(3)], ON_CALL)
         assert wait_until(lambda: len(bodies) == 2)
+        server.shutdown()
     assert [body["event"] for body in bodies] == ["held", "rollback_started"]
     assert bodies[0]["on_call"] == ["ada", "grace", "edsger"]
     assert bodies[1]["text"] == "rollback started: error_rate > 1 % is shown"
