@@ -55,10 +55,20 @@ def test_a_process_that_dies_is_started_again_until_the_limit(tmp_path: Path) ->
 
 def test_a_process_that_ends_well_is_left_alone(tmp_path: Path) -> None:
     with Supervisor(tmp_path) as supervisor:
-        child = supervisor.start("quick", lambda: [sys.executable, "-c", "print('done')"], restart_limit=3)
+        child = supervisor.start(
+            "quick", lambda: [sys.executable, "-c", "print('done')"], restart_limit=3, may_end=True
+        )
         assert wait_until(lambda: supervisor.check() == [] and child.process is None)
         assert child.restart_count == 0
         assert child.log_tail() == "done"
+
+
+def test_a_process_that_should_not_end_is_started_again_even_when_it_ends_well(tmp_path: Path) -> None:
+    with Supervisor(tmp_path) as supervisor:
+        child = supervisor.start("server", lambda: [sys.executable, "-c", "pass"], restart_limit=1)
+        assert wait_until(lambda: supervisor.check() == [child])
+        with pytest.raises(ProcessError, match="status 0 after 1 restarts"):
+            wait_until(supervisor.check)
 
 
 def test_its_last_words_are_in_the_error(tmp_path: Path) -> None:

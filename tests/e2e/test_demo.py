@@ -17,7 +17,7 @@ def test_the_demo_succeeds_and_the_candidate_is_stable(tmp_path: Path) -> None:
     result = run_demo(tmp_path)
     assert result.returncode == 0, result.stdout + result.stderr
     assert "SUCCEEDED" in result.stdout
-    assert "stable variant variants/native," in result.stdout
+    assert "stable variant variants/native; share of variants/native: 100 %" in result.stdout
     assert "3,301" in result.stdout, "the demo says that it asks for less than the default plan"
     report = report_of(tmp_path)
     assert report["decision"] == "SUCCEEDED"
@@ -32,7 +32,7 @@ def test_without_traffic_it_holds_and_never_advances(tmp_path: Path) -> None:
     result = run_demo(tmp_path, "--traffic", "0", "--plan", str(SHORT_PLAN), "--patience", "5")
     assert result.returncode == 4, result.stdout + result.stderr
     assert "HELD" in result.stdout
-    assert "stable variant variants/reference," in result.stdout
+    assert "stable variant variants/reference;" in result.stdout
     report = report_of(tmp_path)
     entered = [event["text"] for event in report["timeline"] if event["kind"] == "phase_entered"]
     assert len(entered) == 1, entered

@@ -45,8 +45,13 @@ def demo(
     traffic: Annotated[float, typer.Option(min=0, max=2000, help="Calls a second; 0: none.")] = 200.0,
     plan: Annotated[Path | None, typer.Option(help="Another plan than the demo's own.")] = None,
     patience: Annotated[
-        float, typer.Option(min=1, help="Seconds that a phase may go on beyond its time before the demo ends as held.")
-    ] = 60.0,
+        float | None,
+        typer.Option(
+            min=1,
+            help="Seconds that a phase may take beyond its time before the demo ends as held; 60, or 10 without traffic.",
+            show_default=False,
+        ),
+    ] = None,
     keep: Annotated[Path | None, typer.Option(help="Keeps data and logs in this new or empty folder.")] = None,
     report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("demo-output"),
 ) -> None:
@@ -65,7 +70,7 @@ def demo(
             plan=plan,
             faults=tuple(fault or ()),
             rate=traffic,
-            patience_seconds=patience,
+            patience_seconds=patience if patience is not None else 60.0 if traffic else 10.0,
         )
         raise typer.Exit(_run(options))
 
@@ -103,7 +108,7 @@ def _conclude(result: DemoResult) -> int:
     for line in explain(rollout):
         print_text(f"  {words.clean(line)}")
     share = words.share(result.candidate_share_bp)
-    print_text(f"read back: stable variant {result.info.stable_variant}, share of the rollout's candidate {share}")
+    print_text(f"read back: stable variant {result.info.stable_variant}; share of {rollout.spec.candidate}: {share}")
     if result.load:
         print_text(f"load: {_load_line(result.load)}")
     if result.server_restarts:

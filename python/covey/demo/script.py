@@ -22,6 +22,7 @@ from covey.v1.rollouts_pb2 import Rollout
 
 ROLLOUT_ID = "native-over-reference"
 _POLL_SECONDS = 0.25
+_EVERYBODY_BP = 10_000
 # A call of the watch waits no longer than this for a server that died: it is the watch that starts it again.
 _WATCH_SECONDS = 1.0
 LONGEST_SECONDS = 600.0
@@ -89,9 +90,11 @@ class DemoResult:
 
     @property
     def candidate_share_bp(self) -> int:
-        """The candidate's share as the server routes, read back; the whole traffic once it is the stable variant."""
+        """Basis points of learners that the candidate serves, as the server says it routes."""
         split = self.info.active_split
-        return split.candidate_weight_bp if split.rollout == self.rollout.name else 0
+        if split.rollout == self.rollout.name:
+            return split.candidate_weight_bp
+        return _EVERYBODY_BP if self.info.stable_variant == self.rollout.spec.candidate else 0
 
 
 class Demo:

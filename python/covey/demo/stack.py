@@ -93,7 +93,7 @@ class Stack:
         command = [sys.executable, "-m", "covey.demo.load", "--data", ports.data_address, "--events", str(events)]
         command += ["--rate", str(rate), "--seconds", str(seconds), "--learners", str(learners)]
         command += ["--seed", str(seed)]
-        self.load = self._supervisor.start("load", lambda: command, restart_limit=1)
+        self.load = self._supervisor.start("load", lambda: command, restart_limit=1, may_end=True)
         return self.load
 
     def client(self, actor: str, timeout_seconds: float = 15.0) -> Client:

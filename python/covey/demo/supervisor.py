@@ -28,7 +28,8 @@ class Child:
     Attributes:
         name: for people and for the log file.
         command: makes the command line anew at every start, so that a restart can name the ports of the first.
-        restart_limit: how many deaths are answered with a restart.
+        restart_limit: how many ends are answered with a restart.
+        may_end: it has an end of its own: status 0 is no reason to start it again.
         log_path: standard output and error of every start.
         restart_count: deaths answered so far.
         exit_codes: of the processes that ended, oldest first.
@@ -38,6 +39,7 @@ class Child:
     command: Callable[[], Sequence[str]]
     log_path: Path
     restart_limit: int = 0
+    may_end: bool = False
     restart_count: int = 0
     exit_codes: list[int] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
@@ -61,9 +63,11 @@ class Supervisor:
         self._directory = directory
         self._children: list[Child] = []
 
-    def start(self, name: str, command: Callable[[], Sequence[str]], *, restart_limit: int = 0) -> Child:
+    def start(
+        self, name: str, command: Callable[[], Sequence[str]], *, restart_limit: int = 0, may_end: bool = False
+    ) -> Child:
         """Starts a process whose output goes to `NAME.log`."""
-        child = Child(name, command, self._directory / f"{name}.log", restart_limit)
+        child = Child(name, command, self._directory / f"{name}.log", restart_limit, may_end)
         self._children.append(child)
         _spawn(child)
         return child
@@ -84,7 +88,7 @@ class Supervisor:
             code = child.process.returncode
             child.exit_codes.append(code)
             child.process = None
-            if code == 0:
+            if code == 0 and child.may_end:
                 continue
             if child.restart_count >= child.restart_limit:
                 raise ProcessError(
