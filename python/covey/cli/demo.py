@@ -48,7 +48,7 @@ def demo(
         float | None,
         typer.Option(
             min=1,
-            help="Seconds that a phase may take beyond its time before the demo ends as held; 60, or 10 without traffic.",
+            help="Seconds a phase may take beyond its time before the demo ends as held; 60, or 10 without traffic.",
             show_default=False,
         ),
     ] = None,
