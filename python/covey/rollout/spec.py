@@ -44,7 +44,7 @@ def load_spec(text: str, source: str) -> RolloutSpec:
 
 
 def check_text(text: str, source: str) -> list[str]:
-    """Every finding about a YAML text, warnings too, as "file:line: [level] message"; empty where there is none."""
+    """Every finding about a YAML text, warnings too, as "file:line: path: message"; empty where there is none."""
     try:
         spec, lines = read_message(text, RolloutSpec(), source)
     except SpecError as error:
