@@ -8,7 +8,7 @@ import pytest
 
 from covey.rollout import commands
 from covey.rollout.replay import replay
-from covey.rollout.spec import check_text
+from covey.rollout.spec import check_spec, load_spec
 from covey.rollout.state import State
 from covey.rollout.verdicts import current_verdicts
 from covey.v1.evidence_pb2 import Verdict
@@ -20,7 +20,7 @@ TEXT = PLAN.read_text(encoding="utf-8")
 
 
 def test_it_has_no_findings() -> None:
-    assert check_text(TEXT, PLAN.name) == []
+    assert check_spec(load_spec(TEXT, PLAN.name)) == []
 
 
 def test_it_succeeds_with_ample_traffic() -> None:

@@ -37,10 +37,11 @@ class SpecError(ValueError):
 def located(finding: Finding, source: str, lines: Mapping[str, int]) -> str:
     """The finding with its place: file and line where the spec was text, the field's path where it was not."""
     line = _line(finding.path, lines)
+    message = " ".join(finding.message.split())  # one line, whatever text of the file it quotes
     place = f"{source}:{line}" if source and line else source or finding.path
     if place and finding.path and place != finding.path:
-        return f"{place}: {finding.path}: {finding.message}"
-    return f"{place}: {finding.message}" if place else finding.message
+        return f"{place}: {finding.path}: {message}"
+    return f"{place}: {message}" if place else message
 
 
 def _line(path: str, lines: Mapping[str, int]) -> int | None:

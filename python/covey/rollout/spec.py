@@ -7,7 +7,7 @@ import hashlib
 from google.protobuf.duration_pb2 import Duration
 
 from covey.rollout.check import check_spec
-from covey.rollout.findings import Finding, SpecError, located
+from covey.rollout.findings import Finding, SpecError
 from covey.rollout.statement import Kind, StatementError, parse_statement
 from covey.rollout.units import duration_of, seconds_of
 from covey.rollout.yaml_message import plain, read_message
@@ -41,15 +41,6 @@ def load_spec(text: str, source: str) -> RolloutSpec:
     if errors:
         raise SpecError(errors, source, lines)
     return spec
-
-
-def check_text(text: str, source: str) -> list[str]:
-    """Every finding about a YAML text, warnings too, as "file:line: path: message"; empty where there is none."""
-    try:
-        spec, lines = read_message(text, RolloutSpec(), source)
-    except SpecError as error:
-        return str(error).splitlines()
-    return [located(finding, source, lines) for finding in check_spec(spec)]
 
 
 def dump_spec(spec: RolloutSpec) -> str:
@@ -127,7 +118,6 @@ __all__ = [
     "SpecError",
     "active_limits_seconds",
     "check_spec",
-    "check_text",
     "dump_spec",
     "load_spec",
     "spec_digest",
