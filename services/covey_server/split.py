@@ -36,6 +36,11 @@ class Split:
     limits_seconds: tuple[float, ...]
     outcome_window_seconds: float
 
+    @property
+    def runs_candidate(self) -> bool:
+        """Whether the candidate computes answers at all, for callers or in the shadow."""
+        return self.candidate_weight_bp > 0 or self.shadow_share > 0
+
 
 class SplitBoard:
     """Holds the split in force and the one that follows it.

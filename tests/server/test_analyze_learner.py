@@ -185,6 +185,15 @@ def test_a_probe_is_answered_and_leaves_no_trace(server: ServedHere) -> None:
     assert server.count("covey_shadow_total") == 0
 
 
+def test_a_candidate_that_nobody_has_let_in_is_not_run_for_probes_either(server: ServedHere) -> None:
+    server.split(0, shadow_share=0.0)
+    error, _ = refusal(server, question("1"), metadata=[(PROBE, NATIVE)])
+    assert error.code() is grpc.StatusCode.FAILED_PRECONDITION
+    assert server.analyzer.AnalyzeLearner(question("1"), metadata=[(PROBE, REFERENCE)], timeout=10).variant == REFERENCE
+    server.split(1, shadow_share=0.0)
+    assert server.analyzer.AnalyzeLearner(question("1"), metadata=[(PROBE, NATIVE)], timeout=10).variant == NATIVE
+
+
 def test_a_probe_of_an_unknown_variant_says_so(server: ServedHere) -> None:
     error, _ = refusal(server, question("1"), metadata=[(PROBE, "variants/nobody")])
     assert error.code() is grpc.StatusCode.NOT_FOUND

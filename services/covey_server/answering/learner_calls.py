@@ -167,6 +167,8 @@ class LearnerCalls:
     ) -> analyzer_pb2.AnalyzeLearnerResponse:
         if call.refused or self._seconds_left(call) <= 0:
             raise overloaded()
+        if where.is_probe and where.is_candidate and where.split is not None and not where.split.runs_candidate:
+            raise _at_rest(where)
         prefix = f"{path}." if path else ""
         learner_id = checked_learner_id(request.learner_id, f"{prefix}learner_id")
         if len(request.segment.encode()) > _LONGEST_SEGMENT_BYTES:
@@ -227,6 +229,16 @@ def _for_caller(error: Exception) -> CallError | None:
     from covey_server.store import StoreError
 
     return store_unavailable(error) if isinstance(error, StoreError) else None
+
+
+def _at_rest(where: Route) -> CallError:
+    """A probe of a candidate that nobody has let in yet, or that was taken out: it may be what ends the server."""
+    return CallError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        f"{where.variant} is the candidate of a rollout that gives it nothing to do now; probe it during a phase",
+        reason="CANDIDATE_AT_REST",
+        metadata={"variant": where.variant},
+    )
 
 
 def _microseconds(timestamp: Timestamp, field: str) -> int:

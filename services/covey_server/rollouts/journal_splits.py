@@ -50,7 +50,7 @@ def split_of(state: RolloutState) -> Split | None:
 def runs_candidate(state: RolloutState) -> bool:
     """Whether the server computes answers of the candidate, for callers or in the shadow."""
     split = split_of(state)
-    return split is not None and (split.candidate_weight_bp > 0 or split.shadow_share > 0)
+    return split is not None and split.runs_candidate
 
 
 class BoardKeeper:
