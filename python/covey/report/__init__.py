@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from covey.report.build import build_report
-    from covey.report.model import Report
+    from covey.report.forms import Report
 
 __all__ = ["Report", "build_report"]
 
@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return build_report
     if name == "Report":
-        from covey.report.model import Report
+        from covey.report.forms import Report
 
         return Report
     raise AttributeError(f"module 'covey.report' has no attribute {name!r}")

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 
 from covey.report import lines, plan, story, words
-from covey.report.model import Panel, Report, Totals, VerdictLine
+from covey.report.forms import Report
+from covey.report.model import Panel, Totals, VerdictLine
 from covey.report.series import Accumulator, panels
 from covey.rollout.state import RolloutState
 from covey.rollout.verdicts import current_verdicts

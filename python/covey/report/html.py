@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
 
 from covey.report import words
-from covey.report.model import Report
+from covey.report.model import Contents
+from covey.report.pictures import Picture
 
 
-def write_html(report: Report) -> str:
+def write_html(report: Contents, drawn: Sequence[Picture]) -> str:
     """The whole report. Every text is escaped by the template; only the pictures are inserted as they are."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -22,5 +24,5 @@ def write_html(report: Report) -> str:
         "slug": lambda text: text.lower().replace(" ", "-"),
     }
     template = environment.from_string(files("covey.report").joinpath("report.html.j2").read_text(encoding="utf-8"))
-    pictures = [(picture, Markup(picture.inline)) for picture in report.pictures]  # noqa: S704 - escaped by matplotlib
+    pictures = [(picture, Markup(picture.inline)) for picture in drawn]  # noqa: S704 - escaped by matplotlib
     return template.render(report=report, pictures=pictures)

@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from covey.report import words
-from covey.report.model import Report, VerdictLine
+from covey.report.model import Contents, VerdictLine
+from covey.report.pictures import Picture
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#|~!])")
 
@@ -29,11 +30,11 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[st
         yield f"| {' | '.join(row)} |"
 
 
-def write_markdown(report: Report, picture_prefix: str | None) -> str:
-    """The whole report; pictures are linked where a file name prefix is given."""
+def write_markdown(report: Contents, pictures: Iterable[Picture], picture_prefix: str) -> str:
+    """The whole report, with links to the pictures by the prefix of their file names."""
     lines = [
         *_head(report),
-        *_pictures(report, picture_prefix),
+        *_pictures(pictures, picture_prefix),
         *_evidence(report),
         *_people(report),
         *_timeline(report),
@@ -42,7 +43,7 @@ def write_markdown(report: Report, picture_prefix: str | None) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _head(report: Report) -> Iterator[str]:
+def _head(report: Contents) -> Iterator[str]:
     totals = report.totals
     learners = words.count(totals.candidate_learners) if totals.candidate_learners else "not counted"
     yield f"# {escape(report.name)}: {report.decision}"
@@ -94,15 +95,13 @@ def _verdicts(lines: Sequence[VerdictLine]) -> Iterator[str]:
     yield ""
 
 
-def _pictures(report: Report, prefix: str | None) -> Iterator[str]:
-    if prefix is None:
-        return
-    for picture in report.pictures:
+def _pictures(pictures: Iterable[Picture], prefix: str) -> Iterator[str]:
+    for picture in pictures:
         yield f"![{escape(picture.text)}]({prefix}{picture.key}.svg)"
         yield ""
 
 
-def _evidence(report: Report) -> Iterator[str]:
+def _evidence(report: Contents) -> Iterator[str]:
     for phase in report.phases:
         yield f"## Phase {escape(phase.name)}, {words.share(phase.share_bp)}: {escape(phase.ended)}"
         yield ""
@@ -132,7 +131,7 @@ def _evidence(report: Report) -> Iterator[str]:
     yield ""
 
 
-def _people(report: Report) -> Iterator[str]:
+def _people(report: Contents) -> Iterator[str]:
     yield "## Approvals"
     yield ""
     if report.approvals:
@@ -161,7 +160,7 @@ def _people(report: Report) -> Iterator[str]:
             yield ""
 
 
-def _timeline(report: Report) -> Iterator[str]:
+def _timeline(report: Contents) -> Iterator[str]:
     if report.checkpoints:
         yield "## Checkpoints"
         yield ""
@@ -186,7 +185,7 @@ def _timeline(report: Report) -> Iterator[str]:
     yield ""
 
 
-def _plan(report: Report) -> Iterator[str]:
+def _plan(report: Contents) -> Iterator[str]:
     yield "## Plan"
     yield ""
     yield from table(

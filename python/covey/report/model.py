@@ -2,16 +2,9 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field
 
 from covey.report.story import Event
-
-if TYPE_CHECKING:
-    from covey.report.pictures import Picture
 
 
 @dataclass(frozen=True)
@@ -171,11 +164,11 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Report:
+class Contents:
     """A rollout told from its journal.
 
     `decision` is one of SUCCEEDED, ROLLED BACK, ABORTED, or the state of a rollout still on its way; `headline` says it
-    in one sentence and `reason` why. Untrusted text is kept as it came: `markdown` and `html` escape it.
+    in one sentence and `reason` why. Untrusted text is kept as it came: each form escapes it.
     """
 
     name: str
@@ -208,52 +201,3 @@ class Report:
     on_call: dict[str, str]
     unverified_actors: list[str]
     panels: list[Panel]
-
-    @cached_property
-    def pictures(self) -> Sequence[Picture]:
-        """The pictures of every form, drawn once."""
-        from covey.report.pictures import draw
-
-        return draw(self.panels)
-
-    def markdown(self, picture_prefix: str | None = None) -> str:
-        """The report as Markdown; with `picture_prefix` it links the pictures of that file name prefix."""
-        from covey.report.markdown import write_markdown
-
-        return write_markdown(self, picture_prefix)
-
-    def html(self) -> str:
-        """The report as one HTML file that needs nothing else."""
-        from covey.report.html import write_html
-
-        return write_html(self)
-
-    def to_json(self) -> str:
-        """Everything in the report as JSON; what is not a number is null."""
-        import json
-
-        return json.dumps(_without_nan(self._document()), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-    def files(self, stem: str = "report") -> Iterator[tuple[str, str]]:
-        """(file name, content) of all forms and of the pictures that the Markdown links."""
-        yield f"{stem}.html", self.html()
-        yield f"{stem}.md", self.markdown(f"{stem}-")
-        yield f"{stem}.json", self.to_json()
-        for picture in self.pictures:
-            yield f"{stem}-{picture.key}.svg", picture.standalone
-
-    def _document(self) -> dict[str, Any]:
-        document = asdict(self)
-        for key in ("timeline", "overrides", "incidents"):
-            document[key] = [event._asdict() for event in getattr(self, key)]
-        return document
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _without_nan(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
