@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -114,6 +115,24 @@ def test_every_wrong_field_is_named_at_once() -> None:
     assert set(found) == {"packed.time_us", "packed.kind", "packed.weight_float32"}
 
 
+def test_a_claimed_number_of_rows_allocates_nothing() -> None:
+    message = events_pb2.PackedEvents(event_count=2**31 - 1, time_us=bytes(8))
+    tracemalloc.start()
+    try:
+        assert set(violations_of(lambda: decode_packed(message, "packed"))) == {"packed.time_us"}
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_learners_that_no_call_can_name_are_refused() -> None:
+    names = events_pb2.DictionaryColumn(values=["a", "é" * 128, "é" * 129], indices_uint8=bytes([0, 2]))
+    found = violations_of(lambda: decode_packed(packed(learner_id_dictionary=names), "packed", with_learners=True))
+    assert set(found) == {"packed.learner_id_dictionary.values[2]"}
+    rows = events_pb2.EventRows(rows=[events_pb2.EventRow(learner_id="x" * 257, time=Timestamp())])
+    assert set(violations_of(lambda: decode_rows(rows, "rows", with_learners=True))) == {"rows.rows[0].learner_id"}
+
+
 def test_learners_of_appended_events() -> None:
     ids = np.array([7, 2**53 + 1], "<i8").tobytes()
     columns = decode_packed(packed(learner_id_int64=ids), "packed", with_learners=True)
@@ -160,6 +179,10 @@ def test_rows_as_people_write_them() -> None:
         (events_pb2.EventRow(time=Timestamp(), weight=-0.5), "rows[0].weight"),
         (events_pb2.EventRow(time=Timestamp(), weight=math.nan), "rows[0].weight"),
         (events_pb2.EventRow(time=Timestamp(seconds=10**12)), "rows[0].time"),
+        (events_pb2.EventRow(time=Timestamp(seconds=2**62)), "rows[0].time"),
+        (events_pb2.EventRow(time=Timestamp(seconds=-(2**63))), "rows[0].time"),
+        (events_pb2.EventRow(time=Timestamp(nanos=-1)), "rows[0].time"),
+        (events_pb2.EventRow(time=Timestamp(nanos=2_000_000_000)), "rows[0].time"),
         (events_pb2.EventRow(time=Timestamp(), learner_id="x"), "rows[0].learner_id"),
     ],
 )

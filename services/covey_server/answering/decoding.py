@@ -18,6 +18,8 @@ from covey_server.violations import Violations
 KIND_COUNT = 5
 EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01
 LATEST_US = 253_402_300_799_999_999  # 9999-12-31
+LONGEST_LEARNER_ID_BYTES = 256  # as in every call that names a learner
+_OVERLONG = f"is longer than {LONGEST_LEARNER_ID_BYTES} bytes of UTF-8"
 
 IndexColumn = NDArray[np.int32] | NDArray[np.uint16] | NDArray[np.uint8]
 IdColumn = NDArray[np.int64] | NDArray[np.uint64]
@@ -76,6 +78,8 @@ def decode_packed(packed: events_pb2.PackedEvents, field: str, *, with_learners:
         raise violations.error()
     reader = _PackedReader(violations, packed.event_count)
     time_us = reader.column("time_us", packed.time_us, np.dtype("<i8"))
+    # An absent column is as long as the times that were sent: event_count alone must not make the server allocate.
+    reader.absent_count = len(time_us)
     weight = reader.optional("weight_float32", packed.weight_float32, np.dtype("<f4"))
     kind = reader.optional("kind", packed.kind, np.dtype("u1"))
     action_taken = reader.optional("action_taken", packed.action_taken, np.dtype("u1"))
@@ -97,7 +101,11 @@ def decode_rows(rows: events_pb2.EventRows, field: str, *, with_learners: bool =
     has_weight = False
     for position, row in enumerate(rows.rows):
         if row.HasField("time"):
-            times.append(row.time.seconds * 1_000_000 + row.time.nanos // 1000)
+            time_us = row.time.seconds * 1_000_000 + row.time.nanos // 1000
+            if not (0 <= row.time.nanos < 1_000_000_000 and EARLIEST_US <= time_us <= LATEST_US):
+                place, expected = f"rows[{position}].time", "expected the years 1 to 9999 and nanos 0 to 999,999,999"
+                violations.add(place, f"is {row.time.seconds} s and {row.time.nanos} ns; {expected}")
+            times.append(time_us)
         else:
             times.append(0)
             violations.add(f"rows[{position}].time", "is missing; every event has a time")
@@ -106,16 +114,17 @@ def decode_rows(rows: events_pb2.EventRows, field: str, *, with_learners: bool =
         if bool(row.learner_id) != with_learners:
             expected = "is missing" if with_learners else "must be empty: the request names the learner"
             violations.add(f"rows[{position}].learner_id", expected)
+        elif _is_overlong(row.learner_id):
+            violations.add(f"rows[{position}].learner_id", _OVERLONG)
         has_weight = has_weight or row.HasField("weight")
         weights.append(row.weight if row.HasField("weight") else 1.0)
     violations.raise_if_any()
     count = len(times)
-    time_us = np.array(times, dtype=np.int64)
     weight = np.array(weights) if has_weight else None
-    _check_values(violations, time_us, None, None, weight, "rows[{}].time", "rows[{}].weight")
+    _check_weight(violations, weight, "rows[{}].weight")
     violations.raise_if_any()
     return EventColumns(
-        time_us=time_us,
+        time_us=np.array(times, dtype=np.int64),
         domain=_encoded([row.domain for row in rows.rows]),
         capability=_encoded([row.capability for row in rows.rows]),
         kind=np.fromiter((row.kind for row in rows.rows), np.uint8, count),
@@ -131,6 +140,7 @@ class _PackedReader:
     def __init__(self, violations: Violations, count: int) -> None:
         self._violations = violations
         self._count = count
+        self.absent_count = 0
 
     def column(self, name: str, data: bytes, dtype: np.dtype) -> NDArray:  # type: ignore[type-arg]
         if len(data) % dtype.itemsize:
@@ -147,7 +157,7 @@ class _PackedReader:
 
     def dictionary(self, name: str, column: events_pb2.DictionaryColumn | None) -> NamedColumn:
         if column is None:
-            return NamedColumn(np.zeros(self._count, np.uint8), ("",))
+            return NamedColumn(np.zeros(self.absent_count, np.uint8), ("",))
         choice = column.WhichOneof("indices")
         if choice is None:
             if self._count:
@@ -202,6 +212,9 @@ def _packed_learner(
         named = reader.dictionary(choice, packed.learner_id_dictionary)
         if "" in named.names:
             violations.add(f"{choice}.values[{named.names.index('')}]", "is empty; every event has a learner")
+        overlong = next((position for position, name in enumerate(named.names) if _is_overlong(name)), None)
+        if overlong is not None:
+            violations.add(f"{choice}.values[{overlong}]", _OVERLONG)
         return named
     ids: IdColumn = reader.column(
         choice, getattr(packed, choice), np.dtype("<i8" if choice.endswith("_int64") else "<u8")
@@ -215,18 +228,25 @@ def _check_values(
     kind: NDArray[np.uint8] | None,
     action_taken: NDArray[np.uint8] | None,
     weight: NDArray[np.float32] | NDArray[np.float64] | None,
-    time_place: str = "time_us",
-    weight_place: str = "weight_float32",
 ) -> None:
     if len(time_us) and (time_us.min() < EARLIEST_US or time_us.max() > LATEST_US):
         row = int(np.flatnonzero((time_us < EARLIEST_US) | (time_us > LATEST_US))[0])
-        violations.add(time_place.format(row), f"row {row} is {time_us[row]} µs; expected the years 1 to 9999")
-    if weight is not None and len(weight) and not (np.isfinite(weight).all() and weight.min() >= 0):
-        row = int(np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[0])
-        violations.add(weight_place.format(row), f"row {row} is {weight[row]}; weights are finite and >= 0")
+        violations.add("time_us", f"row {row} is {time_us[row]} µs; expected the years 1 to 9999")
+    _check_weight(violations, weight, "weight_float32")
     if kind is not None and len(kind) and kind.max() >= KIND_COUNT:
         row = int(np.flatnonzero(kind >= KIND_COUNT)[0])
         violations.add("kind", f"row {row} is {kind[row]}, which is no EventKind")
     if action_taken is not None and len(action_taken) and action_taken.max() > 1:
         row = int(np.flatnonzero(action_taken > 1)[0])
         violations.add("action_taken", f"row {row} is {action_taken[row]}; expected 0 or 1")
+
+
+def _check_weight(violations: Violations, weight: NDArray[np.float32] | NDArray[np.float64] | None, place: str) -> None:
+    if weight is not None and len(weight) and not (np.isfinite(weight).all() and weight.min() >= 0):
+        row = int(np.flatnonzero(~(np.isfinite(weight) & (weight >= 0)))[0])
+        violations.add(place.format(row), f"row {row} is {weight[row]}; weights are finite and >= 0")
+
+
+def _is_overlong(learner: str) -> bool:
+    """Whether no call could name that learner: neither analyze nor delete it."""
+    return len(learner.encode()) > LONGEST_LEARNER_ID_BYTES
