@@ -191,3 +191,10 @@ def test_an_approval_without_a_phase_is_for_the_next_that_asks(
     if not in_force:
         made.ClearField("phase_hold")
     assert advice.next_approval_phase(made) == expected
+
+
+def test_a_dry_run_that_passed_moved_nobody() -> None:
+    made = rollout(Rollout.STATE_SUCCEEDED)
+    assert "the stable variant now" in " ".join(drawn(made).split())
+    made.spec.dry_run, made.candidate_weight_bp = True, 0
+    assert "every learner to variants/reference, none to variants/native" in " ".join(drawn(made).split())

@@ -16,7 +16,9 @@ from covey.report import Report, build_report
 from covey.report.model import Panel
 from covey.report.series import SAMPLES
 from covey.rollout import commands
+from covey.rollout.draft import payload_entry
 from covey.rollout.state import IllegalEntry
+from covey.v1.journal_pb2 import PhaseEntered
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "report-rolled-back.md"
 HOSTILE = '<script>alert("x")</script> **bold** | [a](javascript:b) `c` \x1b[2J & more'
@@ -248,3 +250,14 @@ def test_what_is_no_journal_is_refused(worlds: ModuleType) -> None:
         build_report([])
     with pytest.raises(IllegalEntry):
         build_report(worlds.World().journal * 2)
+
+
+def test_a_dry_run_that_passed_makes_nothing_stable(worlds: ModuleType) -> None:
+    world = worlds.World(description="A rehearsal\ndry_run: true")
+    world.start()
+    phases = [PhaseEntered(phase=name, candidate_weight_bp=0) for name in ("canary", "ramp", "rollout")]
+    world.write([payload_entry(phase_entered=phase) for phase in phases], "controller", epoch=1)
+    world.write([payload_entry(finished={"outcome": "OUTCOME_SUCCEEDED"})], "controller", epoch=1)
+    headline = build_report(world.journal).headline
+    assert "variants/reference serves everybody as before" in headline
+    assert "stable" not in headline

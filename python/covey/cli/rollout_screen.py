@@ -66,7 +66,7 @@ def _facts(rollout: Rollout, now: datetime) -> Table:
 
 def _traffic(rollout: Rollout) -> str:
     spec = rollout.spec
-    if rollout.state == Rollout.STATE_SUCCEEDED:
+    if rollout.state == Rollout.STATE_SUCCEEDED and not spec.dry_run:
         return f"every learner to {spec.candidate}, the stable variant now"
     if rollout.candidate_weight_bp == 0:
         return f"every learner to {spec.baseline}, none to {spec.candidate}"

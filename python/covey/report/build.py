@@ -95,6 +95,8 @@ def _decision(
     decision = words.state(state.state)
     if last.WhichOneof("payload") == "finished":
         headline = f"{candidate} serves every learner and is the stable variant now; {baseline} was the one before."
+        if state.spec.dry_run:
+            headline = f"{candidate} passed every phase of a dry run; {baseline} serves everybody as before."
         steps = ", ".join(f"{panel.name} at {words.share(panel.share_steps[0][1])}" for panel in series)
         return decision, headline, f"Every phase had what it asked for: {steps}."
     share = words.share(state.candidate_weight_bp)
