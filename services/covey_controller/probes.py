@@ -35,9 +35,16 @@ def probe_request() -> analyzer_pb2.AnalyzeLearnerRequest:
     )
 
 
-def answered(code: grpc.StatusCode) -> bool:
-    """Whether a probe got an answer: a failure the variant reports itself is one, silence and refusal are none."""
-    return classify(code.name) in {"served", "error"}
+def answered(code: grpc.StatusCode) -> bool | None:
+    """Whether the variant answered a probe.
+
+    A failure that the variant reports itself is an answer; silence and being turned away are none. None: the server would
+    not ask the variant, as for a candidate that no phase has let in yet; that says nothing of it.
+    """
+    if code is grpc.StatusCode.OK:
+        return True
+    outcome = classify(code.name)
+    return None if outcome == "served" else outcome == "error"
 
 
 class Prober:
@@ -133,6 +140,8 @@ class Prober:
         if call.cancelled() or self._stopped.is_set():
             return
         result = answered(code)
+        if result is None:
+            return
         with self._lock:
             self._counts[name, variant, result] += 1
         self._observe(name, variant, result)

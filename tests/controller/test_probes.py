@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,23 @@ def test_both_variants_answer_and_no_request_is_counted(world: World) -> None:
     assert f'covey_controller_probe_total{{replica="r",result="answered",variant="{CANDIDATE}"}}' in page
 
 
+def test_a_candidate_that_no_phase_has_let_in_is_neither_answering_nor_silent(tmp_path: Path) -> None:
+    resting = World(tmp_path)
+    resting.begin()
+    made = prober(resting.data, Exporter(), deadline=5.0)
+    counts: Counter[str] = Counter()
+
+    def baseline_answered() -> bool:
+        counts.update(probe.variant for probe in made.drain())
+        return counts[BASELINE] >= 3
+
+    made.start()
+    assert wait_until(baseline_answered, 20)
+    made.stop()
+    resting.close()
+    assert set(counts) == {BASELINE}
+
+
 def test_nobody_there_is_no_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
@@ -88,11 +106,14 @@ def test_probes_of_a_tick_that_was_not_committed_are_counted_again() -> None:
     [
         (grpc.StatusCode.OK, True),
         (grpc.StatusCode.INTERNAL, True),
-        (grpc.StatusCode.NOT_FOUND, True),
+        (grpc.StatusCode.FAILED_PRECONDITION, None),
+        (grpc.StatusCode.PERMISSION_DENIED, None),
         (grpc.StatusCode.UNAVAILABLE, False),
         (grpc.StatusCode.DEADLINE_EXCEEDED, False),
         (grpc.StatusCode.RESOURCE_EXHAUSTED, False),
     ],
 )
-def test_a_failure_that_is_reported_is_an_answer_and_silence_is_none(code: grpc.StatusCode, expected: bool) -> None:
+def test_a_failure_that_is_reported_is_an_answer_and_silence_is_none(
+    code: grpc.StatusCode, expected: bool | None
+) -> None:
     assert answered(code) is expected
