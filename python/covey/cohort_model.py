@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from covey.engine import engine_named, thread_count
+from covey.engine import EngineName, engine_named, thread_count
 from covey.parameters import TraitParameters
 
 if TYPE_CHECKING:
-    from covey.traits import EngineName, Traits
+    from covey.traits import Traits
 
 
 @dataclass(frozen=True, slots=True)

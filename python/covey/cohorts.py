@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from covey.archetypes import name_cohorts
 from covey.cohort_model import CohortModel, CohortRow, Quality, weighted_points
 from covey.discovery import find_clusters
+from covey.engine import EngineName, Progress
 from covey.fixed_point import group_means, standardised
 from covey.parameters import TRAIT_NAMES, trait_weight_tuple
-from covey.traits import EngineName, Progress, Traits
+from covey.traits import Traits
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covey.cohort_model import Quality
-from covey.engine import Clustering, Engine, engine_named, thread_count
+from covey.engine import Clustering, Engine, EngineName, Progress, engine_named, thread_count
 from covey.errors import InputError
-from covey.traits import EngineName, Progress
 
 AUTO_K = range(2, 13)
 SILHOUETTE_SAMPLE = 10_000

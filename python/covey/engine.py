@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +15,11 @@ from covey.parameters import TraitParameters
 Points = NDArray[np.float32]
 Hashes = NDArray[np.uint64]
 
-ENGINE_NAMES = ("native", "reference")
+EngineName = Literal["native", "reference"]
+ENGINE_NAMES: tuple[EngineName, ...] = get_args(EngineName)
+
+Progress = Callable[[str, int, int], None]
+"""Called as progress(what, done, total) during long work."""
 
 
 class Clustering(Protocol):

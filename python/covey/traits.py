@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from covey.engine import engine_named, thread_count
+from covey.engine import EngineName, Progress, engine_named, thread_count
 from covey.errors import InputError
 from covey.identifiers import LearnerIds
 from covey.instants import instant_to_datetime
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from covey.cohorts import Cohorts
     from covey.events import Events
-
-EngineName = Literal["native", "reference"]
-Progress = Callable[[str, int, int], None]
-"""Called as progress(what, done, total) during long work."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)

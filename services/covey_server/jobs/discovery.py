@@ -29,8 +29,9 @@ from covey_server.errors import CallError
 
 if TYPE_CHECKING:
     from covey.cohorts import Cohorts
+    from covey.engine import EngineName
     from covey.events import Events
-    from covey.traits import EngineName, Traits
+    from covey.traits import Traits
 
 _NICENESS = 10
 Report = Callable[[str, float], None]
