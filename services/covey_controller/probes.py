@@ -38,8 +38,8 @@ def probe_request() -> analyzer_pb2.AnalyzeLearnerRequest:
 def answered(code: grpc.StatusCode) -> bool | None:
     """Whether the variant answered a probe.
 
-    A failure that the variant reports itself is an answer; silence and being turned away are none. None: the server would
-    not ask the variant, as for a candidate that no phase has let in yet; that says nothing of it.
+    A failure that the variant reports itself is an answer; silence and being turned away are none. None: the server
+    would not ask the variant, as for a candidate that no phase has let in yet; that says nothing of it.
     """
     if code is grpc.StatusCode.OK:
         return True

@@ -113,7 +113,5 @@ def test_probes_of_a_tick_that_was_not_committed_are_counted_again() -> None:
         (grpc.StatusCode.RESOURCE_EXHAUSTED, False),
     ],
 )
-def test_a_failure_that_is_reported_is_an_answer_and_silence_is_none(
-    code: grpc.StatusCode, expected: bool | None
-) -> None:
+def test_a_reported_failure_is_an_answer_and_silence_is_none(code: grpc.StatusCode, expected: bool | None) -> None:
     assert answered(code) is expected
