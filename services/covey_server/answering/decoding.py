@@ -8,17 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from covey.v1 import events_pb2
+from covey_server.catalogue.names import LONGEST_LEARNER_ID_BYTES
+from covey_server.errors import invalid
 from covey_server.violations import Violations
+
+if TYPE_CHECKING:
+    from google.protobuf.timestamp_pb2 import Timestamp
 
 KIND_COUNT = 5
 EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01
 LATEST_US = 253_402_300_799_999_999  # 9999-12-31
-LONGEST_LEARNER_ID_BYTES = 256  # as in every call that names a learner
 _OVERLONG = f"is longer than {LONGEST_LEARNER_ID_BYTES} bytes of UTF-8"
 
 IndexColumn = NDArray[np.int32] | NDArray[np.uint16] | NDArray[np.uint8]
@@ -132,6 +137,18 @@ def decode_rows(rows: events_pb2.EventRows, field: str, *, with_learners: bool =
         weight=weight,
         learner=_encoded([row.learner_id for row in rows.rows]) if with_learners else None,
     )
+
+
+def microseconds_of(timestamp: Timestamp, field: str) -> int:
+    """Microseconds since the epoch, floored.
+
+    Raises:
+        CallError: INVALID_ARGUMENT outside the years 1 to 9999, or for nanoseconds that are no part of a second.
+    """
+    microseconds = timestamp.seconds * 1_000_000 + timestamp.nanos // 1000
+    if not EARLIEST_US <= microseconds <= LATEST_US or not 0 <= timestamp.nanos < 1_000_000_000:
+        raise invalid(field, "is not a time of the years 1 to 9999")
+    return microseconds
 
 
 class _PackedReader:

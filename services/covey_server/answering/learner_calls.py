@@ -15,15 +15,13 @@ import grpc
 
 from covey.v1 import analyzer_pb2
 from covey_server.answering.admission import overloaded
-from covey_server.answering.decoding import EARLIEST_US, LATEST_US, EventColumns, decode_packed, decode_rows
+from covey_server.answering.decoding import EventColumns, decode_packed, decode_rows, microseconds_of
 from covey_server.answering.routing import Route, route, shard_of
 from covey_server.catalogue.names import checked_learner_id
 from covey_server.errors import CallError, invalid
 from covey_server.metrics.counters import NO_VARIANT
 
 if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
-
     from covey_server.answering.shadow import Shadow
     from covey_server.answering.variants_at_work import VariantsAtWork
     from covey_server.catalogue.catalogue import Catalogue
@@ -174,7 +172,7 @@ class LearnerCalls:
         if len(request.segment.encode()) > _LONGEST_SEGMENT_BYTES:
             raise invalid(f"{prefix}segment", f"is longer than {_LONGEST_SEGMENT_BYTES} bytes of UTF-8")
         events, default_as_of_us = self._history(request, now, prefix)
-        as_of_us = _microseconds(request.as_of, f"{prefix}as_of") if request.HasField("as_of") else default_as_of_us
+        as_of_us = microseconds_of(request.as_of, f"{prefix}as_of") if request.HasField("as_of") else default_as_of_us
         seconds_left = self._seconds_left(call)
         if seconds_left <= 0:
             raise overloaded()
@@ -239,10 +237,3 @@ def _at_rest(where: Route) -> CallError:
         reason="CANDIDATE_AT_REST",
         metadata={"variant": where.variant},
     )
-
-
-def _microseconds(timestamp: Timestamp, field: str) -> int:
-    microseconds = timestamp.seconds * 1_000_000 + timestamp.nanos // 1000
-    if not EARLIEST_US <= microseconds <= LATEST_US or not 0 <= timestamp.nanos < 1_000_000_000:
-        raise invalid(field, "is not a time of the years 1 to 9999")
-    return microseconds

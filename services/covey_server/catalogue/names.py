@@ -17,7 +17,7 @@ Item = TypeVar("Item")
 
 _ID = re.compile(r"[a-z][a-z0-9-]{0,62}")
 _ID_RULE = "1 to 63 of a-z, 0-9 and -, beginning with a letter"
-_LONGEST_LEARNER_ID_BYTES = 256
+LONGEST_LEARNER_ID_BYTES = 256
 DEFAULT_PAGE_SIZE = 50
 LARGEST_PAGE_SIZE = 1000
 
@@ -60,8 +60,8 @@ def checked_learner_id(value: str, field: str = "learner_id") -> str:
     """
     if not value:
         raise invalid(field, "missing; an integer id is its decimal text")
-    if len(value.encode()) > _LONGEST_LEARNER_ID_BYTES:
-        raise invalid(field, f"longer than {_LONGEST_LEARNER_ID_BYTES} bytes of UTF-8")
+    if len(value.encode()) > LONGEST_LEARNER_ID_BYTES:
+        raise invalid(field, f"longer than {LONGEST_LEARNER_ID_BYTES} bytes of UTF-8")
     return value
 
 

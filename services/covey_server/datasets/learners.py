@@ -10,18 +10,17 @@ from typing import TYPE_CHECKING
 import grpc
 
 from covey.v1 import analyzer_pb2
-from covey_server.answering.decoding import EARLIEST_US, LATEST_US
+from covey_server.answering.decoding import microseconds_of
 from covey_server.answering.engines import AnalyzerEngine
 from covey_server.catalogue.names import checked_learner_id
 from covey_server.catalogue.parameters import parameters_of
 from covey_server.datasets.segments import DamagedSegmentError, WrittenSegment, write_segment
 from covey_server.datasets.tables import delete_segment
 from covey_server.datasets.view import data_loss
-from covey_server.errors import CallError, invalid
+from covey_server.errors import CallError
 from covey_server.store import check_request_id, once
 
 if TYPE_CHECKING:
-    from google.protobuf.timestamp_pb2 import Timestamp
     from sqlalchemy import Connection
 
     from covey_server.catalogue.catalogue import Catalogue
@@ -174,15 +173,3 @@ class Learners:
 def _remove(paths: Iterable[Path]) -> None:
     for path in paths:
         path.unlink(missing_ok=True)
-
-
-def microseconds_of(timestamp: Timestamp, field: str) -> int:
-    """Microseconds since the epoch, floored.
-
-    Raises:
-        CallError: INVALID_ARGUMENT outside the years 1 to 9999.
-    """
-    microseconds = timestamp.seconds * 1_000_000 + timestamp.nanos // 1000
-    if not EARLIEST_US <= microseconds <= LATEST_US:
-        raise invalid(field, "is not a time of the years 1 to 9999")
-    return microseconds

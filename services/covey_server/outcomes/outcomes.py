@@ -10,6 +10,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
 
 from covey.v1 import evidence_pb2, outcomes_pb2
+from covey_server.answering.decoding import EARLIEST_US, LATEST_US
+from covey_server.catalogue.names import LONGEST_LEARNER_ID_BYTES
 from covey_server.outcomes.exposures import Credit, ExposureLedger, milliseconds
 from covey_server.outcomes.exposures_table import learner_hash
 from covey_server.outcomes.moments import phase_moments
@@ -26,9 +28,6 @@ if TYPE_CHECKING:
 
 MOST_OUTCOMES = 10_000
 _METRIC = re.compile(r"[a-z0-9_]{1,63}")
-_LONGEST_LEARNER_ID_BYTES = 256
-_EARLIEST_SECONDS = -62_135_596_800
-_LATEST_SECONDS = 253_402_300_799
 
 _Sums: TypeAlias = dict[str, tuple[dict[int, float], dict[int, float]]]
 
@@ -149,15 +148,15 @@ def _check(batch: Iterable[outcomes_pb2.Outcome]) -> None:
         place = f"outcomes[{position}]"
         if not outcome.learner_id:
             violations.add(f"{place}.learner_id", "is missing")
-        elif len(outcome.learner_id.encode()) > _LONGEST_LEARNER_ID_BYTES:
-            violations.add(f"{place}.learner_id", f"is longer than {_LONGEST_LEARNER_ID_BYTES} bytes of UTF-8")
+        elif len(outcome.learner_id.encode()) > LONGEST_LEARNER_ID_BYTES:
+            violations.add(f"{place}.learner_id", f"is longer than {LONGEST_LEARNER_ID_BYTES} bytes of UTF-8")
         if not _METRIC.fullmatch(outcome.metric):
             violations.add(f"{place}.metric", f"{outcome.metric[:80]!r} is no name; 1 to 63 of a-z, 0-9 and _")
         if not math.isfinite(outcome.value):
             violations.add(f"{place}.value", f"{outcome.value} is not finite")
         if not outcome.HasField("time"):
             violations.add(f"{place}.time", "is missing; an outcome is credited by its time")
-        elif not _EARLIEST_SECONDS <= outcome.time.seconds <= _LATEST_SECONDS:
+        elif not EARLIEST_US <= outcome.time.seconds * 1_000_000 <= LATEST_US:
             violations.add(f"{place}.time", "is out of range; expected the years 1 to 9999")
     if not count:
         violations.add("outcomes", "is empty")
