@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from covey.v1 import analyzer_pb2_grpc
+from covey_server.answering.learner_service import PerLearnerMethods
 from covey_server.catalogue.service import CatalogueMethods
-from covey_server.datasets.learner_service import PerLearnerMethods
 from covey_server.datasets.service import DatasetMethods
 from covey_server.jobs.service import JobMethods
 
