@@ -136,6 +136,7 @@ def test_a_finding_is_one_line_whatever_it_quotes() -> None:
         ("", "the file is empty"),
         ("just words", "expected keys and values"),
         ("a: [", "this is not YAML"),
+        ("[" * 20_000, "nested too deeply"),
         ("a: " + "x" * (1 << 20), "more than"),
         ("target: analyzer", "there is no phase"),
     ],

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Protocol
 
 from covey.rollout.findings import Finding
+from covey.rollout.ranges import out_of_range
 from covey.rollout.statement import Kind, StatementError, parse_statement
 from covey.rollout.units import basis_points, format_duration, format_share, seconds_of
 from covey.v1.rollout_spec_pb2 import ApprovalRule, Phase, RolloutSpec, Trigger
@@ -29,6 +30,10 @@ def check_spec(spec: RolloutSpec) -> list[Finding]:
     def add(path: str, message: str, *, warn: bool = False) -> None:
         findings.append(Finding("warning" if warn else "error", path, message))
 
+    for path, message in out_of_range(spec):
+        add(path, message)
+    if findings:
+        return findings
     _check_subject(spec, add)
     _check_intervals(spec, add)
     if not spec.phases:
@@ -93,7 +98,7 @@ def _check_phase(spec: RolloutSpec, phase: Phase, index: int, names: list[str], 
         if criterion.defer and criterion.defer not in names[index + 1 :]:
             later = ", ".join(names[index + 1 :]) or "none"
             add(f"{inner}.defer", f"'{criterion.defer}' is no later phase; later phases: {later}")
-        if criterion.accept_by and not NAME.match(criterion.accept_by):
+        if criterion.WhichOneof("on_insufficient") == "accept_by" and not NAME.match(criterion.accept_by):
             add(f"{inner}.accept_by", f"'{criterion.accept_by}' is no role; expected 1 to 63 of a-z, 0-9 and -")
     _check_doubles([criterion.statement for criterion in phase.criteria], f"{path}.criteria", add)
     if not any(not criterion.report_only for criterion in phase.criteria):

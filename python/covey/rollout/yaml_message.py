@@ -43,6 +43,8 @@ def read_message(text: str, message: M, source: str) -> tuple[M, dict[str, int]]
         raise SpecError([Finding("error", "", f"the file has more than {MAXIMUM_CHARACTERS:,} characters")], source)
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+    except RecursionError:
+        raise SpecError([Finding("error", "", "it is nested too deeply for a plan")], source) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         problem = getattr(error, "problem", None) or str(error)
