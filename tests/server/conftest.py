@@ -1,4 +1,7 @@
-"""Real servers on free loopback ports: in this process (`server`, `start_server`) and as processes of their own."""
+"""Real servers on free loopback ports: in this process (`server`, `start_server`) and as processes of their own.
+
+Also what a server is made of: a `store`, the `rooms` of the control plane and a `call` to them over a port.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from covey_server.store import Store, open_store
+
+from .rollout_rooms import Caller, Rooms, control_port
 from .running import ServedHere, ServerProcess
 
 
@@ -44,3 +50,28 @@ def server_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     yield start
     for process in running:
         process.kill()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A store in a new directory."""
+    opened = open_store(tmp_path / "data")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def rooms(tmp_path: Path) -> Iterator[Rooms]:
+    """The rooms of the control plane, without ports."""
+    made = Rooms(tmp_path / "data")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def call(rooms: Rooms) -> Iterator[Caller]:
+    """A caller of the rooms over a real port."""
+    with control_port(rooms) as port:
+        caller = Caller(port.port)
+        yield caller
+        caller.close()

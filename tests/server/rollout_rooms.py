@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
+import pytest
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
@@ -19,6 +20,7 @@ from covey.v1 import journal_pb2, rollout_spec_pb2
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1.rollouts_pb2_grpc import RolloutServiceStub
 from covey_server.catalogue.catalogue import Catalogue
+from covey_server.errors import CallError
 from covey_server.ports.control_port import ControlPort, start_control_port
 from covey_server.rollouts.journal import Journal
 from covey_server.rollouts.journal_entries import Author, Written
@@ -86,6 +88,13 @@ class Rooms:
     def close(self) -> None:
         self.store.close()
 
+    def reopened(self) -> Rooms:
+        """The rooms of the next server on the same directory."""
+        self.close()
+        again = Rooms(self.store.directory)
+        again.clock.now = self.clock.now
+        return again
+
     def create(self, name: str = "rollouts/x", **changes: Any) -> Written:
         entries = commands.create(name, f"uid-of-{name}", plan(**changes))
         return self.journal.commit(
@@ -103,6 +112,14 @@ class Rooms:
 
     def enter(self, phase: str, weight_bp: int, name: str = "rollouts/x") -> Written:
         return self.append(entered(phase, weight_bp), name=name)
+
+    def to_canary(self) -> Written:
+        """A rollout in its first phase, its weight in force."""
+        self.create()
+        self.start()
+        written = self.enter("canary", 100)
+        self.clock.pass_time(1)
+        return written
 
     def weight(self) -> int | None:
         """The candidate's weight in force now; None without a split."""
@@ -171,6 +188,14 @@ class Caller:
         epoch: int = self("AcquireLease", target="analyzer", holder=holder).epoch
         return epoch
 
+    def to_canary(self, clock: Clock) -> int:
+        """A rollout in its first phase, its weight in force; the epoch of the lease."""
+        self.started()
+        epoch = self.lease()
+        self.commit(epoch, tick(), entered("canary", 100))
+        clock.pass_time(1)
+        return epoch
+
     def commit(self, epoch: int, *entries: journal_pb2.Entry, **fields: Any) -> pb.CommitDecisionResponse:
         """Commit on whatever the journal's last sequence is."""
         if "expected_sequence" not in fields:
@@ -233,3 +258,10 @@ def refusal(call: Any, *arguments: Any, **fields: Any) -> Refusal:
     except grpc.RpcError as error:
         return Refusal(error)
     raise AssertionError("the call succeeded")
+
+
+def call_error(call: Callable[[], object]) -> CallError:
+    """The refusal of a call in this process that must fail."""
+    with pytest.raises(CallError) as refused:
+        call()
+    return refused.value

@@ -1,74 +1,19 @@
-"""The journal: all or nothing, one writer, folded again after a restart, and the board that follows it."""
+"""The journal: all or nothing, one writer, one rollout per target, folded again after a restart."""
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import threading
-from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import grpc
 import pytest
 
 from covey.rollout import commands
-from covey.v1 import journal_pb2
 from covey.v1.rollouts_pb2 import Rollout
 from covey_server.errors import CallError
-from covey_server.rollouts.breaker import Breaker
-from covey_server.rollouts.journal import Journal
-from covey_server.rollouts.journal_entries import Author, Written
-from covey_server.rollouts.leases import Leases
-from covey_server.split import SplitBoard
-from covey_server.store import StoreError, open_store
+from covey_server.rollouts.journal_entries import Author
+from covey_server.store import StoreError
 
-from .rollout_rooms import (
-    ABORTED,
-    NATIVE,
-    REFERENCE,
-    ROLLED_BACK,
-    START,
-    SUCCEEDED,
-    TRIGGER,
-    Rooms,
-    entered,
-    finished,
-    rollback,
-    tick,
-)
-
-
-@pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    made = Rooms(tmp_path / "data")
-    yield made
-    made.close()
-
-
-def reopened(rooms: Rooms) -> Rooms:
-    """The rooms of the next server on the same directory."""
-    rooms.close()
-    again = Rooms(rooms.store.directory)
-    again.clock.now = rooms.clock.now
-    return again
-
-
-def call_error(call: Callable[[], object]) -> CallError:
-    with pytest.raises(CallError) as refused:
-        call()
-    return refused.value
-
-
-def to_canary(rooms: Rooms) -> Written:
-    """A rollout in its first phase, its weight in force."""
-    rooms.create()
-    rooms.start()
-    written = rooms.enter("canary", 100)
-    rooms.clock.pass_time(1)
-    return written
-
+from .rollout_rooms import ABORTED, NATIVE, REFERENCE, START, Rooms, call_error, entered, finished, tick
 
 # Entries
 
@@ -90,9 +35,9 @@ def test_the_server_stamps_every_entry(rooms: Rooms) -> None:
 
 
 def test_state_and_bytes_are_the_same_after_a_restart(rooms: Rooms) -> None:
-    written = to_canary(rooms)
+    written = rooms.to_canary()
     before = [entry.SerializeToString(deterministic=True) for entry in rooms.journal.entries("rollouts/x")]
-    again = reopened(rooms)
+    again = rooms.reopened()
     try:
         assert again.journal.state("rollouts/x") == written.state
         assert [entry.SerializeToString(deterministic=True) for entry in again.journal.entries("rollouts/x")] == before
@@ -176,128 +121,6 @@ def test_a_stale_epoch_writes_nothing_where_its_twin_without_the_check_does(room
     assert rooms.journal.state("rollouts/x").last_sequence == 4
 
 
-# The board
-
-
-def test_a_weight_takes_effect_a_second_after_its_commit_and_the_shadow_with_its_phase(rooms: Rooms) -> None:
-    rooms.create()
-    assert rooms.board.current(rooms.clock.now) is None
-    rooms.start()
-    split = rooms.board.current(rooms.clock.now)
-    assert split is not None
-    assert (split.candidate_weight_bp, split.phase, split.shadow_share) == (0, "", 0.0)
-    assert (split.baseline, split.candidate, split.uid) == (REFERENCE, NATIVE, "uid-of-rollouts/x")
-    assert split.limits_seconds == (0.2,)
-    assert split.outcome_window_seconds == 7 * 86_400
-    (entry,) = rooms.enter("canary", 100).entries
-    assert entry.effective_at.ToMicroseconds() - entry.time.ToMicroseconds() == 1_000_000
-    rooms.clock.pass_time(0.999)
-    assert rooms.weight() == 0
-    rooms.clock.pass_time(0.001)
-    split = rooms.board.current(rooms.clock.now)
-    assert split is not None
-    assert (split.candidate_weight_bp, split.phase, split.shadow_share) == (100, "canary", 0.01)
-
-
-def test_a_rollback_takes_effect_with_its_commit_and_silences_the_shadow(rooms: Rooms) -> None:
-    to_canary(rooms)
-    assert rooms.weight() == 100
-    (entry,) = rooms.append(rollback(TRIGGER)).entries
-    assert entry.effective_at == entry.time
-    split = rooms.board.current(rooms.clock.now)
-    assert split is not None
-    assert (split.candidate_weight_bp, split.shadow_share) == (0, 0.0)
-    rooms.append(finished(ROLLED_BACK))
-    assert rooms.board.current(rooms.clock.now) is None
-    assert rooms.catalogue.stable() == REFERENCE
-
-
-def test_success_makes_the_candidate_stable_in_the_same_transaction(rooms: Rooms) -> None:
-    to_canary(rooms)
-    rooms.enter("full", 10_000)
-    rooms.clock.pass_time(1)
-    assert rooms.weight() == 10_000
-    seen: list[tuple[str, int | None]] = []
-    rooms.journal.subscribe(lambda state: seen.append((rooms.catalogue.stable(), rooms.weight())))
-    commits = rooms.store.commit_count
-    rooms.append(finished(SUCCEEDED))
-    assert rooms.store.commit_count == commits + 1
-    assert seen == [(NATIVE, None)]
-    again = reopened(rooms)
-    try:
-        assert again.catalogue.stable() == NATIVE
-        assert again.weight() is None
-    finally:
-        again.close()
-
-
-def test_a_success_that_cannot_be_recorded_changes_nothing(rooms: Rooms) -> None:
-    to_canary(rooms)
-    rooms.enter("full", 10_000)
-    rooms.clock.pass_time(1)
-
-    def failing(connection: object) -> None:
-        rooms.journal.append(connection, "rollouts/x", [finished(SUCCEEDED)], Author("c"))  # type: ignore[arg-type]
-        raise ZeroDivisionError
-
-    with pytest.raises(ZeroDivisionError):
-        rooms.journal.commit(failing)
-    assert rooms.catalogue.stable() == REFERENCE
-    assert rooms.weight() == 10_000
-    assert rooms.journal.state("rollouts/x").state == Rollout.STATE_RUNNING
-
-
-def test_a_dry_run_moves_nothing_to_the_end(rooms: Rooms) -> None:
-    rooms.create(dry_run=True)
-    rooms.start()
-    for phase in ("canary", "full"):
-        rooms.enter(phase, 0)
-        rooms.clock.pass_time(1)
-        assert rooms.weight() == 0
-    rooms.append(finished(SUCCEEDED))
-    assert rooms.catalogue.stable() == REFERENCE
-
-
-def test_weight_zero_runs_ahead_of_a_store_that_cannot_record_it(rooms: Rooms) -> None:
-    to_canary(rooms)
-    # As full as a disk can be: no page more, not even in the transaction's own space.
-    with rooms.store.write() as connection:
-        pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
-
-    def abort(reason: str) -> Written:
-        return rooms.journal.commit(
-            lambda connection: rooms.journal.append(
-                connection,
-                "rollouts/x",
-                commands.abort(rooms.journal.current(connection, "rollouts/x"), rooms.clock(), reason=reason),
-                Author("ann"),
-            ),
-            zero_ahead_of="rollouts/x",
-        )
-
-    with pytest.raises(StoreError, match="Free some space"):
-        abort("x" * 1_000_000)
-    assert rooms.weight() == 0
-    assert rooms.journal.state("rollouts/x").candidate_weight_bp == 100, "the journal says what was recorded"
-    rooms.append(tick(rooms.clock.now))
-    assert rooms.weight() == 0, "a tick does not bring it back"
-    assert abort("again, with space").state.state == Rollout.STATE_ROLLING_BACK
-    assert rooms.weight() == 0
-
-
-def test_weight_zero_ahead_of_the_journal_touches_no_other_rollout(rooms: Rooms) -> None:
-    to_canary(rooms)
-    rooms.create("rollouts/draft")
-    rooms.store.close()
-    with pytest.raises(StoreError, match="closed"):
-        rooms.journal.commit(lambda connection: None, zero_ahead_of="rollouts/draft")
-    assert rooms.weight() == 100
-    with pytest.raises(StoreError, match="closed"):
-        rooms.journal.commit(lambda connection: None, zero_ahead_of="rollouts/x")
-    assert rooms.weight() == 0
-
-
 # Targets
 
 
@@ -341,7 +164,7 @@ def test_a_baseline_that_is_not_stable_cannot_start(rooms: Rooms) -> None:
 
 
 def test_an_aborted_draft_leaves_the_running_rollout_alone(rooms: Rooms) -> None:
-    to_canary(rooms)
+    rooms.to_canary()
     rooms.create("rollouts/draft")
     rooms.append(*commands.abort(rooms.journal.state("rollouts/draft"), START), name="rollouts/draft")
     assert rooms.weight() == 100
@@ -355,7 +178,7 @@ def test_finished_rollouts_are_folded_only_when_asked_for(rooms: Rooms) -> None:
         name = f"rollouts/r{number}"
         rooms.create(name)
         rooms.append(*commands.abort(rooms.journal.state(name), START), name=name)
-    again = reopened(rooms)
+    again = rooms.reopened()
     try:
         assert again.journal.active() == []
         for number in range(20):
@@ -388,105 +211,4 @@ def test_an_entry_of_a_newer_version_is_refused_with_a_remedy(rooms: Rooms) -> N
     with pytest.raises(
         StoreError, match=r"rollouts/x cannot be read .*schema 99.*Run the version of covey that wrote it"
     ):
-        reopened(rooms)
-
-
-# The crash-loop breaker
-
-
-def test_two_unclean_ends_under_a_candidate_take_its_weight_away(rooms: Rooms) -> None:
-    to_canary(rooms)
-    weights, run = [], rooms
-    for _ in range(3):
-        breaker = Breaker(run.store, run.clock)
-        if breaker.opening(run.journal.running_candidate()):
-            run.journal.crash_loop()
-        weights.append(run.weight())
-        run = reopened(run)  # without breaker.closing(): the run before ended uncleanly
-    try:
-        assert weights == [100, 100, 0]
-        state = run.journal.state("rollouts/x")
-        assert state.state == Rollout.STATE_ROLLING_BACK
-        (entry,) = [e for e in run.journal.entries("rollouts/x") if e.HasField("rollback_started")]
-        assert entry.actor == "server"
-        assert entry.rollback_started.cause == journal_pb2.RollbackStarted.CAUSE_CRASH_LOOP
-        assert run.weight() == 0
-        assert run.journal.crash_loop() == [], "there is nothing left to take away"
-    finally:
-        run.close()
-
-
-# kill -9
-
-# One process imports everything and forks a writer for every line it reads: 20 starts would take a minute.
-WRITERS = """
-import os, sys
-from datetime import UTC, datetime
-from covey_server.catalogue.catalogue import Catalogue
-from covey_server.rollouts.journal import Journal
-from covey_server.rollouts.journal_entries import Author
-from covey_server.split import SplitBoard
-from covey_server.store import open_store
-from covey.v1 import journal_pb2
-
-def write():
-    store = open_store(sys.argv[1])
-    clock = lambda: datetime.now(UTC)
-    journal = Journal(store, SplitBoard(), Catalogue(store, clock), clock)
-    journal.load()
-    tick = journal_pb2.Entry(tick=journal_pb2.Tick())
-    tick.tick.observed.seconds = 1
-    while True:
-        written = journal.commit(lambda c: journal.append(c, "rollouts/x", [tick, tick], Author("w")))
-        os.write(1, b"%d\\n" % written.state.last_sequence)
-
-for _ in sys.stdin:
-    pid = os.fork()
-    if pid == 0:
-        write()
-    os.write(1, b"pid %d\\n" % pid)
-    os.waitpid(pid, 0)
-    os.write(1, b"dead\\n")
-"""
-KILLS = 20
-
-
-def killed_after(writers: subprocess.Popen[str], acknowledgements: int) -> int:
-    """Kill a writer -9 after that many acknowledgements; the last sequence that it acknowledged."""
-    assert writers.stdin is not None
-    assert writers.stdout is not None
-    writers.stdin.write("write\n")
-    writers.stdin.flush()
-    acknowledged, pid = [], 0
-    for line in writers.stdout:
-        if line.startswith("pid "):
-            pid = int(line.split()[1])
-        elif line == "dead\n":
-            return acknowledged[-1]
-        else:
-            acknowledged.append(int(line))
-        if pid and len(acknowledged) == acknowledgements:
-            os.kill(pid, signal.SIGKILL)
-    raise AssertionError("the writers have ended")
-
-
-def test_every_acknowledged_entry_survives_kill_9(rooms: Rooms) -> None:
-    rooms.create()
-    rooms.start()
-    rooms.close()
-    directory = rooms.store.directory
-    command = [sys.executable, "-c", WRITERS, str(directory)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writers:
-        for kill in range(KILLS):
-            acknowledged = killed_after(writers, 1 + 2 * kill)
-            store = open_store(directory)
-            journal = Journal(store, SplitBoard(), rooms.catalogue, rooms.clock, Leases(store, rooms.clock))
-            journal.load()
-            stored = [entry.sequence for entry in journal.entries("rollouts/x")]
-            store.close()
-            assert stored == list(range(1, len(stored) + 1)), "none is lost, none is doubled"
-            # At most the one decision of two entries that was synced and not yet said.
-            assert len(stored) in {acknowledged, acknowledged + 2}
-        assert writers.stdin is not None
-        writers.stdin.close()
-    assert writers.returncode == 0
+        rooms.reopened()
