@@ -21,7 +21,7 @@ from covey_server.catalogue.names import (
 from covey_server.catalogue.parameters import parameters_message, parameters_of
 from covey_server.catalogue.tables import catalogue_settings, cohort_models, variants
 from covey_server.errors import CallError, invalid, not_found
-from covey_server.store import check_request_id, once
+from covey_server.store import check_request_id, commit_once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
@@ -105,7 +105,7 @@ class Catalogue:
                 raise _no_model(variant.cohort_model)
             return self._insert(connection, name, variant)
 
-        payload = self._once("CreateVariant", request, run)
+        payload = commit_once(self._store, request, run, self._clock())
         return variants_pb2.Variant.FromString(payload)
 
     def list_variants(self, request: analyzer_pb2.ListVariantsRequest) -> analyzer_pb2.ListVariantsResponse:
@@ -196,18 +196,7 @@ class Catalogue:
             self._store.after_commit(connection, lambda: self._models.pop(name, None) and None)
             return b""
 
-        self._once("DeleteCohortModel", request, run)
-
-    def _once(
-        self,
-        method: str,
-        request: analyzer_pb2.CreateVariantRequest | analyzer_pb2.DeleteCohortModelRequest,
-        run: Callable[[Connection], bytes],
-    ) -> bytes:
-        body = request.SerializeToString(deterministic=True)
-        return self._store.group_commit(
-            lambda connection: once(connection, method, request.request_id, run, body=body, now=self._clock())
-        )
+        commit_once(self._store, request, run, self._clock())
 
     def _insert(self, connection: Connection, name: str, variant: variants_pb2.Variant) -> bytes:
         complete = variants_pb2.Variant()

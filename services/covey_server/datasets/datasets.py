@@ -21,7 +21,7 @@ from covey_server.datasets.segments import DamagedSegmentError, SegmentFile
 from covey_server.datasets.tables import appends, datasets, insert_segment, segment_rows, segments
 from covey_server.datasets.view import DatasetView, data_loss
 from covey_server.errors import CallError, invalid, not_found
-from covey_server.store import check_request_id, once
+from covey_server.store import check_request_id, commit_once
 from covey_server.store.directory import sync_directory
 from covey_server.store.schema import to_microseconds
 
@@ -162,7 +162,7 @@ class Datasets:
         with self._folders_lock:
             self.folder(name).mkdir(exist_ok=True)
             sync_directory(self._root)
-            payload = self._once("CreateDataset", request, run)
+            payload = commit_once(self._store, request, run, self._clock())
         return datasets_pb2.Dataset.FromString(payload)
 
     def list(self, request: analyzer_pb2.ListDatasetsRequest) -> analyzer_pb2.ListDatasetsResponse:
@@ -190,7 +190,7 @@ class Datasets:
             return b""
 
         with self._folders_lock:
-            self._once("DeleteDataset", request, run)
+            commit_once(self._store, request, run, self._clock())
             # A retry finds the row gone: the files go unless a dataset of that name was made anew.
             if name not in self._views:
                 shutil.rmtree(self.folder(name), ignore_errors=True)
@@ -245,17 +245,6 @@ class Datasets:
         """
         if not connection.execute(select(datasets.c.name).where(datasets.c.dataset == view.number)).first():
             raise no_dataset(view.name)
-
-    def _once(
-        self,
-        method: str,
-        request: analyzer_pb2.CreateDatasetRequest | analyzer_pb2.DeleteDatasetRequest,
-        run: Callable[[Connection], bytes],
-    ) -> bytes:
-        body = request.SerializeToString(deterministic=True)
-        return self._store.group_commit(
-            lambda connection: once(connection, method, request.request_id, run, body=body, now=self._clock())
-        )
 
     def _show(self, view: DatasetView) -> None:
         self._views = {**self._views, view.name: view}

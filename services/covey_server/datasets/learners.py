@@ -18,7 +18,7 @@ from covey_server.datasets.segments import DamagedSegmentError, WrittenSegment, 
 from covey_server.datasets.tables import delete_segment
 from covey_server.datasets.view import data_loss
 from covey_server.errors import CallError
-from covey_server.store import check_request_id, once
+from covey_server.store import check_request_id, commit_once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -88,7 +88,6 @@ class Learners:
         """
         learner_id = checked_learner_id(request.learner_id)
         check_request_id(request.request_id)
-        body = request.SerializeToString(deterministic=True)
         with self._datasets.rewriting, self._ledger.settled():
             rewrites = self._rewritten(learner_id)
             done: list[bool] = []
@@ -98,11 +97,7 @@ class Learners:
                 return self._commit(connection, learner_id, rewrites).SerializeToString()
 
             try:
-                payload = self._store.group_commit(
-                    lambda connection: once(
-                        connection, "DeleteLearner", request.request_id, run, body=body, now=self._clock()
-                    )
-                )
+                payload = commit_once(self._store, request, run, self._clock())
             except CallError:
                 _remove(new.path for _, _, new, _ in rewrites if new)
                 raise

@@ -18,7 +18,7 @@ from covey_server.errors import CallError, invalid, not_found
 from covey_server.jobs import store as stored
 from covey_server.jobs.process import DiscoveryFailedError, DiscoveryProcess
 from covey_server.jobs.spec import process_request, resolved
-from covey_server.store import check_request_id, once
+from covey_server.store import check_request_id, commit_once
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -86,7 +86,6 @@ class Jobs:
                 RESOURCE_EXHAUSTED while too many jobs wait.
         """
         check_request_id(request.request_id)
-        body = request.SerializeToString(deterministic=True)
 
         def run(connection: Connection) -> bytes:
             job = Job(state=Job.STATE_QUEUED, spec=resolved(request.spec, self._catalogue, self._datasets, connection))
@@ -102,12 +101,7 @@ class Jobs:
             self._store.after_commit(connection, lambda: self._show(job))
             return job.SerializeToString()
 
-        payload = self._store.group_commit(
-            lambda connection: once(
-                connection, "DiscoverCohorts", request.request_id, run, body=body, now=self._clock()
-            )
-        )
-        return Job.FromString(payload)
+        return Job.FromString(commit_once(self._store, request, run, self._clock()))
 
     def get(self, name: str) -> datasets_pb2.Job:
         """The job as it is now.

@@ -16,7 +16,7 @@ from covey_server.outcomes.exposures import Credit, ExposureLedger, milliseconds
 from covey_server.outcomes.exposures_table import learner_hash
 from covey_server.outcomes.moments import phase_moments
 from covey_server.outcomes.store import OutcomeRow, forget, save, sums
-from covey_server.store import check_request_id, once
+from covey_server.store import check_request_id, commit_once
 from covey_server.violations import Violations
 
 if TYPE_CHECKING:
@@ -71,10 +71,7 @@ class OutcomeBook:
             # Sums must be in memory before the rows are in the store, or they would be counted twice.
             for phase in {credit.phase.key: credit.phase for _, credit in pairs if credit}.values():
                 self._sums_of(phase)
-        body = request.SerializeToString(deterministic=True)
-        payload = self._store.group_commit(
-            lambda connection: once(connection, "ReportOutcomes", request.request_id, run, body=body, now=self._clock())
-        )
+        payload = commit_once(self._store, request, run, self._clock())
         return outcomes_pb2.ReportOutcomesResponse.FromString(payload)
 
     def moments(self, split: Split, now: datetime | None = None) -> list[evidence_pb2.OutcomeMoments]:

@@ -1,7 +1,7 @@
 """What lasts: tables behind one writer, and requests that are remembered."""
 
 from covey_server.store.failures import StoreError
-from covey_server.store.idempotency import check_request_id, once
+from covey_server.store.idempotency import check_request_id, commit_once, once
 from covey_server.store.store import Store, open_store
 
-__all__ = ["Store", "StoreError", "check_request_id", "once", "open_store"]
+__all__ = ["Store", "StoreError", "check_request_id", "commit_once", "once", "open_store"]

@@ -8,12 +8,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import grpc
 from sqlalchemy import Connection, delete, insert, select
 
 from covey_server.errors import CallError, invalid
 from covey_server.store.schema import idempotency, to_microseconds
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from covey_server.store.store import Store
 
 REMEMBERED = timedelta(hours=24)
 LONGEST_REQUEST_ID = 128
@@ -67,6 +73,19 @@ def once(
         )
     )
     return response
+
+
+def commit_once(store: Store, request: Message, run: Callable[[Connection], bytes], now: datetime) -> bytes:
+    """`once` for a request of its own message type, in a commit that concurrent callers share.
+
+    Raises:
+        CallError: as `once`, and what `run` raises.
+        StoreError: the store could not write; nothing was kept.
+    """
+    method = type(request).__name__.removesuffix("Request")
+    request_id: str = request.request_id  # type: ignore[attr-defined]
+    body = request.SerializeToString(deterministic=True)
+    return store.group_commit(lambda connection: once(connection, method, request_id, run, body=body, now=now))
 
 
 def check_request_id(request_id: str) -> None:
