@@ -84,7 +84,8 @@ class Learners:
         """Remove a learner's events from every dataset, their exposures and their outcomes, all in one commit.
 
         Raises:
-            CallError: INVALID_ARGUMENT; DATA_LOSS for a damaged file (nothing is removed then).
+            CallError: INVALID_ARGUMENT; DATA_LOSS for a damaged file, UNAVAILABLE where the disk cannot be written
+                (nothing is removed then).
         """
         learner_id = checked_learner_id(request.learner_id)
         check_request_id(request.request_id)
@@ -123,6 +124,15 @@ class Learners:
                 except DamagedSegmentError as error:
                     _remove(new.path for _, _, new, _ in rewrites if new)
                     raise data_loss(view.name, error) from error
+                except OSError as error:
+                    _remove(new.path for _, _, new, _ in rewrites if new)
+                    raise CallError(
+                        grpc.StatusCode.UNAVAILABLE,
+                        f"{view.name} cannot be written without the learner ({error}); nothing was removed. See to the"
+                        " server's data directory, then retry with the same request_id",
+                        reason="STORAGE_FAILED",
+                        retry_after_seconds=5.0,
+                    ) from error
         return rewrites
 
     def _commit(

@@ -153,3 +153,19 @@ def test_deleting_an_integer_learner_keeps_the_others_exact(server: Any) -> None
     request = analyzer_pb2.DeleteLearnerRequest(learner_id=str(2**53 + 1), request_id="d")
     assert server.analyzer.DeleteLearner(request).event_count == 2
     assert server.rooms.datasets.events(name).learner_ids.texts() == ["-7", str(2**53 + 2)]
+
+
+def test_a_deletion_that_cannot_be_written_removes_nothing(server: Any, rows: Any) -> None:
+    name = server.create_dataset()
+    append(server, name, rows(("ada", DAY, "loops"), ("bob", DAY, "loops")))
+    assert server.rooms.datasets.learner_events(name, "ada").row_count == 1
+    folder = server.rooms.datasets.folder(name)
+    away = folder.rename(folder.with_name("away"))
+    request = analyzer_pb2.DeleteLearnerRequest(learner_id="ada", request_id="delete")
+    code, message = failure(server.analyzer.DeleteLearner, request)
+    assert code is grpc.StatusCode.UNAVAILABLE
+    assert "nothing was removed" in message
+    assert server.rooms.datasets.learner_events(name, "ada").row_count == 1
+    away.rename(folder)
+    assert server.analyzer.DeleteLearner(request).event_count == 1
+    assert [path.suffix for path in folder.iterdir()] == [".arrow"]
