@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import logging
 import queue
@@ -96,5 +97,5 @@ class Notifier:
             try:
                 with urllib.request.urlopen(request, timeout=_POST_SECONDS):  # noqa: S310
                     pass
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, http.client.HTTPException) as error:
                 _log.warning("webhook failed: %s", error, extra={"event": fields["event"]})

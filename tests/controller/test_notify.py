@@ -119,6 +119,22 @@ def test_a_dead_webhook_delays_nobody(log: pytest.LogCaptureFixture) -> None:
     assert wait_until(lambda: any("webhook failed" in record.getMessage() for record in log.records))
 
 
+def test_a_webhook_that_speaks_no_http_does_not_end_the_notices(log: pytest.LogCaptureFixture) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        notifier = Notifier(f"http://127.0.0.1:{listener.getsockname()[1]}/hook")
+        for sequence in (1, 2):
+            notifier.tell("rollouts/a", [held(sequence)], ON_CALL)
+            listener.settimeout(10)
+            caller, _ = listener.accept()
+            with caller:
+                caller.recv(65_536)
+                caller.sendall(b"this is no status line\r\n\r\n")
+                caller.shutdown(socket.SHUT_WR)
+                while caller.recv(65_536):
+                    pass
+    assert wait_until(lambda: sum("webhook failed" in record.getMessage() for record in log.records) == 2)
+
+
 def test_log_lines_are_json_with_their_fields() -> None:
     record = logging.makeLogRecord({"msg": "held %s", "args": ("x",), "levelname": "ERROR", "rollout": "rollouts/a"})
     line = json.loads(JsonFormatter().format(record))
