@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -44,3 +47,16 @@ def oulad_mapping(shared_data: Callable[[str], Path]) -> dict[str, str]:
 def engine(request: pytest.FixtureRequest) -> str:
     """Each of the two engines."""
     return str(request.param)
+
+
+@pytest.fixture(scope="session")
+def worlds() -> ModuleType:
+    """tests/worlds.py, rollouts in virtual time; tests are no package, so it is loaded by its path."""
+    if "worlds" not in sys.modules:
+        spec = importlib.util.spec_from_file_location("worlds", Path(__file__).with_name("worlds.py"))
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules["worlds"] = module
+        spec.loader.exec_module(module)
+    return sys.modules["worlds"]
