@@ -13,7 +13,7 @@ from covey.engine import Engine, engine_named
 from covey.parameters import TRAIT_NAMES, TraitParameters
 from covey.v1 import traits_pb2
 from covey_server.answering.decoding import EventColumns
-from covey_server.catalogue.parameters import parameters_of
+from covey_server.catalogue.parameters import parameters_of, trait_weights_of
 from covey_server.errors import CallError
 
 if TYPE_CHECKING:
@@ -60,9 +60,7 @@ class AnalyzerEngine:
         self._parameters = parameters
         self._model = model if model is not None and model.cohorts else None
         if self._model is not None:
-            # Weights travel as float32: back to the decimal that was meant before the root is taken.
-            weights = [float(f"{getattr(self._model.trait_weights, name):.7g}") for name in TRAIT_NAMES]
-            self._scale = np.sqrt(np.array(weights)).astype(np.float32)
+            self._scale = np.sqrt(np.array(trait_weights_of(self._model.trait_weights))).astype(np.float32)
             self._centroids = np.array(
                 [[getattr(cohort.centroid, name) for name in TRAIT_NAMES] for cohort in self._model.cohorts],
                 dtype=np.float32,

@@ -1,11 +1,11 @@
-"""Trait parameters between the wire and the library."""
+"""Trait parameters and weights between the wire and the library."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 
 from covey.errors import InputError
-from covey.parameters import TraitParameters
+from covey.parameters import TRAIT_NAMES, TraitParameters
 from covey.v1 import traits_pb2
 from covey_server.errors import CallError, invalid
 
@@ -26,6 +26,11 @@ def parameters_of(message: traits_pb2.TraitParameters, field: str = "trait_param
 def parameters_message(parameters: TraitParameters) -> traits_pb2.TraitParameters:
     """All parameters by value, so that what is stored keeps its meaning when a default changes."""
     return traits_pb2.TraitParameters(**asdict(parameters))
+
+
+def trait_weights_of(message: traits_pb2.TraitVector) -> tuple[float, ...]:
+    """The trait weights of a cohort model, as decimals: they travel as float32, and roots must be of what was meant."""
+    return tuple(float(f"{getattr(message, name):.7g}") for name in TRAIT_NAMES)
 
 
 def _checked(given: dict[str, float | int], field: str) -> TraitParameters:

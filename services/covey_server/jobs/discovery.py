@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from covey.errors import InputError
 from covey.parameters import TRAIT_NAMES, TraitParameters
 from covey.v1 import cohorts_pb2, traits_pb2
-from covey_server.catalogue.parameters import parameters_message, parameters_of
+from covey_server.catalogue.parameters import parameters_message, parameters_of, trait_weights_of
 from covey_server.datasets.segments import SegmentFile
 from covey_server.datasets.tables import SegmentRow
 from covey_server.datasets.view import events_of
@@ -159,10 +159,8 @@ def _agreement(
     parameters: TraitParameters = parameters_of(previous.trait_parameters)
     if parameters != traits.parameters:
         traits = events.traits(request.as_of_us, parameters, request.engine, request.threads)
-    # Weights travel as float32: back to the decimal that was meant before the root is taken.
-    weights = tuple(float(f"{getattr(previous.trait_weights, name):.7g}") for name in TRAIT_NAMES)
     centroids = [[getattr(cohort.centroid, name) for name in TRAIT_NAMES] for cohort in previous.cohorts]
-    points = weighted_points(traits.matrix, weights)
+    points = weighted_points(traits.matrix, trait_weights_of(previous.trait_weights))
     labels = engine_named(request.engine).assign(points, np.array(centroids, np.float32), request.threads)
     return adjusted_rand_index(cohorts.labels, labels)
 
