@@ -45,6 +45,14 @@ def test_it_is_the_definition(x: list[float], alpha: float) -> None:
     assert found == pytest.approx(np.array(naive(x, alpha)), rel=1e-9, abs=1e-9)
 
 
+@pytest.mark.parametrize("rate", [0.02, 0.5, 1.0])
+def test_it_is_the_definition_where_bets_are_small(rate: float) -> None:
+    """From some thirty observations on the bets fall below their cap and follow the spread seen before."""
+    x = (np.random.default_rng(22).random(250) < rate).astype(float)
+    found = np.stack(empirical_bernstein_cs(x, 0.2), axis=-1)
+    assert found == pytest.approx(np.array(naive(x.tolist(), 0.2)), rel=1e-9, abs=1e-9)
+
+
 @settings(deadline=None, max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(1, 39))
 def test_the_future_changes_nothing_and_sides_are_mirrors(x: list[float], stop: int) -> None:
@@ -58,21 +66,31 @@ def test_the_future_changes_nothing_and_sides_are_mirrors(x: list[float], stop: 
     assert (lower < upper).all()
 
 
+@pytest.mark.parametrize("log_inverse", [0.2, math.log(40)])
 @pytest.mark.parametrize("mean", [0.05, 0.5, 0.8])
-def test_the_bets_make_an_e_process(mean: float) -> None:
+def test_the_bets_make_an_e_process(mean: float, log_inverse: float) -> None:
     """Its expectation at the true mean is at most 1 and does not grow, by enumeration of 2^10 histories."""
     histories = np.array(list(itertools.product([0.0, 1.0], repeat=10)))
     chances = np.where(histories == 1, mean, 1 - mean).prod(axis=1)
-    bets = _bets(histories, math.log(40))
+    bets = _bets(histories, log_inverse)
     running = histories.cumsum(axis=1) / np.arange(1, 11)
     before = np.concatenate([np.zeros((1024, 1)), running[:, :-1]], axis=1)
     penalty = (histories - before) ** 2 * (-np.log1p(-bets) - bets)
     expectations = chances @ np.exp(np.cumsum(bets * (histories - mean) - penalty, axis=1))
     assert (expectations <= 1 + 1e-12).all()
     assert (np.diff(expectations) <= 1e-12).all()
+
+
+def test_it_excludes_a_mean_when_the_e_process_says_so() -> None:
+    histories = np.array(list(itertools.product([0.0, 1.0], repeat=10)))
+    bets = _bets(histories, math.log(40))
+    before = np.concatenate([np.zeros((1024, 1)), (histories.cumsum(axis=1) / np.arange(1, 11))[:, :-1]], axis=1)
+    penalty = (histories - before) ** 2 * (-np.log1p(-bets) - bets)
     lower, _ = empirical_bernstein_cs(histories, 0.05)
-    process = np.cumsum(bets * (histories - mean) - penalty, axis=1)
-    assert ((lower >= mean) == (process >= math.log(40))).all()
+    for mean in (0.03, 0.2):
+        process = np.cumsum(bets * (histories - mean) - penalty, axis=1)
+        assert ((lower >= mean) == (process >= math.log(40))).all()
+        assert (lower >= mean).any()
 
 
 @pytest.mark.parametrize("rate", [0.03, 0.5])

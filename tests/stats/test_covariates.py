@@ -69,8 +69,9 @@ def test_a_constant_covariate_far_from_zero_adjusts_nothing() -> None:
     """Its spread is rounding, and dividing by rounding would give any slope."""
     random = np.random.default_rng(19)
     y = random.normal(5, 1, 100_000)
-    found = cuped(*sums(y, np.full(100_000, 0.1)))
-    assert float(found.theta) == 0
+    for constant in (0.1, 0.3, 1.1, 1e6 + 0.1):
+        found = cuped(*sums(y, np.full(100_000, constant)))
+        assert float(found.theta) == 0
     assert float(found.adjusted_variance) == pytest.approx(1.0, abs=0.03)
 
 

@@ -28,6 +28,12 @@ def test_it_is_the_formula(events: int, others: int, p0: float, distance: float)
     assert found == pytest.approx(expected, rel=1e-11, abs=max(1e-14 * largest, 1e-300))
 
 
+@pytest.mark.parametrize(("p0", "level"), [(1e-9, 1.17e-9), (0.01, 0.01 * (1 + 1e-9)), (1e-6, 1e-3)])
+def test_a_trillion_clean_requests_keep_their_digits(p0: float, level: float) -> None:
+    found = float(level_increments([0], [10**12], p0, [level])[0, 0])
+    assert found == pytest.approx(oracle(0, 10**12, p0, level), rel=1e-12)
+
+
 def test_the_default_levels_are_multiples_below_one() -> None:
     increments = level_increments([2], [100], 0.015)
     expected = [oracle(2, 100, 0.015, 0.015 * multiple) for multiple in LEVEL_MULTIPLES]

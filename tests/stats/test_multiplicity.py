@@ -33,6 +33,9 @@ def test_an_example() -> None:
     assert e_bh(np.log([26, 1, 26, 50]), 0.05).tolist() == []
     assert e_bh(np.log([20, 20, 20, 20]), 0.05).tolist() == [0, 1, 2, 3]
     assert e_bh(np.log([20]), 0.05).tolist() == [0]
+    assert e_bh(np.log([10 / 0.05]), 0.005).tolist() == [0]
+    assert e_bh([math.log(10 / (k * 0.05)) for k in range(1, 11)], 0.05).tolist() == list(range(10))
+    assert e_bh([math.log(10 / 0.05)] + [-math.inf] * 9, 0.05).tolist() == [0]
     assert e_bh([], 0.05).tolist() == []
 
 

@@ -54,6 +54,12 @@ def test_it_is_the_definition_everywhere(arms: list[tuple[int, float]], concentr
     assert found == pytest.approx(oracle(counts, list(planned), concentration), rel=1e-10, abs=1e-9)
 
 
+def test_shares_written_with_ten_digits_mean_a_sum_of_one() -> None:
+    """The missing 1e-10 is no mismatch, however many learners there are."""
+    thirds, counts = [0.3333333333] * 3, [10**18] * 3
+    assert float(multinomial_srm(counts, thirds)) == pytest.approx(oracle(counts, thirds, 10_000.0), abs=1e-6)
+
+
 @pytest.mark.parametrize("planned", [[0.3, 0.7], [0.2, 0.3, 0.5]])
 @pytest.mark.parametrize("concentration", [3.0, 10_000.0])
 def test_the_expectation_under_the_plan_is_one(planned: list[float], concentration: float) -> None:
