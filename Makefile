@@ -15,10 +15,9 @@ help: ## this list
 demo: $(RUN) ## build, then roll the native analyzer out over the reference analyzer on this machine
 	$(BIN)/covey demo $(DEMO)
 
-test: $(DEV) ## the whole suite with branch coverage
-	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest $(TESTS)
-	$(BIN)/python -m coverage combine -q
+# Two workers, a file at a time: tests of real processes wait while others compute.
+test: $(DEV) ## the whole suite with branch coverage; TESTS=tests/rollout for a part
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= $(TESTS)
 	$(BIN)/python -m coverage report
 
 lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contract
