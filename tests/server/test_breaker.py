@@ -101,14 +101,16 @@ def test_a_server_that_is_killed_twice_under_a_candidate_starts_without_it(tmp_p
         ports_file = tmp_path / f"ports{start}.json"
         server = ServerProcess(tmp_path / "data", ports_file)
         caller = Caller(json.loads(ports_file.read_text())["control"])
-        if start == 0:
-            caller.started()
-            caller.commit(caller.lease(), tick(), entered("canary", 100))
-            wait_until(partial(shows, server, [0.01]))
-        seen.append(weights(server))
-        rollout = caller("GetRollout")
-        caller.close()
-        server.kill()
+        try:
+            if start == 0:
+                caller.started()
+                caller.commit(caller.lease(), tick(), entered("canary", 100))
+                wait_until(partial(shows, server, [0.01]))
+            seen.append(weights(server))
+            rollout = caller("GetRollout")
+        finally:
+            caller.close()
+            server.kill()
     assert seen == [[0.01], [0.01], [0.0]]
     assert rollout.state == Rollout.STATE_ROLLING_BACK
     assert rollout.explanation.startswith("the server went down uncleanly twice while variants/native served 1 %")
