@@ -13,6 +13,7 @@ from covey.rollout.spec import check_spec
 from covey_server.errors import invalid
 from covey_server.rollouts.journal_splits import TARGET
 from covey_server.rollouts.leases import LONGEST_SECONDS
+from covey_server.rollouts.ticks import tick_problem
 from covey_server.store import check_request_id
 from covey_server.violations import Violations
 
@@ -148,8 +149,13 @@ def _decision_problem(entry: Entry) -> str:
         return f"has {entry.ByteSize()} bytes, at most {LARGEST_ENTRY_BYTES} are kept"
     if len(entry.reason) > LONGEST_TEXT:
         return f"has a reason of {len(entry.reason)} characters, at most {LONGEST_TEXT} are kept"
+    if kind == "tick":
+        return tick_problem(entry.tick)
     if kind == "rollback_started":
-        cause = type(entry.rollback_started).Cause.Name(entry.rollback_started.cause)
+        known = type(entry.rollback_started).Cause.DESCRIPTOR.values_by_number
+        if entry.rollback_started.cause not in known:
+            return f"{entry.rollback_started.cause} is no cause of a rollback"
+        cause = known[entry.rollback_started.cause].name
         if cause in _SERVER_CAUSES:
             return f"{cause} is not a controller's; AbortRollout aborts"
     return ""
