@@ -1,4 +1,4 @@
-"""What no look of a controller can have seen: ticks stay in the journal, and every later verdict is folded from them."""
+"""What no look of a controller can have seen: ticks stay in the journal, and every later verdict is folded from it."""
 
 from __future__ import annotations
 
