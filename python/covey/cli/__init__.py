@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib import import_module
 from typing import Annotated, Any, NamedTuple
@@ -72,13 +73,17 @@ def main(arguments: list[str] | None = None) -> None:
     from covey.errors import InputError
 
     try:
-        get_command(app).main(args=arguments, prog_name="covey")
+        try:
+            get_command(app).main(args=arguments, prog_name="covey")
+        finally:
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here, where a reader that went away is no traceback
     except (InputError, CommandError) as error:
         print(f"covey: {error}", file=sys.stderr)  # noqa: T201
         sys.exit(error.exit_code if isinstance(error, CommandError) else 1)
     except BrokenPipeError:
-        # The reader of our output went away (`| head`); the interpreter must not complain about it again.
-        sys.stdout = None
+        # The reader of our output went away (`| head`); the interpreter flushes once more at its end, to nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         sys.exit(1)
     except OSError as error:
         print(f"covey: {error.strerror or error}: {error.filename or ''}".rstrip(": "), file=sys.stderr)  # noqa: T201
