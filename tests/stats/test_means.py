@@ -71,6 +71,15 @@ def test_lucky_agreement_is_no_evidence() -> None:
     assert bound == pytest.approx(heterogeneity([0.5, 0.0, -0.5], [0.5, 0.5, 0.5]).tau_upper)
 
 
+@pytest.mark.parametrize("scale", [1e-6, 1e-3, 1.0, 1e6])
+def test_the_spread_has_the_scale_of_the_effects(scale: float) -> None:
+    effects, errors = [0.5, 0.1, -0.6, 0.9], [0.2, 0.3, 0.25, 0.2]
+    plain = heterogeneity(effects, errors)
+    scaled = heterogeneity([scale * effect for effect in effects], [scale * error for error in errors])
+    assert scaled.tau_upper == pytest.approx(scale * plain.tau_upper, rel=1e-6)
+    assert scaled.tau2 == pytest.approx(scale**2 * plain.tau2, rel=1e-9)
+
+
 @pytest.mark.parametrize(
     ("call", "said"),
     [
@@ -81,6 +90,7 @@ def test_lucky_agreement_is_no_evidence() -> None:
         (lambda: asymptotic_cs(0, 1, 10, 0.05, side="both"), "side"),  # type: ignore[arg-type]
         (lambda: asymptotic_cs(0, 1, 10, 0.99, side="lower"), "alpha"),
         (lambda: ratio_delta(1, 1, 1, 0, 1, 1), "mean is 0"),
+        (lambda: ratio_delta(math.nan, 1, 1, 1, 1, 1), "finite"),
         (lambda: ratio_delta(1, -1, 1, 1, 1, 1), "variances"),
         (lambda: ratio_delta(1, 1, 0, 1, 1, 1), "observations"),
         (lambda: heterogeneity([1], [1]), "two segments"),

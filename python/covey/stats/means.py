@@ -94,12 +94,15 @@ def ratio_delta(
         (effect, variance of the effect), each of the broadcast shape.
 
     Raises:
-        ValueError: a baseline mean of 0, a variance below 0, or a number of observations not above 0.
+        ValueError: a baseline mean of 0, a variance below 0, a number of observations not above 0, or a number that is
+            not finite.
 
     Good where the baseline's mean is many standard errors from 0. Source: Deng, Knoblich, Lu (2018), "Applying the
     delta method in metric analytics".
     """
     mc, vc, nc, mb, vb, nb = (np.asarray(value, dtype=np.float64) for value in (mean_c, var_c, n_c, mean_b, var_b, n_b))
+    if not all(np.isfinite(value).all() for value in (mc, vc, nc, mb, vb, nb)):
+        raise ValueError("means, variances and numbers of observations must be finite numbers")
     if (mb == 0).any():
         raise ValueError("the baseline's mean is 0: there is nothing to be relative to")
     if (vc < 0).any() or (vb < 0).any():
@@ -191,5 +194,7 @@ def heterogeneity(effects: ArrayLike, standard_errors: ArrayLike) -> Heterogenei
         ceiling = float(np.max(se) ** 2)
         while generalised_q(ceiling) > target:
             ceiling *= 4
-        upper = float(brentq(lambda value: generalised_q(value) - target, 0.0, ceiling))
+        # The default tolerance is absolute: effects on a small scale would get a far too wide bound.
+        tolerance = 1e-12 * ceiling
+        upper = float(brentq(lambda value: generalised_q(value) - target, 0.0, ceiling, xtol=tolerance))
     return Heterogeneity(q, float(chi2.sf(q, degrees)), tau2, float(np.sqrt(upper)))
