@@ -48,6 +48,15 @@ def test_a_folder_that_is_not_empty_is_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "report").exists()
 
 
+def test_a_report_that_could_not_be_written_is_said_before_the_start(tmp_path: Path) -> None:
+    (tmp_path / "report").write_text("a file, not a folder")
+    result = run_demo(tmp_path)
+    assert result.returncode == 1
+    assert "--report" in result.stderr
+    assert "rollouts/" not in result.stdout
+    assert not processes_of(tmp_path)
+
+
 def test_a_plan_with_an_unknown_key_is_refused_with_its_line(tmp_path: Path) -> None:
     plan = tmp_path / "plan.yaml"
     plan.write_text(SHORT_PLAN.read_text().replace("shadow_share:", "shadow_part:"))

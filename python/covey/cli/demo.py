@@ -63,6 +63,7 @@ def demo(
 
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise CommandError(f"--keep {keep}: the folder is not empty; name a new one", ExitCode.USAGE)
+    _require_writable(report)
     with tempfile.TemporaryDirectory(prefix="covey-demo-") as temporary:
         options = DemoOptions(
             directory=(keep or Path(temporary)).resolve(),
@@ -73,6 +74,16 @@ def demo(
             patience_seconds=patience if patience is not None else 60.0 if traffic else 10.0,
         )
         raise typer.Exit(_run(options))
+
+
+def _require_writable(folder: Path) -> None:
+    """A minute of rollout whose report cannot be written would be a minute lost."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise CommandError(f"--report {folder}: {error.strerror}; name a folder that can be written") from error
 
 
 def _run(options: DemoOptions) -> int:
