@@ -7,7 +7,7 @@ RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench proto released-contract dist clean
+.PHONY: help demo test test-core lint format bench proto released-contract dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,11 @@ demo: $(RUN) ## build, then roll the native analyzer out over the reference anal
 test: $(DEV) ## the whole suite with branch coverage; TESTS=tests/rollout for a part
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= $(TESTS)
 	$(BIN)/python -m coverage report
+
+test-core: $(DEV) ## the kernels alone, on every instruction set, without Python
+	$(BIN)/cmake -S cpp -B build/core -DCOVEY_BUILD_TESTS=ON -DCOVEY_BUILD_PYTHON=OFF
+	$(BIN)/cmake --build build/core --parallel 2
+	$(BIN)/ctest --test-dir build/core --output-on-failure
 
 lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contract
 	$(BIN)/ruff format --check .
