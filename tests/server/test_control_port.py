@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
 
 import grpc
 import pytest
@@ -20,21 +18,6 @@ from covey_server.ports.control_port import SERVICE_NAME, PortError, start_contr
 from covey_server.rollouts.watch import MOST_WATCHERS, WatchHub
 
 from .rollout_rooms import Caller, Rooms, control_port, refusal
-
-
-@pytest.fixture
-def rooms(tmp_path: Path) -> Iterator[Rooms]:
-    made = Rooms(tmp_path / "data")
-    yield made
-    made.close()
-
-
-@pytest.fixture
-def call(rooms: Rooms) -> Iterator[Caller]:
-    with control_port(rooms) as port:
-        caller = Caller(port.port)
-        yield caller
-        caller.close()
 
 
 @pytest.mark.parametrize("service", ["", SERVICE_NAME])
