@@ -6,8 +6,6 @@ from typing import Literal
 
 Outcome = Literal["served", "error", "unavailable", "shed"]
 
-# The service broke its promise, whoever asked.
-ERRORS = frozenset({"INTERNAL", "UNKNOWN", "DATA_LOSS", "ABORTED"})
 # There was no answer in time; counts for error_rate too.
 UNAVAILABLE = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED"})
 # Turned away on purpose; counted apart.
@@ -32,7 +30,8 @@ def classify(code: str) -> Outcome:
     """What an answer with this canonical gRPC code counts as.
 
     error_rate counts "error" and "unavailable", availability fails by "unavailable" only; requests are everything
-    but "shed". UNIMPLEMENTED and codes that do not exist are errors: a candidate that lost a method must not pass.
+    but "shed". Errors are what is in none of the sets: INTERNAL, UNKNOWN, DATA_LOSS and ABORTED, and also UNIMPLEMENTED
+    and codes that do not exist, since a candidate that lost a method must not pass.
     """
     if code in SERVED:
         return "served"
