@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +18,9 @@ from covey.cli.rollout_arguments import (
     rollout_app,
     show_changed,
 )
+
+if TYPE_CHECKING:
+    from covey.v1.rollouts_pb2 import Rollout
 
 
 @verb(rollout_app)
@@ -40,11 +44,7 @@ def deny(
     session: Session, name: NameArgument, role: RoleOption, reason: NeededReasonOption, phase: PhaseOption = ""
 ) -> None:
     """Refuse a phase in a role."""
-    given(reason, "--reason")
-    chosen = phase or _phase(session, name)
-    for one in role:
-        rollout = session.client.deny_rollout(name, chosen, one, reason=reason)
-    show_changed(session, rollout)
+    _in_every_role(session, session.client.deny_rollout, name, phase, role, reason)
 
 
 @verb(rollout_app)
@@ -52,11 +52,7 @@ def revoke(
     session: Session, name: NameArgument, role: RoleOption, reason: NeededReasonOption, phase: PhaseOption = ""
 ) -> None:
     """Take an approval back."""
-    given(reason, "--reason")
-    chosen = phase or _phase(session, name)
-    for one in role:
-        rollout = session.client.revoke_approval(name, chosen, one, reason=reason)
-    show_changed(session, rollout)
+    _in_every_role(session, session.client.revoke_approval, name, phase, role, reason)
 
 
 @verb(rollout_app)
@@ -76,6 +72,17 @@ def incident(
         rollout = session.client.resolve_incident(name, incident_id, reason=reason)
     else:
         rollout = session.client.report_incident(name, incident_id, description, critical=critical)
+    show_changed(session, rollout)
+
+
+def _in_every_role(
+    session: Session, act: Callable[..., Rollout], name: str, phase: str, roles: Sequence[str], reason: str
+) -> None:
+    """Deny or revoke in each role, in the phase that is named or awaited."""
+    given(reason, "--reason")
+    chosen = phase or _phase(session, name)
+    for role in roles:
+        rollout = act(name, chosen, role, reason=reason)
     show_changed(session, rollout)
 
 
