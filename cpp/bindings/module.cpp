@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 namespace covey::bindings {
+void bind_cancellation(pybind11::module_& module);
 void bind_dispatch(pybind11::module_& module);
 void bind_traits(pybind11::module_& module);
 void bind_identifiers(pybind11::module_& module);
@@ -13,6 +14,7 @@ void bind_cohorts(pybind11::module_& module);
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     using namespace covey::bindings;
     module.doc() = "covey's compiled core";
+    bind_cancellation(module);  // first: the signatures of the others name its types
     bind_dispatch(module);
     bind_traits(module);
     bind_identifiers(module);

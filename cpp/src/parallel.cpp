@@ -18,6 +18,7 @@ ThreadTeam::~ThreadTeam() {
 void ThreadTeam::run(std::size_t tasks, const Task& body) {
     if (size_ == 1 || tasks <= 1) {
         for (std::size_t task = 0; task < tasks; ++task) {
+            check_cancellation(cancellation_);
             body(task, 0);
         }
         return;
@@ -72,6 +73,7 @@ void ThreadTeam::drain(std::size_t worker) {
             return;
         }
         try {
+            check_cancellation(cancellation_);
             (*body_)(task, worker);
         } catch (...) {
             const std::lock_guard lock(mutex_);

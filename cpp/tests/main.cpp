@@ -4,6 +4,7 @@
 #include "covey/dispatch.hpp"
 
 int main() {
+    covey::tests::test_parallel();
     const auto names = covey::available_isas();
     CHECK(!names.empty());
     for (const auto& name : names) {

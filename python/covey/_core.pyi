@@ -15,6 +15,22 @@ from numpy.typing import NDArray
 
 _IdColumn = NDArray[np.int64] | NDArray[np.uint64]
 
+class Cancelled(RuntimeError):
+    """Raised by a call whose `cancellation` was cancelled before its result was ready."""
+
+class Cancellation:
+    """Ends long calls early: hand it to them as `cancellation`, and cancel it from another thread.
+
+    A call notices within about 5 ms of work, frees its threads and raises `Cancelled`.
+    """
+
+    def __init__(self) -> None: ...
+    def cancel(self) -> None:
+        """End the calls that hold this one, now and later; it is never taken back."""
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether `cancel` was called."""
+
 class TraitParameters:
     """Parameters of the trait definitions.
 

@@ -11,6 +11,8 @@
 #include <thread>
 #include <vector>
 
+#include "covey/cancellation.hpp"
+
 namespace covey {
 
 // task: which piece of the work; worker: which thread does it, below size(): for per-thread scratch.
@@ -18,8 +20,10 @@ using Task = std::function<void(std::size_t task, std::size_t worker)>;
 
 class ThreadTeam {
 public:
-    // size >= 1 counts the calling thread; a team of one never starts a thread.
-    explicit ThreadTeam(std::size_t size) : size_(size) {}
+    // size >= 1 counts the calling thread; a team of one never starts a thread. The cancellation, where there is one,
+    // is checked before every task and must outlive the team.
+    explicit ThreadTeam(std::size_t size, const Cancellation* cancellation = nullptr)
+        : size_(size), cancellation_(cancellation) {}
     ~ThreadTeam();
     ThreadTeam(const ThreadTeam&) = delete;
     ThreadTeam& operator=(const ThreadTeam&) = delete;
@@ -27,7 +31,7 @@ public:
     std::size_t size() const { return size_; }
 
     // Runs body(0..tasks-1), each task once, in no particular order; returns when all are done. The exception of the
-    // lowest failing task is rethrown here, so that an error does not depend on timing.
+    // lowest failing task is rethrown here, so that an error does not depend on timing; Cancelled is one like others.
     void run(std::size_t tasks, const Task& body);
 
 private:
@@ -35,6 +39,7 @@ private:
     void drain(std::size_t worker);
 
     std::size_t size_;
+    const Cancellation* cancellation_;
     std::vector<std::thread> threads_;
     std::mutex mutex_;
     std::condition_variable wake_;
