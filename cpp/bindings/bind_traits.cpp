@@ -7,15 +7,15 @@ namespace covey::bindings {
 namespace {
 
 IndexColumn index_column(const py::object& object, const char* name, py::ssize_t count, const char* count_name,
-                         py::ssize_t size, bool bytes_allowed) {
+                         py::ssize_t size) {
     const py::array array = require_array(object, name, 1);
     IndexColumn column{array.data(), IndexType::int32, require_count(count, count_name), name};
     if (holds<std::uint16_t>(array)) {
         column.type = IndexType::uint16;
-    } else if (bytes_allowed && holds<std::uint8_t>(array)) {
+    } else if (holds<std::uint8_t>(array)) {
         column.type = IndexType::uint8;
     } else if (!holds<std::int32_t>(array)) {
-        raise_dtype(array, name, bytes_allowed ? "int32, uint16 or uint8" : "int32 or uint16");
+        raise_dtype(array, name, "int32, uint16 or uint8");
     }
     require_size(array, name, size);
     return column;
@@ -45,6 +45,31 @@ WeightColumn weight_column(const py::object& object, py::ssize_t size) {
     return {array.data(), holds<float>(array) ? WeightType::float32 : WeightType::float64};
 }
 
+TimeColumn time_column(const py::object& object, std::int64_t origin_us, py::ssize_t size) {
+    const py::array array = require_array(object, "time", 1);
+    if (!holds<std::int64_t>(array) && !holds<std::uint32_t>(array)) {
+        raise_dtype(array, "time", "int64 or uint32");
+    }
+    require_size(array, "time", size);
+    return {array.data(), holds<std::uint32_t>(array) ? TimeType::seconds_uint32 : TimeType::microseconds_int64,
+            origin_us};
+}
+
+// Whose rows they are: exactly one of the two is given.
+void add_learners(EventColumns& events, const py::object& learner_index, const py::object& learner_offsets) {
+    if (learner_index.is_none() == learner_offsets.is_none()) {
+        throw py::type_error("exactly one of learner_index and learner_offsets must be given");
+    }
+    const auto size = static_cast<py::ssize_t>(events.size);
+    if (learner_offsets.is_none()) {
+        events.learner_index =
+            data_of<std::int32_t>(require_column<std::int32_t>(learner_index, "learner_index", "int32", size));
+    } else {
+        events.learner_offsets = data_of<std::int64_t>(require_column<std::int64_t>(
+            learner_offsets, "learner_offsets", "int64", static_cast<py::ssize_t>(events.learner_count) + 1));
+    }
+}
+
 template <typename Value>
 Value* add_column(py::dict& columns, const char* name, std::size_t size) {
     py::array_t<Value> column(static_cast<py::ssize_t>(size));
@@ -68,25 +93,25 @@ TraitColumns add_columns(py::dict& columns, std::size_t size) {
     };
 }
 
-py::dict traits_of_columns(const py::object& learner_index, py::ssize_t learner_count, const py::object& time_us,
+py::dict traits_of_columns(const py::object& learner_index, py::ssize_t learner_count, const py::object& time,
                            const py::object& domain_index, py::ssize_t domain_count, const py::object& capability_index,
                            py::ssize_t capability_count, const py::object& kind, const py::object& action_taken,
                            const py::object& weight, std::int64_t as_of_us, const TraitParameters& parameters,
-                           py::ssize_t threads, const std::optional<std::string>& isa) {
-    const py::array learner = require_column<std::int32_t>(learner_index, "learner_index", "int32");
-    const py::ssize_t size = learner.size();
-    const EventColumns events{
+                           py::ssize_t threads, const std::optional<std::string>& isa,
+                           const py::object& learner_offsets, std::int64_t time_origin_us,
+                           const Cancellation* cancellation) {
+    const py::ssize_t size = require_array(time, "time", 1).size();
+    EventColumns events{
         .size = static_cast<std::size_t>(size),
-        .learner_index = data_of<std::int32_t>(learner),
         .learner_count = require_count(learner_count, "learner_count"),
-        .time_us = data_of<std::int64_t>(require_column<std::int64_t>(time_us, "time_us", "int64", size)),
-        .domain = index_column(domain_index, "domain_index", domain_count, "domain_count", size, true),
-        .capability =
-            index_column(capability_index, "capability_index", capability_count, "capability_count", size, false),
+        .time = time_column(time, time_origin_us, size),
+        .domain = index_column(domain_index, "domain_index", domain_count, "domain_count", size),
+        .capability = index_column(capability_index, "capability_index", capability_count, "capability_count", size),
         .kind = byte_column(kind, "kind", false, size),
         .action_taken = byte_column(action_taken, "action_taken", true, size),
         .weight = weight_column(weight, size),
     };
+    add_learners(events, learner_index, learner_offsets);
     const std::size_t thread_count = require_threads(threads);
     const Kernels& kernels = require_kernels(isa);
     py::dict columns;
@@ -94,7 +119,7 @@ py::dict traits_of_columns(const py::object& learner_index, py::ssize_t learner_
     std::int64_t ignored = 0;
     {
         const py::gil_scoped_release released;
-        ignored = compute_traits(events, as_of_us, parameters, thread_count, kernels, traits);
+        ignored = compute_traits(events, as_of_us, parameters, thread_count, kernels, traits, cancellation);
     }
     py::array_t<std::int64_t> ignored_event_count(std::vector<py::ssize_t>{});
     *ignored_event_count.mutable_data() = ignored;
@@ -133,9 +158,11 @@ void bind_traits(py::module_& module) {
         .def_readwrite("day_start_seconds", &TraitParameters::day_start_seconds);
 
     module.def("compute_traits", &traits_of_columns, py::arg("learner_index"), py::arg("learner_count"),
-               py::arg("time_us"), py::arg("domain_index"), py::arg("domain_count"), py::arg("capability_index"),
+               py::arg("time"), py::arg("domain_index"), py::arg("domain_count"), py::arg("capability_index"),
                py::arg("capability_count"), py::arg("kind"), py::arg("action_taken"), py::arg("weight"),
-               py::arg("as_of_us"), py::arg("parameters"), py::arg("threads") = 1, py::arg("isa") = py::none());
+               py::arg("as_of_us"), py::arg("parameters"), py::arg("threads") = 1, py::arg("isa") = py::none(),
+               py::kw_only(), py::arg("learner_offsets") = py::none(), py::arg("time_origin_us") = 0,
+               py::arg("cancellation") = py::none());
 }
 
 }  // namespace covey::bindings

@@ -108,10 +108,18 @@ void Block::load(const EventColumns& events, const std::uint32_t* rows, std::siz
                   rows == nullptr ? nullptr : rows + begin, size);
 
     const Rows wanted{rows, begin, size};
-    const std::int64_t* time_us = events.time_us + begin;
-    if (rows != nullptr) {
+    const std::int64_t* time_us = events.time.microseconds() + begin;
+    if (events.time.type == TimeType::seconds_uint32) {
+        const std::uint32_t* seconds = events.time.seconds();
         time_us_.resize(size);
-        wanted.each([&](std::size_t i, std::size_t row) { time_us_[i] = events.time_us[row]; });
+        wanted.each([&](std::size_t i, std::size_t row) {
+            time_us_[i] = events.time.origin_us + std::int64_t{1'000'000} * seconds[row];
+        });
+        time_us = time_us_.data();
+    } else if (rows != nullptr) {
+        const std::int64_t* times = events.time.microseconds();
+        time_us_.resize(size);
+        wanted.each([&](std::size_t i, std::size_t row) { time_us_[i] = times[row]; });
         time_us = time_us_.data();
     }
     const std::uint32_t flags =

@@ -63,7 +63,7 @@ private:
     void drop_later(std::size_t size);
 
     std::vector<LearnerRows> learners_;
-    std::vector<std::int64_t> time_us_;  // only where rows are gathered
+    std::vector<std::int64_t> time_us_;  // only where rows are gathered or widened
     std::vector<std::uint64_t> age_us_;
     std::vector<std::uint32_t> day_age_;
     std::vector<std::uint32_t> domain_;

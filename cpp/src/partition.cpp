@@ -108,7 +108,11 @@ void Partition::copy_columns(ThreadTeam& team) {
         }
     }
     columns_.learner_index = scatter<std::int32_t, std::int32_t>(source_.learner_index, learner_, team);
-    columns_.time_us = scatter<std::int64_t, std::int64_t>(source_.time_us, time_, team);
+    if (source_.time.type == TimeType::seconds_uint32) {
+        columns_.time.data = scatter<std::uint32_t, std::uint32_t>(source_.time.data, time_, team);
+    } else {
+        columns_.time.data = scatter<std::int64_t, std::int64_t>(source_.time.data, time_, team);
+    }
     if (source_.kind != nullptr) {
         columns_.kind = scatter<std::uint8_t, std::uint8_t>(source_.kind, kind_, team);
         if (source_.action_taken != nullptr) {
@@ -127,7 +131,7 @@ EventColumns Partition::part(std::size_t part) const {
     const std::size_t begin = begin_[part];
     columns.size = begin_[part + 1] - begin;
     columns.learner_index += begin;
-    columns.time_us += begin;
+    columns.time.data = static_cast<const std::byte*>(columns.time.data) + begin * bytes_per_row(columns.time.type);
     for (auto* column : {&columns.domain, &columns.capability}) {
         column->data = static_cast<const std::byte*>(column->data) + begin * bytes_per_row(column->type);
     }

@@ -34,13 +34,14 @@ struct Worker {
 class TraitPass {
 public:
     TraitPass(const EventColumns& events, const Instant& instant, const TraitParameters& parameters,
-              std::size_t threads, const Kernels& kernels, const TraitColumns& traits)
+              std::size_t threads, const Kernels& kernels, const TraitColumns& traits, const Cancellation* cancellation)
         : events_(events),
           instant_(instant),
           parameters_(parameters),
           kernels_(kernels),
           traits_(traits),
-          team_(useful_threads(threads, events.size, events_per_thread)),
+          cancellation_(cancellation),
+          team_(useful_threads(threads, events.size, events_per_thread), cancellation),
           workers_(team_.size()) {}
 
     std::int64_t run() {
@@ -69,6 +70,7 @@ private:
     const TraitParameters& parameters_;
     const Kernels& kernels_;
     const TraitColumns& traits_;
+    const Cancellation* cancellation_;
     ThreadTeam team_;
     std::vector<std::unique_ptr<Worker>> workers_;
     std::atomic<std::size_t> later_count_{0};
@@ -161,6 +163,7 @@ void TraitPass::analyze(Worker& worker, const EventColumns& events, const std::u
                         std::size_t end) {
     std::size_t later = 0;
     while (begin < end) {
+        check_cancellation(cancellation_);
         const std::size_t next = block_end(events, rows, begin, end);
         worker.block.load(events, rows, begin, next - begin, instant_, kernels_);
         later += worker.block.later_count();
@@ -200,7 +203,7 @@ std::size_t TraitPass::block_end(const EventColumns& events, const std::uint32_t
         case BadValue::domain: raise_bad_index(events.domain, events.size);
         case BadValue::capability: raise_bad_index(events.capability, events.size);
         case BadValue::weight: raise_bad_weight(events.weight, events.size);
-        case BadValue::time: raise_bad_time(events.time_us, events.size);
+        case BadValue::time: raise_bad_time(events.time, events.size);
     }
     throw std::logic_error("unknown column");
 }
@@ -238,15 +241,28 @@ void check_parameters(const TraitParameters& parameters) {
 }
 
 std::int64_t compute_traits(const EventColumns& events, std::int64_t as_of_us, const TraitParameters& parameters,
-                            std::size_t threads, const Kernels& kernels, const TraitColumns& traits) {
+                            std::size_t threads, const Kernels& kernels, const TraitColumns& traits,
+                            const Cancellation* cancellation) {
     check_parameters(parameters);
     constexpr std::int64_t limit = std::int64_t{1} << 62;
     if (as_of_us < -limit || as_of_us >= limit) {
         throw std::invalid_argument("as_of_us is " + std::to_string(as_of_us) + ", expected a time within +-2^62");
     }
+    check_origin(events.time);
+    EventColumns columns = events;
+    std::vector<std::int32_t> learner_index;
+    if (events.learner_offsets != nullptr) {
+        check_offsets(events.learner_offsets, events.learner_count, events.size);
+        learner_index.resize(events.size);
+        for (std::uint32_t learner = 0; learner < events.learner_count; ++learner) {
+            std::fill(learner_index.begin() + events.learner_offsets[learner],
+                      learner_index.begin() + events.learner_offsets[learner + 1], static_cast<std::int32_t>(learner));
+        }
+        columns.learner_index = learner_index.data();
+    }
     try {
-        return TraitPass(events, instant_of(as_of_us, parameters.day_start_seconds), parameters, threads, kernels,
-                         traits)
+        return TraitPass(columns, instant_of(as_of_us, parameters.day_start_seconds), parameters, threads, kernels,
+                         traits, cancellation)
             .run();
     } catch (const BadBlock& bad) {
         raise_bad_value(bad.column, events);

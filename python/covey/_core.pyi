@@ -68,12 +68,12 @@ class TraitParameters:
     ) -> None: ...
 
 def compute_traits(
-    learner_index: NDArray[np.int32],
+    learner_index: NDArray[np.int32] | None,
     learner_count: int,
-    time_us: NDArray[np.int64],
+    time: NDArray[np.int64] | NDArray[np.uint32],
     domain_index: NDArray[np.int32] | NDArray[np.uint16] | NDArray[np.uint8],
     domain_count: int,
-    capability_index: NDArray[np.int32] | NDArray[np.uint16],
+    capability_index: NDArray[np.int32] | NDArray[np.uint16] | NDArray[np.uint8],
     capability_count: int,
     kind: NDArray[np.uint8] | None,
     action_taken: NDArray[np.uint8] | NDArray[np.bool_] | None,
@@ -82,13 +82,18 @@ def compute_traits(
     parameters: TraitParameters,
     threads: int = 1,
     isa: str | None = None,
+    *,
+    learner_offsets: NDArray[np.int64] | None = None,
+    time_origin_us: int = 0,
+    cancellation: Cancellation | None = None,
 ) -> dict[str, NDArray[Any]]:
     """Traits of every learner from events in any row order (the definitions: DESIGN section 5).
 
     Args:
-        learner_index: shape (n,), position of the learner, below `learner_count`.
+        learner_index: shape (n,), position of the learner, below `learner_count`; None where offsets are given.
         learner_count: length of every result column.
-        time_us: shape (n,), microseconds since the epoch, within ±2**62.
+        time: shape (n,), within ±2**62 microseconds of the epoch: int64 microseconds since the epoch, or uint32
+            seconds since `time_origin_us`.
         domain_index: shape (n,), below `domain_count`.
         domain_count: number of domains, the null domain included.
         capability_index: shape (n,), below `capability_count`.
@@ -100,6 +105,10 @@ def compute_traits(
         parameters: of the trait definitions.
         threads: at most this many threads; small inputs never start one.
         isa: implementation, see the module.
+        learner_offsets: shape (learner_count + 1,), ascending from 0 to n: rows are grouped by learner and those of
+            learner i are offsets[i] to offsets[i + 1]. In place of `learner_index`.
+        time_origin_us: what uint32 seconds count from; 0 for microseconds.
+        cancellation: ends the call early.
 
     Returns:
         Arrays of shape (learner_count,): float32 learning_velocity, domain_affinity, interaction_frequency,
@@ -109,7 +118,8 @@ def compute_traits(
         the events after `as_of_us`.
 
     Raises:
-        ValueError: an index, time, weight or parameter out of range; the message names column and row.
+        ValueError: an index, offset, time, weight or parameter out of range; the message names column and row.
+        Cancelled: `cancellation` was cancelled.
     """
 
 class IdIndexer:

@@ -54,7 +54,7 @@ class Engine(Protocol):
     """The functions of an engine. Points are float32 of shape (d, n); `threads` plays no part in the reference."""
 
     def compute_traits(self, columns: dict[str, Any], parameters: TraitParameters, threads: int) -> dict[str, Any]:
-        """See `covey.reference.traits.compute_traits`."""
+        """See `covey._core.compute_traits`; `columns` are its arguments by name, narrow or wide."""
 
     def hash_integers(self, ids: Any) -> Hashes:
         """FNV-1a 64 of the decimal text of each id."""
@@ -123,7 +123,7 @@ class _Reference:
     def compute_traits(self, columns: dict[str, Any], parameters: TraitParameters, threads: int) -> dict[str, Any]:
         from covey.reference.traits import compute_traits
 
-        return compute_traits(**columns, parameters=parameters)
+        return compute_traits(**_wide(columns), parameters=parameters)
 
     def hash_integers(self, ids: Any) -> Hashes:
         from covey.reference import hashing
@@ -159,6 +159,18 @@ class _Reference:
         from covey.reference import hashing
 
         return hashing.smallest_hashes(id_hashes, seed, count)
+
+
+def _wide(columns: dict[str, Any]) -> dict[str, Any]:
+    """Columns with a learner index and microseconds in place of offsets and seconds; no cancellation."""
+    wide = dict(columns)
+    wide.pop("cancellation", None)
+    offsets, origin_us = wide.pop("learner_offsets", None), wide.pop("time_origin_us", 0)
+    if offsets is not None:
+        wide["learner_index"] = np.repeat(np.arange(len(offsets) - 1, dtype=np.int32), np.diff(offsets))
+    if wide["time"].dtype == np.uint32:
+        wide["time"] = origin_us + wide["time"].astype(np.int64) * 1_000_000
+    return wide
 
 
 def engine_named(name: str) -> Engine:

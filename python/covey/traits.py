@@ -111,7 +111,7 @@ def compute(
     columns = {
         "learner_index": events.learner_index,
         "learner_count": len(events.learner_ids),
-        "time_us": events.time_us,
+        "time": events.time_us,
         "domain_index": events.domain_index,
         "domain_count": len(events.domains),
         "capability_index": events.capability_index,

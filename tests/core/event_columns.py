@@ -30,7 +30,7 @@ Columns = dict[str, NDArray[Any]]
 @dataclass(frozen=True)
 class Events:
     learner_index: NDArray[np.int32]
-    time_us: NDArray[np.int64]
+    time_us: NDArray[Any]
     domain_index: NDArray[Any]
     capability_index: NDArray[Any]
     kind: NDArray[np.uint8] | None
@@ -39,6 +39,8 @@ class Events:
     learner_count: int
     domain_count: int
     capability_count: int
+    learner_offsets: NDArray[np.int64] | None = None
+    time_origin_us: int = 0
 
     def take(self, rows: NDArray[np.intp]) -> Events:
         def rows_of(column: NDArray[Any] | None) -> NDArray[Any] | None:
@@ -56,10 +58,15 @@ class Events:
         )
 
     def traits(
-        self, as_of_us: int, parameters: Parameters | None = None, threads: int = 1, isa: str | None = None
+        self,
+        as_of_us: int,
+        parameters: Parameters | None = None,
+        threads: int = 1,
+        isa: str | None = None,
+        cancellation: _core.Cancellation | None = None,
     ) -> Columns:
         return _core.compute_traits(
-            self.learner_index,
+            None if self.learner_offsets is not None else self.learner_index,
             self.learner_count,
             self.time_us,
             self.domain_index,
@@ -73,7 +80,23 @@ class Events:
             _core.TraitParameters(**asdict(parameters or Parameters())),
             threads=threads,
             isa=isa,
+            learner_offsets=self.learner_offsets,
+            time_origin_us=self.time_origin_us,
+            cancellation=cancellation,
         )
+
+    def with_offsets(self) -> Events:
+        """The same rows, which must be grouped by learner, with offsets in place of the index."""
+        learners = np.arange(self.learner_count + 1)
+        return replace(self, learner_offsets=np.searchsorted(self.learner_index, learners).astype(np.int64))
+
+    def with_seconds(self, origin_us: int) -> Events:
+        """Whole seconds since an origin in place of microseconds; the times must be such."""
+        seconds, rest = np.divmod(self.time_us - origin_us, 1_000_000)
+        assert not rest.any()
+        assert seconds.min(initial=0) >= 0
+        assert seconds.max(initial=0) < 2**32
+        return replace(self, time_us=seconds.astype(np.uint32), time_origin_us=origin_us)
 
 
 def columns_of(histories: list[list[Event]], *, weight_type: type = np.float64) -> Events:

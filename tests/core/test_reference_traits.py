@@ -19,7 +19,7 @@ def reference_traits(events, as_of_us, parameters):
     return compute_traits(
         learner_index=events.learner_index,
         learner_count=events.learner_count,
-        time_us=events.time_us,
+        time=events.time_us,
         domain_index=events.domain_index,
         domain_count=events.domain_count,
         capability_index=events.capability_index,

@@ -220,8 +220,8 @@ def test_the_extremes_of_the_time_range() -> None:
         ({"weight": [1.0, np.nan]}, r"weight\[1\] is nan, expected a finite number >= 0"),
         ({"weight": [-0.5, 1.0]}, r"weight\[0\] is -0.5"),
         ({"weight": [np.inf, 1.0]}, r"weight\[0\] is inf"),
-        ({"time_us": [0, -(2**63)]}, r"time_us\[1\] is NaT"),
-        ({"time_us": [2**62, 0]}, r"time_us\[0\] is 4611686018427387904"),
+        ({"time_us": [0, -(2**63)]}, r"time\[1\] is NaT"),
+        ({"time_us": [2**62, 0]}, r"time\[0\] is 4611686018427387904"),
     ],
 )
 @pytest.mark.parametrize("order", [[0, 1], [1, 0]])
@@ -241,7 +241,7 @@ def test_a_bad_value_is_named_by_its_own_row_after_a_partition() -> None:
         ("weight", -1.0, "weight"),
         ("capability_index", 60_000, "capability_index"),
         ("domain_index", 77, "domain_index"),
-        ("time_us", -(2**63), "time_us"),
+        ("time_us", -(2**63), "time"),
         ("learner_index", 40_000, "learner_index"),
     ]:
         column = getattr(events, name).copy()
@@ -252,13 +252,13 @@ def test_a_bad_value_is_named_by_its_own_row_after_a_partition() -> None:
 
 def test_arrays_that_do_not_fit_are_named() -> None:
     events = columns_of([[Event(0, 0, 0), Event(1, 0, 0)]])
-    with pytest.raises(TypeError, match="time_us must have dtype int64, not float64"):
+    with pytest.raises(TypeError, match="time must have dtype int64 or uint32, not float64"):
         replace(events, time_us=events.time_us.astype(np.float64)).traits(AS_OF)
-    with pytest.raises(TypeError, match="capability_index must have dtype int32 or uint16, not uint8"):
-        replace(events, capability_index=events.capability_index.astype(np.uint8)).traits(AS_OF)
+    with pytest.raises(TypeError, match="capability_index must have dtype int32, uint16 or uint8, not int64"):
+        replace(events, capability_index=events.capability_index.astype(np.int64)).traits(AS_OF)
     with pytest.raises(TypeError, match="domain_index must be a numpy array, not list"):
         replace(events, domain_index=[0, 0]).traits(AS_OF)  # type: ignore[arg-type]
-    with pytest.raises(TypeError, match="time_us must be C-contiguous"):
+    with pytest.raises(TypeError, match="time must be C-contiguous"):
         replace(events, time_us=np.zeros(4, np.int64)[::2]).traits(AS_OF)
     with pytest.raises(TypeError, match="weight must have 1 dimension, not shape"):
         replace(events, weight=np.ones((2, 1))).traits(AS_OF)

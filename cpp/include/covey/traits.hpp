@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "covey/cancellation.hpp"
 #include "covey/columns.hpp"
 
 namespace covey {
@@ -48,8 +49,9 @@ struct TraitColumns {
 //
 // Rows whose learner_index never decreases are read in place; others are first brought together by a stable radix
 // partition (one copy of the columns, 16 to 25 bytes an event, none below 262,144 rows). O(events + learners).
-// Throws std::invalid_argument for a value out of range, naming column and row.
+// Throws std::invalid_argument for a value out of range, naming column and row, and Cancelled.
 std::int64_t compute_traits(const EventColumns& events, std::int64_t as_of_us, const TraitParameters& parameters,
-                            std::size_t threads, const Kernels& kernels, const TraitColumns& traits);
+                            std::size_t threads, const Kernels& kernels, const TraitColumns& traits,
+                            const Cancellation* cancellation = nullptr);
 
 }  // namespace covey

@@ -22,7 +22,7 @@ FEEDBACK = 4
 def compute_traits(
     learner_index: Array,
     learner_count: int,
-    time_us: NDArray[np.int64],
+    time: NDArray[np.int64],
     domain_index: Array,
     domain_count: int,
     capability_index: Array,
@@ -33,12 +33,12 @@ def compute_traits(
     as_of_us: int,
     parameters: TraitParameters,
 ) -> dict[str, Any]:
-    """Traits of every learner at `as_of_us`; arguments and answer as `covey._core.compute_traits`.
+    """Traits of every learner at `as_of_us`; arguments and answer as `covey._core.compute_traits`, of wide columns.
 
     Args:
         learner_index: position of each event's learner, shape (n,), in [0, learner_count).
         learner_count: number of learners.
-        time_us: microseconds since the epoch, shape (n,).
+        time: microseconds since the epoch, shape (n,).
         domain_index: shape (n,), in [0, domain_count); a null domain is a value of its own.
         domain_count: number of domains.
         capability_index: shape (n,), in [0, capability_count).
@@ -52,10 +52,10 @@ def compute_traits(
     Returns:
         Arrays of shape (learner_count,) by name, and the int "ignored_event_count".
     """
-    keep = time_us <= as_of_us
+    keep = time <= as_of_us
     ignored_event_count = int(len(keep) - np.count_nonzero(keep))
     learner = learner_index[keep].astype(np.int64)
-    time = time_us[keep]
+    time = time[keep]
     domain, capability = domain_index[keep], capability_index[keep]
     weights = np.ones(len(time)) if weight is None else weight[keep].astype(np.float64)
     day_age = _day(as_of_us, parameters) - _day(time, parameters)

@@ -75,7 +75,7 @@ class AnalyzerEngine:
         columns = {
             "learner_index": np.zeros(events.row_count, np.int32),
             "learner_count": 1,
-            "time_us": events.time_us,
+            "time": events.time_us,
             "domain_index": events.domain.index,
             "domain_count": len(events.domain.names),
             "capability_index": events.capability.index,
