@@ -19,6 +19,24 @@ void recent(const uint32_t* day_age, const double* weight, size_t size, double f
             int64_t* sums);
 int64_t entropy(const int64_t* steps, size_t size, double total);
 
+uint32_t pack_8(const uint8_t* values, size_t size, unsigned shift, uint64_t* words);
+uint32_t pack_16(const uint16_t* values, size_t size, unsigned shift, uint64_t* words);
+uint32_t pack_32(const uint32_t* values, size_t size, uint32_t mask, unsigned shift, uint64_t* words);
+uint64_t pack_differences_32(const uint32_t* values, size_t size, uint64_t base, unsigned zeros, unsigned shift,
+                             uint64_t* words);
+uint64_t pack_differences_64(const uint64_t* values, size_t size, uint64_t base, unsigned zeros, unsigned shift,
+                             uint64_t* words);
+void pack_feedback(const uint8_t* kind, const uint8_t* action_taken, size_t size, uint8_t feedback, unsigned shift,
+                   uint64_t* words);
+void unpack_8(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+              uint8_t* values);
+void unpack_16(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+               uint16_t* values);
+void unpack_32(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+               uint32_t* values);
+void unpack_64(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+               uint64_t* values);
+
 void nearest(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,
              float* squared_distance);
 void shrink(Points points, size_t size, const float* centroid, float* nearest);

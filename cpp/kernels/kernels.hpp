@@ -70,6 +70,33 @@ struct Kernels {
     // Sum of rint(-2^48 * p * log2(p)) over the shares p = steps / total; steps in [1, total], total < 2^63. Padded.
     int64_t (*entropy)(const int64_t* steps, size_t size, double total);
 
+    // ---- partition: columns packed into words of bits ----
+    // words[i] |= value << shift. Returns the largest value. Not padded, nor is anything of the partition.
+    uint32_t (*pack_8)(const uint8_t* values, size_t size, unsigned shift, uint64_t* words);
+    uint32_t (*pack_16)(const uint16_t* values, size_t size, unsigned shift, uint64_t* words);
+    // Only the bits of `mask` are packed.
+    uint32_t (*pack_32)(const uint32_t* values, size_t size, uint32_t mask, unsigned shift, uint64_t* words);
+
+    // words[i] |= ((value - base) >> zeros) << shift. Returns the bits set in any value - base.
+    uint64_t (*pack_differences_32)(const uint32_t* values, size_t size, uint64_t base, unsigned zeros, unsigned shift,
+                                    uint64_t* words);
+    uint64_t (*pack_differences_64)(const uint64_t* values, size_t size, uint64_t base, unsigned zeros, unsigned shift,
+                                    uint64_t* words);
+
+    // words[i] |= (1 where kind is `feedback` + 2 where action_taken is not 0) << shift; action_taken may be null.
+    void (*pack_feedback)(const uint8_t* kind, const uint8_t* action_taken, size_t size, uint8_t feedback,
+                          unsigned shift, uint64_t* words);
+
+    // values[i] = base + (((words[i] >> shift) & mask) << zeros), cut to the type.
+    void (*unpack_8)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+                     uint8_t* values);
+    void (*unpack_16)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+                      uint16_t* values);
+    void (*unpack_32)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+                      uint32_t* values);
+    void (*unpack_64)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+                      uint64_t* values);
+
     // ---- cohorts ----
     // Squared distance = sum over d = 0, 1, ... of (p_d - c_d) * (p_d - c_d) in float32. Not padded.
     // labels[i] = lowest index among the nearest of `count` centroids (row-major, count x dimensions), i < size;

@@ -6,8 +6,32 @@ namespace covey {
 namespace COVEY_KERNEL_NAMESPACE {
 
 const Kernels kernels = {
-    COVEY_KERNEL_NAME, ages,   age_range, largest_weight, quantise, decay,        decay_exponent,
-    weighted_decay,    recent, entropy,   nearest,        shrink,   distance_sum,
+    COVEY_KERNEL_NAME,
+    // traits
+    ages,
+    age_range,
+    largest_weight,
+    quantise,
+    decay,
+    decay_exponent,
+    weighted_decay,
+    recent,
+    entropy,
+    // partition
+    pack_8,
+    pack_16,
+    pack_32,
+    pack_differences_32,
+    pack_differences_64,
+    pack_feedback,
+    unpack_8,
+    unpack_16,
+    unpack_32,
+    unpack_64,
+    // cohorts
+    nearest,
+    shrink,
+    distance_sum,
 };
 
 }  // namespace COVEY_KERNEL_NAMESPACE

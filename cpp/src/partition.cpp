@@ -1,168 +1,279 @@
 #include "partition.hpp"
 
 #include <algorithm>
+#include <atomic>
+#include <cstring>
+#include <optional>
 #include <stdexcept>
-#include <utility>
 
 namespace covey {
 namespace {
 
-constexpr std::size_t rows_per_part = std::size_t{1} << 17;
-constexpr std::size_t most_parts = 1024;  // write streams at a time
+// A part's records and columns fit a second-level cache of 1 MiB, the buffers of all parts do so too.
+constexpr std::size_t rows_per_part = std::size_t{1} << 15;
+constexpr std::size_t most_parts = 2048;
+constexpr std::size_t rows_per_block = 512;  // their words stay in the first-level cache
+constexpr std::size_t rows_per_store = std::size_t{1} << 31;
+
+std::size_t parts_for(std::uint32_t learner_count, unsigned shift) {
+    return learner_count == 0 ? 1 : ((learner_count - 1) >> shift) + 1;
+}
 
 unsigned shift_for(std::size_t rows, std::uint32_t learner_count) {
     const std::size_t wanted = std::clamp<std::size_t>(rows / rows_per_part, 1, most_parts);
     unsigned shift = 0;
-    while (learner_count > 0 && ((learner_count - 1) >> shift) + 1 > wanted) {
+    while (parts_for(learner_count, shift) > wanted) {
         ++shift;
     }
     return shift;
 }
 
 template <typename Value>
-const void* slice(const void* data, std::size_t begin) {
-    return data == nullptr ? nullptr : static_cast<const Value*>(data) + begin;
+const Value* at(const void* data, std::size_t row) {
+    return static_cast<const Value*>(data) + row;
+}
+
+// Elements of scratch keep their memory.
+template <typename Element>
+Element* room(std::vector<Element>& elements, std::size_t size) {
+    if (elements.size() < size) {
+        elements.resize(size);
+    }
+    return elements.data();
 }
 
 }  // namespace
 
-Partition::Partition(const EventColumns& events, ThreadTeam& team)
-    : source_(events), columns_(events), shift_(shift_for(events.size, events.learner_count)) {
-    const std::size_t parts = events.learner_count == 0 ? 1 : ((events.learner_count - 1) >> shift_) + 1;
-    begin_.assign(parts + 1, events.size);
-    begin_[0] = 0;
-    if (parts > 1) {
-        count_rows(team);
-        copy_columns(team);
-    }
-}
-
-// cursors_[chunk][part] becomes where the chunk's first row of the part goes: parts in order, chunks in order within.
-void Partition::count_rows(ThreadTeam& team) {
-    const std::size_t parts = size();
-    chunks_ = team.size();
-    cursors_.assign(chunks_, Cursors(parts, 0));
-    team.run(chunks_, [&](std::size_t chunk, std::size_t) {
-        Cursors counts(parts, 0);
-        const std::size_t end = source_.size * (chunk + 1) / chunks_;
-        for (std::size_t row = source_.size * chunk / chunks_; row < end; ++row) {
-            ++counts[static_cast<std::uint32_t>(source_.learner_index[row]) >> shift_];
-        }
-        cursors_[chunk] = std::move(counts);
-    });
-    std::size_t position = 0;
-    for (std::size_t part = 0; part < parts; ++part) {
-        begin_[part] = position;
-        for (auto& cursors : cursors_) {
-            position += std::exchange(cursors[part], position);
+Partition::Partition(const EventColumns& events, ThreadTeam& team, const Kernels& kernels,
+                     const Cancellation* cancellation)
+    : events_(events),
+      kernels_(kernels),
+      cancellation_(cancellation),
+      shift_(shift_for(events.size, events.learner_count)),
+      parts_(parts_for(events.learner_count, shift_)),
+      layout_(events, shift_, likely_times(events)) {
+    if (!fill_stores(team)) {
+        layout_ = RecordLayout(events, shift_, exact_times(events, team));
+        if (!fill_stores(team)) {
+            throw std::logic_error("time changed while it was read");
         }
     }
 }
 
-template <typename Target, typename Source>
-const Target* Partition::scatter(const void* source, Buffer& buffer, ThreadTeam& team) const {
-    buffer = std::make_unique_for_overwrite<std::byte[]>(source_.size * sizeof(Target));
-    const auto* from = static_cast<const Source*>(source);
-    auto* to = reinterpret_cast<Target*>(buffer.get());
-    team.run(chunks_, [&](std::size_t chunk, std::size_t) {
-        Cursors cursors = cursors_[chunk];
-        const std::size_t end = source_.size * (chunk + 1) / chunks_;
-        for (std::size_t row = source_.size * chunk / chunks_; row < end; ++row) {
-            const std::uint32_t part = static_cast<std::uint32_t>(source_.learner_index[row]) >> shift_;
-            to[cursors[part]++] = static_cast<Target>(from[row]);
+// Whether all times fit the layout; stops early where they do not.
+bool Partition::fill_stores(ThreadTeam& team) {
+    const std::size_t count = std::max(team.size(), (events_.size + rows_per_store - 1) / rows_per_store);
+    const auto begin_of = [&](std::size_t store) {
+        return static_cast<std::size_t>(static_cast<unsigned __int128>(events_.size) * store / count);
+    };
+    stores_.clear();
+    std::vector<std::optional<RecordStore>> stores(count);
+    std::atomic<bool> fits{true};
+    team.run(count, [&](std::size_t number, std::size_t) {
+        const std::size_t end = begin_of(number + 1);
+        RecordStore& store = stores[number].emplace(parts_, end - begin_of(number), layout_.bytes);
+        alignas(64) std::uint64_t memory[RecordStore::words_at_most][rows_per_block];
+        std::uint64_t* const words[] = {memory[0], memory[1], memory[2], memory[3]};
+        for (std::size_t row = begin_of(number); row < end; row += rows_per_block) {
+            check_cancellation(cancellation_);
+            const std::size_t size = std::min(rows_per_block, end - row);
+            if (!layout_.times.holds(pack(row, size, words))) {
+                fits = false;
+            }
+            if (!fits.load(std::memory_order_relaxed)) {
+                return;
+            }
+            store.add(events_.learner_index + row, size, shift_, words);
         }
+        store.finish();
     });
-    return to;
+    if (fits) {
+        for (auto& store : stores) {
+            stores_.push_back(std::move(*store));
+        }
+    }
+    return fits;
 }
 
-template <typename Source>
-void Partition::scatter_index(IndexColumn& column, Buffer& buffer, ThreadTeam& team) const {
-    const auto* values = static_cast<const Source*>(column.data);
-    std::vector<Source> largest(chunks_, 0);
-    team.run(chunks_, [&](std::size_t chunk, std::size_t) {
-        const auto* begin = values + source_.size * chunk / chunks_;
-        const auto* end = values + source_.size * (chunk + 1) / chunks_;
-        largest[chunk] = begin == end ? Source{0} : *std::max_element(begin, end);
-    });
-    if (*std::max_element(largest.begin(), largest.end()) >= column.count) {
-        raise_bad_index(column, source_.size);
+// Returns the bits set in the differences of the times.
+std::uint64_t Partition::pack(std::size_t begin, std::size_t size, std::uint64_t* const words[]) const {
+    for (std::size_t word = 0; word < layout_.words; ++word) {
+        std::fill_n(words[word], size, 0);
     }
-    if (column.count <= 256) {
-        column.data = scatter<std::uint8_t, Source>(values, buffer, team);
-        column.type = IndexType::uint8;
-    } else if (column.count <= 65536) {
-        column.data = scatter<std::uint16_t, Source>(values, buffer, team);
-        column.type = IndexType::uint16;
+    const auto* learner_index = reinterpret_cast<const std::uint32_t*>(events_.learner_index + begin);
+    const auto learner_mask = static_cast<std::uint32_t>(layout_.learner.mask());
+    if (kernels_.pack_32(learner_index, size, learner_mask, 0, words[0]) >= events_.learner_count) {
+        raise_bad_index({events_.learner_index, IndexType::int32, events_.learner_count, "learner_index"},
+                        events_.size);
+    }
+    for (const auto& [column, field] :
+         {std::pair{&events_.domain, &layout_.domain}, std::pair{&events_.capability, &layout_.capability}}) {
+        if (pack_index(*column, *field, begin, size, words) >= column->count) {
+            raise_bad_index(*column, events_.size);
+        }
+    }
+    if (events_.kind != nullptr) {
+        const std::uint8_t* action = events_.action_taken == nullptr ? nullptr : events_.action_taken + begin;
+        kernels_.pack_feedback(events_.kind + begin, action, size, feedback_kind, layout_.feedback.shift,
+                               words[layout_.feedback.word]);
+    }
+    std::uint64_t* weight_words = words[layout_.weight.word];
+    if (events_.weight.type == WeightType::float32) {
+        kernels_.pack_32(at<std::uint32_t>(events_.weight.data, begin), size, UINT32_MAX, layout_.weight.shift,
+                         weight_words);
+    } else if (events_.weight.type == WeightType::float64) {
+        kernels_.pack_differences_64(at<std::uint64_t>(events_.weight.data, begin), size, 0, 0, layout_.weight.shift,
+                                     weight_words);
+    }
+    const auto& [base, zeros, bits] = layout_.times;
+    std::uint64_t* time_words = words[layout_.time.word];
+    return events_.time.type == TimeType::seconds_uint32
+               ? kernels_.pack_differences_32(at<std::uint32_t>(events_.time.data, begin), size, base, zeros,
+                                              layout_.time.shift, time_words)
+               : kernels_.pack_differences_64(at<std::uint64_t>(events_.time.data, begin), size, base, zeros,
+                                              layout_.time.shift, time_words);
+}
+
+// Returns the largest index.
+std::uint32_t Partition::pack_index(const IndexColumn& column, const Field& field, std::size_t begin, std::size_t size,
+                                    std::uint64_t* const words[]) const {
+    switch (column.type) {
+        case IndexType::uint8:
+            return kernels_.pack_8(at<std::uint8_t>(column.data, begin), size, field.shift, words[field.word]);
+        case IndexType::uint16:
+            return kernels_.pack_16(at<std::uint16_t>(column.data, begin), size, field.shift, words[field.word]);
+        default:
+            return kernels_.pack_32(at<std::uint32_t>(column.data, begin), size, UINT32_MAX, field.shift,
+                                    words[field.word]);
+    }
+}
+
+Partition::Part Partition::part(std::size_t part, Scratch& scratch) const {
+    sort_by_learner(part, scratch);
+    const auto first = static_cast<std::uint32_t>(part) << shift_;
+    EventColumns columns = events_;
+    columns.size = static_cast<std::size_t>(scratch.learner_offsets.back());
+    columns.learner_index = nullptr;
+    columns.learner_offsets = scratch.learner_offsets.data();
+    columns.learner_count = static_cast<std::uint32_t>(scratch.learner_offsets.size() - 1);
+    const std::size_t size = columns.size;
+
+    const auto words_of = [&](const Field& field) { return scratch.words[field.word].data(); };
+    const auto& [base, zeros, bits] = layout_.times;
+    const Field& time = layout_.time;
+    columns.time.data = room(scratch.time, size);
+    if (columns.time.type == TimeType::seconds_uint32) {
+        kernels_.unpack_32(words_of(time), size, time.shift, time.mask(), base, zeros,
+                           reinterpret_cast<std::uint32_t*>(scratch.time.data()));
     } else {
-        column.data = scatter<std::uint32_t, Source>(values, buffer, team);
-        column.type = IndexType::int32;
+        kernels_.unpack_64(words_of(time), size, time.shift, time.mask(), base, zeros, scratch.time.data());
     }
-}
-
-void Partition::copy_columns(ThreadTeam& team) {
-    for (auto [column, buffer] : {std::pair{&columns_.domain, &domain_}, {&columns_.capability, &capability_}}) {
-        switch (column->type) {
-            case IndexType::uint8: scatter_index<std::uint8_t>(*column, *buffer, team); break;
-            case IndexType::uint16: scatter_index<std::uint16_t>(*column, *buffer, team); break;
-            case IndexType::int32: scatter_index<std::uint32_t>(*column, *buffer, team); break;
+    columns.domain.type = narrowest(columns.domain.count);
+    columns.domain.data = unpack_index(scratch, layout_.domain, columns.domain.type, size, scratch.domain);
+    columns.capability.type = narrowest(columns.capability.count);
+    columns.capability.data =
+        unpack_index(scratch, layout_.capability, columns.capability.type, size, scratch.capability);
+    const Field& feedback = layout_.feedback;
+    if (events_.kind != nullptr) {
+        static_assert(feedback_kind == 1 << 2);
+        kernels_.unpack_8(words_of(feedback), size, feedback.shift, 1, 0, 2, room(scratch.kind, size));
+        columns.kind = scratch.kind.data();
+        if (events_.action_taken != nullptr) {
+            kernels_.unpack_8(words_of(feedback), size, feedback.shift + 1, 1, 0, 0, room(scratch.action_taken, size));
+            columns.action_taken = scratch.action_taken.data();
         }
     }
-    columns_.learner_index = scatter<std::int32_t, std::int32_t>(source_.learner_index, learner_, team);
-    if (source_.time.type == TimeType::seconds_uint32) {
-        columns_.time.data = scatter<std::uint32_t, std::uint32_t>(source_.time.data, time_, team);
-    } else {
-        columns_.time.data = scatter<std::int64_t, std::int64_t>(source_.time.data, time_, team);
+    const Field& weight = layout_.weight;
+    columns.weight.data = room(scratch.weight, events_.weight.type == WeightType::none ? 0 : size);
+    if (events_.weight.type == WeightType::float32) {
+        kernels_.unpack_32(words_of(weight), size, weight.shift, weight.mask(), 0, 0,
+                           reinterpret_cast<std::uint32_t*>(scratch.weight.data()));
+    } else if (events_.weight.type == WeightType::float64) {
+        kernels_.unpack_64(words_of(weight), size, weight.shift, weight.mask(), 0, 0, scratch.weight.data());
     }
-    if (source_.kind != nullptr) {
-        columns_.kind = scatter<std::uint8_t, std::uint8_t>(source_.kind, kind_, team);
-        if (source_.action_taken != nullptr) {
-            columns_.action_taken = scatter<std::uint8_t, std::uint8_t>(source_.action_taken, action_, team);
-        }
+    return {columns, first};
+}
+
+const void* Partition::unpack_index(const Scratch& scratch, const Field& field, IndexType type, std::size_t size,
+                                    std::vector<std::uint32_t>& values) const {
+    const std::uint64_t* words = scratch.words[field.word].data();
+    std::uint32_t* data = room(values, size);
+    switch (type) {
+        case IndexType::uint8:
+            kernels_.unpack_8(words, size, field.shift, field.mask(), 0, 0, reinterpret_cast<std::uint8_t*>(data));
+            break;
+        case IndexType::uint16:
+            kernels_.unpack_16(words, size, field.shift, field.mask(), 0, 0, reinterpret_cast<std::uint16_t*>(data));
+            break;
+        case IndexType::int32: kernels_.unpack_32(words, size, field.shift, field.mask(), 0, 0, data); break;
     }
-    if (source_.weight.type == WeightType::float32) {
-        columns_.weight.data = scatter<float, float>(source_.weight.data, weight_, team);
-    } else if (source_.weight.type == WeightType::float64) {
-        columns_.weight.data = scatter<double, double>(source_.weight.data, weight_, team);
+    return data;
+}
+
+void Partition::sort_by_learner(std::size_t part, Scratch& scratch) const {
+    switch (layout_.words) {
+        case 1: return sort_by_learner_sized<1>(part, scratch);
+        case 2: return sort_by_learner_sized<2>(part, scratch);
+        case 3: return sort_by_learner_sized<3>(part, scratch);
+        default: return sort_by_learner_sized<4>(part, scratch);
     }
 }
 
-EventColumns Partition::part(std::size_t part) const {
-    EventColumns columns = columns_;
-    const std::size_t begin = begin_[part];
-    columns.size = begin_[part + 1] - begin;
-    columns.learner_index += begin;
-    columns.time.data = static_cast<const std::byte*>(columns.time.data) + begin * bytes_per_row(columns.time.type);
-    for (auto* column : {&columns.domain, &columns.capability}) {
-        column->data = static_cast<const std::byte*>(column->data) + begin * bytes_per_row(column->type);
-    }
-    columns.kind = static_cast<const std::uint8_t*>(slice<std::uint8_t>(columns.kind, begin));
-    columns.action_taken = static_cast<const std::uint8_t*>(slice<std::uint8_t>(columns.action_taken, begin));
-    columns.weight.data = columns.weight.type == WeightType::float32 ? slice<float>(columns.weight.data, begin)
-                                                                     : slice<double>(columns.weight.data, begin);
-    return columns;
-}
+// A counting sort by the low bits of learner_index.
+template <std::size_t word_count>
+void Partition::sort_by_learner_sized(std::size_t part, Scratch& scratch) const {
+    const auto first = static_cast<std::uint32_t>(part) << shift_;
+    const std::uint64_t learners = std::min<std::uint64_t>(std::uint64_t{1} << shift_, events_.learner_count - first);
+    const std::uint64_t learner_mask = layout_.learner.mask();
+    const std::size_t record_bytes = layout_.bytes;
+    const auto word_at = [](const std::byte* from) {
+        std::uint64_t word;
+        std::memcpy(&word, from, sizeof word);
+        return word;
+    };
 
-void Partition::rows_by_learner(std::size_t part, std::vector<std::uint32_t>& rows,
-                                std::vector<std::uint32_t>& counts) const {
-    const std::size_t begin = begin_[part];
-    const std::size_t size = begin_[part + 1] - begin;
+    scratch.cursors.assign(learners + 1, 0);
+    std::uint32_t* counts = scratch.cursors.data() + 1;
+    std::size_t size = 0;
+    for (const RecordStore& store : stores_) {
+        size += store.size(part);
+        store.each_run(part, [&](const std::byte* records, std::size_t count) {
+            check_cancellation(cancellation_);
+            for (std::size_t i = 0; i < count; ++i) {
+                ++counts[word_at(records + i * record_bytes) & learner_mask];
+            }
+        });
+    }
     if (size > UINT32_MAX) {
         throw std::length_error(
             "more than 2^32 - 1 unsorted events fall on neighbouring learners; sort them by learner");
     }
-    const std::int32_t* learner_index = columns_.learner_index + begin;
-    const auto first = static_cast<std::uint32_t>(part) << shift_;
-    const std::uint64_t learners = std::min<std::uint64_t>(std::uint64_t{1} << shift_, source_.learner_count - first);
-    counts.assign(learners + 1, 0);
-    for (std::size_t row = 0; row < size; ++row) {
-        ++counts[static_cast<std::uint32_t>(learner_index[row]) - first + 1];
+    scratch.learner_offsets.resize(learners + 1);
+    std::uint32_t position = 0;
+    for (std::size_t learner = 0; learner <= learners; ++learner) {
+        position += scratch.cursors[learner];
+        scratch.cursors[learner] = position;
+        scratch.learner_offsets[learner] = position;
     }
-    for (std::size_t learner = 1; learner < learners; ++learner) {
-        counts[learner] += counts[learner - 1];
+
+    std::uint64_t* words[word_count];
+    for (std::size_t word = 0; word < word_count; ++word) {
+        words[word] = room(scratch.words[word], size);
     }
-    rows.resize(size);
-    for (std::size_t row = 0; row < size; ++row) {
-        rows[counts[static_cast<std::uint32_t>(learner_index[row]) - first]++] = static_cast<std::uint32_t>(row);
+    std::uint32_t* cursors = scratch.cursors.data();
+    for (const RecordStore& store : stores_) {
+        store.each_run(part, [&](const std::byte* records, std::size_t count) {
+            check_cancellation(cancellation_);
+            for (std::size_t i = 0; i < count; ++i) {
+                const std::byte* record = records + i * record_bytes;
+                const std::uint64_t first_word = word_at(record);
+                const std::size_t to = cursors[first_word & learner_mask]++;
+                words[0][to] = first_word;
+                for (std::size_t word = 1; word < word_count; ++word) {
+                    words[word][to] = word_at(record + word * sizeof(std::uint64_t));
+                }
+            }
+        });
     }
 }
 

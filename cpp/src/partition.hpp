@@ -2,48 +2,70 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <vector>
 
+#include "covey/cancellation.hpp"
 #include "covey/columns.hpp"
 #include "covey/parallel.hpp"
+#include "kernels.hpp"
+#include "record_layout.hpp"
+#include "record_store.hpp"
 
 namespace covey {
 
-// Rows of any order brought together by learner: a stable radix partition on the high bits of learner_index copies the
-// columns (indices narrowed to the smallest type that holds their count) into parts of about 2^17 rows; within a part,
-// which fits the second-level cache, `rows_by_learner` counts. Inputs of one part are not copied at all.
+// Rows of any order brought together by learner: a stable radix partition. One pass packs every row into a record of
+// some bytes and writes it to its part, the rows of neighbouring learners; `part` sorts the records of one part by
+// learner, which stays in the second-level cache, and unpacks them as columns.
 class Partition {
 public:
-    // Checks learner, domain and capability indices of the copied columns; throws std::invalid_argument.
-    Partition(const EventColumns& events, ThreadTeam& team);
+    // Columns of a part: one thread's memory.
+    struct Scratch {
+        std::vector<std::uint64_t> words[RecordStore::words_at_most];  // of the records in the order of learners
+        std::vector<std::uint32_t> cursors;
+        std::vector<std::int64_t> learner_offsets;
+        std::vector<std::uint64_t> time;  // bytes of any type from here on
+        std::vector<std::uint32_t> domain;
+        std::vector<std::uint32_t> capability;
+        std::vector<std::uint8_t> kind;
+        std::vector<std::uint8_t> action_taken;
+        std::vector<std::uint64_t> weight;
+    };
 
-    std::size_t size() const { return begin_.size() - 1; }
+    // The learners first_learner ... first_learner + columns.learner_count, given by offsets; no other part has them.
+    struct Part {
+        EventColumns columns;
+        std::uint32_t first_learner;
+    };
 
-    // Columns of a part, with the original learner_index; all learners of a part are in no other part.
-    EventColumns part(std::size_t part) const;
+    // Needs learner_index and at least one row. Checks learner, domain and capability indices: throws
+    // std::invalid_argument. `events` must outlive the partition only as far as their counts and names go.
+    Partition(const EventColumns& events, ThreadTeam& team, const Kernels& kernels,
+              const Cancellation* cancellation = nullptr);
 
-    // Permutation that sorts the part stably by learner. `rows` and `counts` are scratch that keeps its memory.
-    void rows_by_learner(std::size_t part, std::vector<std::uint32_t>& rows, std::vector<std::uint32_t>& counts) const;
+    std::size_t size() const { return parts_; }
+
+    // Indices come in the narrowest type that holds their count, times and weights in the type they had. The columns
+    // are those of `scratch` until its next use.
+    Part part(std::size_t part, Scratch& scratch) const;
 
 private:
-    using Cursors = std::vector<std::size_t>;  // one per part
-    using Buffer = std::unique_ptr<std::byte[]>;
+    bool fill_stores(ThreadTeam& team);
+    std::uint64_t pack(std::size_t begin, std::size_t size, std::uint64_t* const words[]) const;
+    std::uint32_t pack_index(const IndexColumn& column, const Field& field, std::size_t begin, std::size_t size,
+                             std::uint64_t* const words[]) const;
+    void sort_by_learner(std::size_t part, Scratch& scratch) const;
+    template <std::size_t words>
+    void sort_by_learner_sized(std::size_t part, Scratch& scratch) const;
+    const void* unpack_index(const Scratch& scratch, const Field& field, IndexType type, std::size_t size,
+                             std::vector<std::uint32_t>& values) const;
 
-    void count_rows(ThreadTeam& team);
-    void copy_columns(ThreadTeam& team);
-    template <typename Target, typename Source>
-    const Target* scatter(const void* source, Buffer& buffer, ThreadTeam& team) const;
-    template <typename Source>
-    void scatter_index(IndexColumn& column, Buffer& buffer, ThreadTeam& team) const;
-
-    EventColumns source_;
-    EventColumns columns_;  // what parts are slices of
-    unsigned shift_ = 0;    // learner_index >> shift_ is the part
-    std::vector<std::size_t> begin_;
-    std::size_t chunks_ = 1;
-    std::vector<Cursors> cursors_;  // by chunk of source rows
-    Buffer learner_, time_, domain_, capability_, kind_, action_, weight_;
+    EventColumns events_;
+    const Kernels& kernels_;
+    const Cancellation* cancellation_;
+    unsigned shift_;  // learner_index >> shift_ is the part
+    std::size_t parts_;
+    RecordLayout layout_;
+    std::vector<RecordStore> stores_;  // of consecutive ranges of rows
 };
 
 }  // namespace covey

@@ -27,8 +27,8 @@ struct Worker {
 
     Block block;
     LearnerAnalyzer analyzer;
-    std::vector<std::uint32_t> rows;
-    std::vector<std::uint32_t> counts;
+    Partition::Scratch partition_scratch;
+    std::vector<std::int32_t> learner_index;
 };
 
 class TraitPass {
@@ -150,12 +150,18 @@ void TraitPass::run_in_place() {
 }
 
 void TraitPass::run_partitioned() {
-    const Partition partition(events_, team_);
-    team_.run(partition.size(), [&](std::size_t part, std::size_t number) {
+    const Partition partition(events_, team_, kernels_, cancellation_);
+    team_.run(partition.size(), [&](std::size_t number_of_part, std::size_t number) {
         Worker& own = worker(number);
-        const EventColumns columns = partition.part(part);
-        partition.rows_by_learner(part, own.rows, own.counts);
-        analyze(own, columns, own.rows.data(), 0, columns.size);
+        Partition::Part part = partition.part(number_of_part, own.partition_scratch);
+        own.learner_index.resize(part.columns.size);
+        for (std::uint32_t learner = 0; learner < part.columns.learner_count; ++learner) {
+            std::fill(own.learner_index.begin() + part.columns.learner_offsets[learner],
+                      own.learner_index.begin() + part.columns.learner_offsets[learner + 1],
+                      static_cast<std::int32_t>(part.first_learner + learner));
+        }
+        part.columns.learner_index = own.learner_index.data();
+        analyze(own, part.columns, nullptr, 0, part.columns.size);
     });
 }
 
