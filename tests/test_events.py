@@ -62,11 +62,56 @@ def test_any_table_that_speaks_arrow(convert):
 
 
 def test_fitting_columns_are_not_copied():
-    time = np.arange(4).astype("datetime64[us]")
-    weight = np.ones(4, dtype=np.float32)
-    events = Events.from_numpy([1, 2, 1, 2], time, weight=weight)
-    assert np.shares_memory(events.time_us, time)
-    assert np.shares_memory(events.weight, weight)
+    time = np.arange(0, 4_000_000, 1_000_000).astype("datetime64[us]")
+    weight = np.arange(4.0)
+    kind = np.array([4, 1, 2, 3], np.uint8)
+    domain = pa.DictionaryArray.from_arrays(pa.array([0, 1, 1, 0], pa.int8()), pa.array(["a", "b"]))
+    capability = pa.DictionaryArray.from_arrays(pa.array([2, 1, 0, 2], pa.uint16()), pa.array([7, 8, 9]))
+    table = pa.table(
+        {
+            "learner_id": [1, 1, 2, 2],
+            "time": time,
+            "weight": weight,
+            "kind": kind,
+            "domain": domain,
+            "capability": capability,
+        }
+    )
+    events = Events.from_arrow(table)
+
+    def address(column, dictionary=False):
+        array = table[column].chunk(0)
+        return (array.indices if dictionary else array).buffers()[1].address
+
+    assert events.time.ctypes.data == address("time")
+    assert events.weight.ctypes.data == address("weight")
+    assert events.kind.ctypes.data == address("kind")
+    assert events.domain_index.ctypes.data == address("domain", dictionary=True)
+    assert events.capability_index.ctypes.data == address("capability", dictionary=True)
+    assert np.shares_memory(events.time, time) and np.shares_memory(events.weight, weight)
+    assert (events.domains, events.capabilities) == (("a", "b"), ("7", "8", "9"))
+    assert (events.domain_index.dtype, events.capability_index.dtype) == (np.uint8, np.uint16)
+    assert events.learner_index is None and events.learner_offsets.tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int8()), pa.array(["b", "a"])),
+        pa.DictionaryArray.from_arrays(pa.array([0, 2, 0], pa.int8()), pa.array(["a", "unused", "b"])),
+        pa.DictionaryArray.from_arrays(pa.array([0, None, 0], pa.int8()), pa.array(["a"])),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int8()), pa.array(["a", None])),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 2], pa.int8()), pa.array(["a", "b", "a"])),
+        pa.DictionaryArray.from_arrays(pa.array([0, 1, 0], pa.int64()), pa.array(["a", "b"])),
+        pa.array([2, 1, 2]),
+    ],
+)
+def test_dictionaries_that_do_not_fit_are_renumbered(column):
+    events = Events.from_numpy([1, 1, 1], np.zeros(3, "datetime64[us]"), domain=column)
+    found = [events.domains[position] for position in events.domain_index]
+    assert found == [None if value is None else str(value) for value in column.to_pylist()]
+    assert [name for name in events.domains if name] == sorted(name for name in set(found) if name)
+    assert events.domain_index.dtype == np.uint8
 
 
 @pytest.mark.parametrize("batch_rows", [1, 2, 3])
@@ -90,6 +135,8 @@ def test_ids_above_2_to_the_53_stay_exact():
     unsigned = Events.from_numpy(np.array([2**64 - 1, 2**63], np.uint64), np.zeros(2, "datetime64[us]"))
     assert unsigned.learner_ids.texts() == [str(2**63), str(2**64 - 1)]
     assert unsigned.learner_index.tolist() == [1, 0]
+    ascending = Events.from_numpy(np.array(sorted(ids)), np.zeros(4, "datetime64[us]"))
+    assert ascending.learner_ids.equals(events.learner_ids) and ascending.learner_index is None
 
 
 @pytest.mark.parametrize(
@@ -163,16 +210,27 @@ def test_times_of_every_form(values, unit, expected):
     ("values", "dtype"),
     [
         (pa.array([1, 2, None], pa.int16()), np.float32),
-        (pa.array([1, 2, None], pa.int64()), np.float64),
+        (pa.array([1, 2, None], pa.int64()), np.float32),
         (pa.array([1, 2, None], pa.float16()), np.float32),
-        (pa.array([1, 2, None], pa.float64()), np.float64),
-        (pa.array([Decimal("1.0"), Decimal("2.0"), None]), np.float64),
+        (pa.array([1, 2, None], pa.float64()), np.float32),
+        (pa.array([Decimal("1.0"), Decimal("2.0"), None]), np.float32),
+        (pa.array([1, 2**24 + 1, None], pa.int32()), np.float64),
+        (pa.array([1, 0.1, None], pa.float64()), np.float64),
+        (pa.array([1, 1e300, None], pa.float64()), np.float64),
     ],
 )
 def test_weights_of_every_form(values, dtype):
-    weight = Events.from_numpy([1, 1, 1], np.zeros(3, "datetime64[us]"), weight=values).weight
+    table = pa.table({"learner_id": [1, 1, 1], "time": np.zeros(3, "datetime64[us]"), "weight": values})
+    weight = Events.from_arrow(pa.Table.from_batches(table.to_batches(max_chunksize=2))).weight
     assert weight.dtype == dtype
-    assert weight.tolist() == [1.0, 2.0, 1.0]
+    assert weight.tolist() == [1.0, float(values[1].as_py()), 1.0]
+
+
+def test_columns_that_say_nothing_are_left_out():
+    table = columns(kind=["training", "workflow", None], weight=pa.array([1.0, None, 1.0]))
+    events = Events.from_arrow(table)
+    assert (events.kind, events.action_taken, events.weight) == (None, None, None)
+    assert Events.from_arrow(columns(action_taken=[False, False, None])).action_taken is None
 
 
 def test_numbers_for_kinds_and_flags():
@@ -196,7 +254,8 @@ def test_codes_widen_when_they_must(distinct, tmp_path):
     events = Events.from_arrow(pa.Table.from_batches(table.to_batches(max_chunksize=200)))
     for names, codes in ((events.domains, events.domain_index), (events.capabilities, events.capability_index)):
         assert np.array(names, dtype=np.int64)[codes].tolist() == values.tolist()
-        assert np.iinfo(codes.dtype).max >= distinct - 1
+        expected = np.uint8 if distinct <= 256 else np.uint16 if distinct <= 65_536 else np.int32
+        assert codes.dtype == expected
 
 
 def test_parquet_file_and_folder_are_the_table(tmp_path: Path):
@@ -241,7 +300,7 @@ def test_every_row_of_the_real_log(shared_data, oulad_mapping):
     assert len(events) == 475_993
     assert len(events.learner_ids) == 2_243
     raw = pq.read_table(path)
-    assert np.array_equal(events.learner_ids.integers[events.learner_index], raw["id_student"].to_numpy())
+    assert np.array_equal(events.learner_ids.integers[events.learner_index_of_rows()], raw["id_student"].to_numpy())
     assert np.array_equal(events.time_us, raw["date"].to_numpy().astype(np.int64) * DAY_US)
     assert np.array_equal(events.weight, raw["sum_click"].to_numpy())
     sites = np.array(events.capabilities, dtype=np.int64)[events.capability_index]
@@ -252,7 +311,11 @@ def test_every_row_of_the_real_log(shared_data, oulad_mapping):
 def assert_same(one: Events, other: Events):
     assert one.learner_ids.equals(other.learner_ids)
     assert (one.domains, one.capabilities) == (other.domains, other.capabilities)
+    assert np.array_equal(one.learner_index_of_rows(), other.learner_index_of_rows())
     for name in ("learner_index", "time_us", "domain_index", "capability_index", "kind", "action_taken", "weight"):
         left, right = getattr(one, name), getattr(other, name)
+        assert (left is None) == (right is None), name
+        if left is None:
+            continue
         assert np.array_equal(left, right), name
         assert left.dtype == right.dtype, name

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covey.identifiers import LearnerIds
-from covey.instants import instant_to_us
+from covey.instants import instant_to_us, widened_us
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,20 +32,24 @@ class Events:
 
     Attributes:
         learner_ids: m distinct ids, ascending.
-        learner_index: int32, shape (n,): position in `learner_ids`.
-        time_us: int64, shape (n,): microseconds since the epoch, UTC; finer input is floored.
+        learner_index: int32, shape (n,): position in `learner_ids`; None where `learner_offsets` is given.
+        time: shape (n,): uint32 seconds since `time_origin_us`, or int64 microseconds since the epoch, UTC; finer
+            input is floored. `time_us` has microseconds in any case.
         domain_index: uint8, uint16 or int32, shape (n,): position in `domains`.
         domains: distinct names in ascending order, None (no domain) last.
-        capability_index: uint16 or int32, shape (n,): position in `capabilities`.
+        capability_index: as `domain_index`: position in `capabilities`.
         capabilities: as `domains`.
-        kind: uint8, shape (n,), numbers of `EventKind`; None when all are other.
-        action_taken: uint8, shape (n,), 1 where true; None when there is none.
+        kind: uint8, shape (n,), numbers of `EventKind`; None when no event is feedback.
+        action_taken: uint8, shape (n,), 1 where true; None when no feedback was acted on.
         weight: float32 or float64, shape (n,), finite and >= 0; None when all are 1.
+        time_origin_us: what seconds count from, microseconds since the epoch; 0 for microseconds.
+        learner_offsets: int64, shape (m + 1,), in place of `learner_index` where rows are grouped by ascending
+            learner: the rows of learner i are offsets[i] to offsets[i + 1].
     """
 
     learner_ids: LearnerIds
-    learner_index: NDArray[np.int32]
-    time_us: NDArray[np.int64]
+    learner_index: NDArray[np.int32] | None
+    time: NDArray[np.int64] | NDArray[np.uint32]
     domain_index: NDArray[Any]
     domains: tuple[str | None, ...]
     capability_index: NDArray[Any]
@@ -53,19 +57,35 @@ class Events:
     kind: NDArray[np.uint8] | None = None
     action_taken: NDArray[np.uint8] | None = None
     weight: NDArray[np.float32] | NDArray[np.float64] | None = None
+    time_origin_us: int = 0
+    learner_offsets: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
-        return len(self.time_us)
+        return len(self.time)
+
+    @property
+    def time_us(self) -> NDArray[np.int64]:
+        """Microseconds since the epoch, int64, shape (n,): a new array where `time` counts seconds."""
+        return widened_us(self.time, self.time_origin_us)
+
+    def learner_index_of_rows(self) -> NDArray[np.int32]:
+        """Position in `learner_ids`, int32, shape (n,): a new array where there are only offsets."""
+        if self.learner_index is not None:
+            return self.learner_index
+        assert self.learner_offsets is not None
+        learners = np.arange(len(self.learner_ids), dtype=np.int32)
+        return np.repeat(learners, np.diff(self.learner_offsets))
 
     @property
     def newest_us(self) -> int:
         """Time of the newest event, microseconds since the epoch."""
-        return int(self.time_us.max())
+        return int(widened_us(self.time.max(keepdims=True), self.time_origin_us)[0])
 
     @property
     def byte_count(self) -> int:
         """Bytes of the columns."""
-        columns = (self.learner_index, self.time_us, self.domain_index, self.capability_index)
+        learner = self.learner_index if self.learner_index is not None else self.learner_offsets
+        columns = (learner, self.time, self.domain_index, self.capability_index)
         optional = (self.kind, self.action_taken, self.weight)
         return sum(column.nbytes for column in (*columns, *optional) if column is not None)
 
@@ -73,7 +93,9 @@ class Events:
     def from_arrow(cls, table: Any, mapping: Mapping[str, str] | EventMapping | None = None) -> Events:
         """Events of any table that speaks the Arrow C data interface: pyarrow, pandas, polars, DuckDB.
 
-        Columns whose type fits (timestamps in microseconds, float weights) are used in place, without a copy.
+        Of a table in one chunk, columns that engines can read are used in place, without a copy: timestamps in
+        microseconds, weights, kinds as uint8 numbers, dictionaries whose values ascend and all occur. Other columns,
+        and tables in several chunks, become as narrow as the data allow.
 
         Args:
             table: an object with `__arrow_c_stream__` or `__arrow_c_array__`.
@@ -95,7 +117,8 @@ class Events:
     ) -> Events:
         """Events of a Parquet file, or of all Parquet files below a folder.
 
-        Only the columns needed are read, a batch of rows at a time.
+        Only the columns needed are read, a batch of rows at a time, ahead of the conversion to the narrowest types
+        that hold the values exactly: seven bytes an event at best.
 
         Args:
             path: the file or folder.

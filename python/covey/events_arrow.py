@@ -23,10 +23,11 @@ def read(table: Any, mapping: Mapping[str, str] | EventMapping | None, source: s
         raise InputError("there are no rows", source=source, expected="at least one event")
     if arrow.num_rows > MOST_ROWS:
         raise InputError(f"there are {arrow.num_rows} rows", source=source, expected=f"at most {MOST_ROWS}")
-    intake = Intake(mapping, arrow.num_rows, domains_by_key(mapping))
     needed = arrow.select(sorted(set(names.values())))
+    batches = needed.to_batches()
+    intake = Intake(mapping, arrow.num_rows, domains_by_key(mapping), in_place=len(batches) == 1)
     first_row = 0
-    for batch in needed.to_batches():
+    for batch in batches:
         if batch.num_rows:
             columns = {meaning: batch.column(name) for meaning, name in names.items()}
             intake.append(columns, source, names, first_row)

@@ -2,46 +2,122 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from covey.errors import InputError, suggestion
 from covey.events import Events, RowProgress
+from covey.events_ahead import read_ahead
 from covey.events_intake import MOST_ROWS, Intake
 from covey.events_mapping import EventMapping
-from covey.events_values import is_text
+from covey.events_values import Place, is_text
 
 _BATCH_ROWS = 1 << 17
+
+
+class Batch(NamedTuple):
+    """Rows of a file.
+
+    Attributes:
+        columns: Arrow arrays by meaning.
+        source: the file.
+        names: the columns' own names, by meaning.
+        first_row: row of the file that the batch begins with.
+        row_count: its rows.
+    """
+
+    columns: dict[str, Any]
+    source: str
+    names: dict[str, str]
+    first_row: int
+    row_count: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class EventFile:
+    """A Parquet file of events; it is open only while it is read.
+
+    Attributes:
+        path: the file.
+        metadata: of its row groups.
+        schema: of its columns, as Arrow sees them.
+        names: its columns by meaning.
+    """
+
+    path: Path
+    metadata: Any
+    schema: Any
+    names: dict[str, str]
+
+    def batches(self, row_groups: Sequence[int]) -> Generator[Batch, None, None]:
+        """Rows of consecutive row groups, text as dictionaries; empty batches are left out.
+
+        Raises:
+            InputError: for a damaged file.
+        """
+        first_row = sum(self.metadata.row_group(number).num_rows for number in range(row_groups[0]))
+        texts = [field.name for field in self.schema if is_text(field.type)]
+        try:
+            with pq.ParquetFile(self.path, metadata=self.metadata, read_dictionary=texts) as parquet:
+                wanted = sorted(set(self.names.values()))
+                for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=list(row_groups), columns=wanted):
+                    if batch.num_rows:
+                        columns = {meaning: batch.column(name) for meaning, name in self.names.items()}
+                        yield Batch(columns, str(self.path), self.names, first_row, batch.num_rows)
+                        first_row += batch.num_rows
+        except (pa.ArrowException, OSError) as error:
+            raise corrupt(self.path, error) from None
 
 
 def read(path: Path, mapping: Mapping[str, str] | EventMapping | None, progress: RowProgress | None = None) -> Events:
     """See `Events.from_parquet`."""
     mapping = EventMapping.of(mapping)
-    files = [(file, open_parquet(file)) for file in parquet_files(path)]
-    row_count = sum(parquet.metadata.num_rows for _, parquet in files)
-    names = [mapping.resolve(parquet.schema_arrow.names, str(file)) for file, parquet in files]
-    if row_count == 0:
-        raise InputError("there are no rows", source=str(path), expected="at least one event")
+    files = event_files(path, mapping)
+    row_count = sum(file.metadata.num_rows for file in files)
     if row_count > MOST_ROWS:
-        raise InputError(f"there are {row_count} rows", source=str(path), expected=f"at most {MOST_ROWS}")
+        remedy = "covey analyze takes more, a piece at a time"
+        raise InputError(
+            f"there are {row_count} rows", source=str(path), expected=f"at most {MOST_ROWS}", remedy=remedy
+        )
     intake = Intake(mapping, row_count, domains_by_key(mapping))
-    rows_read = 0
-    for (file, parquet), columns_of_file in zip(files, names, strict=True):
-        first_row = 0
-        for batch in _batches(file, parquet, columns_of_file):
-            columns = {meaning: batch.column(name) for meaning, name in columns_of_file.items()}
-            intake.append(columns, str(file), columns_of_file, first_row)
-            first_row += batch.num_rows
-            rows_read += batch.num_rows
+    with closing(read_ahead(all_batches(files))) as batches:
+        for batch in batches:
+            intake.append(batch.columns, batch.source, batch.names, batch.first_row)
             if progress is not None:
-                progress(rows_read, row_count)
-        parquet.close()
+                progress(intake.row_count, row_count)
     pa.default_memory_pool().release_unused()
     return intake.finish()
+
+
+def event_files(path: Path, mapping: EventMapping) -> list[EventFile]:
+    """The files below `path` that have rows, all with the same meanings among their columns.
+
+    Raises:
+        InputError: for a file that does not fit, and when there are no rows at all.
+    """
+    files = []
+    for file in parquet_files(path):
+        with open_parquet(file) as parquet:
+            names = mapping.resolve(parquet.schema_arrow.names, str(file))
+            if parquet.metadata.num_rows:
+                files.append(EventFile(file, parquet.metadata, parquet.schema_arrow, names))
+    if not files:
+        raise InputError("there are no rows", source=str(path), expected="at least one event")
+    for event_file in files[1:]:
+        _check_alike(files[0], event_file)
+    return files
+
+
+def all_batches(files: Iterable[EventFile]) -> Generator[Batch, None, None]:
+    """All rows of the files, one file after the other."""
+    for file in files:
+        yield from file.batches(range(file.metadata.num_row_groups))
 
 
 def parquet_files(path: Path) -> list[Path]:
@@ -61,7 +137,7 @@ def parquet_files(path: Path) -> list[Path]:
 
 
 def open_parquet(file: Path) -> Any:
-    """The opened file; its text columns will be read as dictionaries.
+    """The opened file.
 
     Raises:
         InputError: for a file that is empty, unreadable or no Parquet.
@@ -69,11 +145,9 @@ def open_parquet(file: Path) -> Any:
     try:
         if file.stat().st_size == 0:
             raise InputError("the file is empty", source=str(file), expected="a Parquet file")
-        with pq.ParquetFile(file) as parquet:
-            texts = [field.name for field in parquet.schema_arrow if is_text(field.type)]
-        return pq.ParquetFile(file, read_dictionary=texts)
+        return pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
-        raise _corrupt(file, error) from None
+        raise corrupt(file, error) from None
 
 
 def domains_by_key(mapping: EventMapping) -> dict[Any, Any] | None:
@@ -86,13 +160,13 @@ def domains_by_key(mapping: EventMapping) -> dict[Any, Any] | None:
     if lookup is None:
         return None
     (file,) = parquet_files(Path(lookup.path))
-    parquet = open_parquet(file)
-    available = parquet.schema_arrow.names
-    for name in (lookup.key, lookup.value):
-        if name not in available:
-            remedy = suggestion(name, available)
-            raise InputError("there is no such column", source=str(file), column=name, remedy=remedy)
-    table = parquet.read(columns=[lookup.key, lookup.value])
+    with open_parquet(file) as parquet:
+        available = parquet.schema_arrow.names
+        for name in (lookup.key, lookup.value):
+            if name not in available:
+                remedy = suggestion(name, available)
+                raise InputError("there is no such column", source=str(file), column=name, remedy=remedy)
+        table = parquet.read(columns=[lookup.key, lookup.value])
     domains: dict[Any, Any] = {}
     pairs = zip(table[lookup.key].to_pylist(), table[lookup.value].to_pylist(), strict=True)
     for row, (key, domain) in enumerate(pairs):
@@ -103,15 +177,29 @@ def domains_by_key(mapping: EventMapping) -> dict[Any, Any] | None:
     return domains
 
 
-def _batches(file: Path, parquet: Any, names: dict[str, str]) -> Iterator[Any]:
-    try:
-        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS, columns=sorted(set(names.values()))):
-            if batch.num_rows:
-                yield batch
-    except (pa.ArrowException, OSError) as error:
-        raise _corrupt(file, error) from None
-
-
-def _corrupt(file: Path, error: Exception) -> InputError:
-    first_line = str(error).strip().splitlines()[0]
+def corrupt(file: Path, error: Exception) -> InputError:
+    """What to say about a file that Arrow cannot read."""
+    first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return InputError(f"it cannot be read ({first_line})", source=str(file), expected="an intact Parquet file")
+
+
+def _check_alike(first: EventFile, file: EventFile) -> None:
+    for one, other in ((first, file), (file, first)):
+        for meaning in one.names.keys() - other.names.keys():
+            place = Place(str(other.path), one.names[meaning])
+            raise place.error("the column is missing", remedy=f"{one.path} has it")
+    kinds = [str(_kind_of_ids(each.schema.field(each.names["learner"]).type)) for each in (first, file)]
+    if kinds[0] != kinds[1]:
+        place = Place(str(file.path), file.names["learner"])
+        raise place.error(f"its type is {kinds[1]}", expected=f"{kinds[0]} as in {first.path}")
+
+
+def _kind_of_ids(kind: Any) -> Any:
+    """Types of ids that may stand in files of one folder have the same kind."""
+    if is_text(kind):
+        return "text"
+    if pa.types.is_dictionary(kind):
+        return f"dictionary of {_kind_of_ids(kind.value_type)}"
+    if pa.types.is_integer(kind):
+        return pa.uint64() if pa.types.is_uint64(kind) else pa.int64()
+    return kind

@@ -116,7 +116,7 @@ def kinds(array: Any, place: Place) -> NDArray[np.uint8]:
     """
     expected = "text (training, workflow, feedback, other) or the numbers 0 to 4"
     if pa.types.is_integer(array.type):
-        values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
+        values = _without_nulls(array, 0).to_numpy(zero_copy_only=False)
         bad = (values < 0) | (values > _LARGEST_KIND)
         if bad.any():
             row = int(np.argmax(bad))
@@ -142,7 +142,7 @@ def flags(array: Any, place: Place) -> NDArray[np.uint8]:
     if pa.types.is_null(array.type):
         return np.zeros(len(array), dtype=np.uint8)
     if pa.types.is_boolean(array.type):
-        return np.asarray(pc.fill_null(array, False).cast(pa.uint8()), dtype=np.uint8)
+        return np.asarray(_without_nulls(array, False).cast(pa.uint8()), dtype=np.uint8)
     if not pa.types.is_integer(array.type):
         raise place.error(f"its type is {array.type}", expected="booleans, or the numbers 0 and 1")
     values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
@@ -154,7 +154,7 @@ def flags(array: Any, place: Place) -> NDArray[np.uint8]:
 
 
 def weights(array: Any, place: Place) -> NDArray[np.float32] | NDArray[np.float64]:
-    """Weights, shape (n,), float32 where that is exact for the type, else float64; null is 1.
+    """Weights, shape (n,): floats of four or eight bytes as they are, others as float64; null is 1.
 
     Raises:
         InputError: for NaN, infinite and negative weights and for other types.
@@ -166,16 +166,26 @@ def weights(array: Any, place: Place) -> NDArray[np.float32] | NDArray[np.float6
         raise place.error(f"its type is {kind}", expected="numbers")
     if pa.types.is_decimal(kind):
         array = array.cast(pa.float64())
-    if array.null_count:
-        array = pc.fill_null(array, pa.scalar(1, array.type))
-    values = array.to_numpy(zero_copy_only=False)
-    fits_float32 = values.dtype.kind == "f" and values.dtype.itemsize <= 4
-    fits_float32 |= values.dtype.kind in "iu" and values.dtype.itemsize <= 2
+    values = _without_nulls(array, pa.scalar(1, array.type)).to_numpy(zero_copy_only=False)
     bad = ~((values >= 0) & np.isfinite(values)) if values.dtype.kind == "f" else values < 0
     if bad.any():
         row = int(np.argmax(bad))
         raise place.error(f"found {values[row]!s}", row, "a finite weight >= 0")
+    fits_float32 = values.dtype.itemsize <= (4 if values.dtype.kind == "f" else 2)
     return np.asarray(values, dtype=np.float32) if fits_float32 else np.asarray(values, dtype=np.float64)
+
+
+def narrowed_weights(values: NDArray[np.float32] | NDArray[np.float64]) -> NDArray[np.float32] | NDArray[np.float64]:
+    """The weights in four bytes each where that changes none of them."""
+    if values.dtype == np.float32:
+        return values
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    return narrow if np.array_equal(narrow, values) else values
+
+
+def _without_nulls(array: Any, value: Any) -> Any:
+    return pc.fill_null(array, value) if array.null_count else array
 
 
 def is_text(kind: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ BLOCK_LEARNERS = 8_192
 START_US = 1_736_121_600_000_000
 """The first instant: Monday 2025-01-06, midnight UTC."""
 
+_BLOCKS_OF_A_FILE = 16
 _MOST_LEARNERS = 2**30
 _MOST_WEEKS = 520
 _DOMAINS = pa.array([f"domain-{number:02d}" for number in range(DOMAIN_COUNT)])
@@ -88,42 +90,64 @@ def write_parquet(
     with_kinds: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
-    """Write events to a Parquet file, which appears only when it is complete.
+    """Write events to a Parquet file, or to a folder of them; either appears only when it is complete.
+
+    Memory does not grow with the plan, whatever its size.
 
     Args:
         plan: what to generate.
-        path: the file.
+        path: a file where the name ends in ".parquet", else a folder of files of 131,072 learners each.
         with_kinds: also write learner_id and kind to `kinds_path(path)`.
         progress: called with learners done and in total.
 
     Returns:
         The number of events.
+
+    Raises:
+        InputError: when the folder is there and holds something.
     """
+    is_file = path.suffix == ".parquet"
+    if not is_file and path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise InputError("it is there already", source=str(path), expected="a new or empty folder, or a name *.parquet")
     partial = path.with_name(f".{path.name}.partial")
-    kinds: list[NDArray[np.int64]] = []
+    _remove(partial)
+    kinds: list[NDArray[np.int8]] = []
     row_count = learners_done = 0
-    writer = None
+    writer: Any = None
     try:
-        for table, kind in event_tables(plan):
+        if not is_file:
+            partial.mkdir()
+        for number, (table, kind) in enumerate(event_tables(plan)):
+            if not is_file and number % _BLOCKS_OF_A_FILE == 0 and writer is not None:
+                writer.close()
+                writer = None
             if writer is None:
-                writer = pq.ParquetWriter(partial, table.schema, compression="zstd", compression_level=1)
+                file = partial if is_file else partial / f"part-{number // _BLOCKS_OF_A_FILE:05d}.parquet"
+                writer = pq.ParquetWriter(file, table.schema, compression="zstd", compression_level=1)
             writer.write_table(table)
             row_count += table.num_rows
             learners_done += len(kind)
-            kinds.append(kind)
+            if with_kinds:
+                kinds.append(kind.astype(np.int8))
             if progress is not None:
                 progress(learners_done, plan.learner_count)
-        if writer is not None:
-            writer.close()
-            writer = None
+        writer.close()
+        writer = None
         if with_kinds:
             _write_kinds(np.concatenate(kinds), kinds_path(path))
         partial.replace(path)
     finally:
         if writer is not None:
             writer.close()
-        partial.unlink(missing_ok=True)
+        _remove(partial)
     return row_count
+
+
+def _remove(partial: Path) -> None:
+    if partial.is_dir():
+        rmtree(partial)
+    else:
+        partial.unlink(missing_ok=True)
 
 
 def kinds_path(path: Path) -> Path:
@@ -148,8 +172,8 @@ def _table(block: Block, first: int) -> Any:
     )
 
 
-def _write_kinds(kinds: NDArray[np.int64], path: Path) -> None:
-    names = pa.DictionaryArray.from_arrays(kinds.astype(np.int8), pa.array(KIND_NAMES))
+def _write_kinds(kinds: NDArray[np.int8], path: Path) -> None:
+    names = pa.DictionaryArray.from_arrays(kinds, pa.array(KIND_NAMES))
     partial = path.with_name(f".{path.name}.partial")
     pq.write_table(pa.table({"learner_id": np.arange(1, len(kinds) + 1), "kind": names}), partial)
     partial.replace(path)

@@ -18,6 +18,7 @@ KIND_OF_EVENT = ("other", "training", "workflow", "feedback")
 
 _DAY_US = 86_400_000_000
 _MINUTE_US = 60_000_000
+_SECOND_US = 1_000_000
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -31,7 +32,7 @@ class Block:
     Attributes:
         kind: position in `KIND_NAMES` of each learner, shape (n,).
         learner: of each event, shape (m,).
-        time_us: microseconds after the start, shape (m,).
+        time_us: microseconds after the start, whole seconds, shape (m,).
         capability: in [0, CAPABILITY_COUNT), shape (m,).
         event_kind: position in `KIND_OF_EVENT`, shape (m,).
         action_taken: meaningful on feedback, shape (m,).
@@ -81,12 +82,16 @@ def _sessions(random: np.random.Generator, behaviours: Behaviours, learner_count
 def _events(
     random: np.random.Generator, behaviours: Behaviours, session_learner: Ints, session_start: Ints
 ) -> tuple[Ints, Ints]:
-    """Learner and time of every event, by learner and time; an event comes some minutes after the one before."""
+    """Learner and time of every event, by learner and time; an event comes some minutes after the one before.
+
+    Times are whole seconds, as most logs have them.
+    """
     count = 1 + random.poisson(behaviours["events_per_session"][session_learner] - 1.0)
     session = np.repeat(np.arange(len(count)), count)
     number = np.arange(len(session)) - np.repeat(np.cumsum(count) - count, count)
     pause = random.integers(0, 3 * _MINUTE_US, len(session))
     time_us = session_start[session] + number * 4 * _MINUTE_US + pause
+    time_us -= time_us % _SECOND_US
     learner = session_learner[session]
     order = np.lexsort((time_us, learner))
     return learner[order], time_us[order]

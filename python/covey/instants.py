@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from covey.errors import InputError
 
@@ -40,3 +42,10 @@ def instant_to_us(instant: datetime | np.datetime64 | int) -> int:
 def instant_to_datetime(microseconds: int) -> datetime:
     """The datetime, in UTC, of microseconds since the epoch."""
     return EPOCH + timedelta(microseconds=microseconds)
+
+
+def widened_us(time: NDArray[Any], origin_us: int) -> NDArray[np.int64]:
+    """Microseconds since the epoch of uint32 seconds since `origin_us`; int64 microseconds stay as they are."""
+    if time.dtype == np.uint32:
+        return time.astype(np.int64) * 1_000_000 + origin_us
+    return time

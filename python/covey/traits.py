@@ -110,8 +110,10 @@ def compute(
     parameters = parameters or TraitParameters()
     columns = {
         "learner_index": events.learner_index,
+        "learner_offsets": events.learner_offsets,
         "learner_count": len(events.learner_ids),
-        "time": events.time_us,
+        "time": events.time,
+        "time_origin_us": events.time_origin_us,
         "domain_index": events.domain_index,
         "domain_count": len(events.domains),
         "capability_index": events.capability_index,

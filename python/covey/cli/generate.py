@@ -12,7 +12,9 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def generate(
-    path: Annotated[Path, typer.Argument(help="The Parquet file to write.", show_default=False)],
+    path: Annotated[
+        Path, typer.Argument(help="The file to write (*.parquet), or a new folder of files.", show_default=False)
+    ],
     learners: Annotated[int, typer.Option(help="Number of learners.")] = 10_000,
     weeks: Annotated[int, typer.Option(help="Weeks of events, about seven a week and learner.")] = 8,
     seed: Annotated[int, typer.Option(help="The same seed gives the same events.")] = 0,

@@ -67,7 +67,7 @@ def test_acknowledged_chunks_survive_kills_exactly_once(tmp_path: Path) -> None:
         assert {path.name for path in folder.iterdir()} == listed
     finally:
         store.close()
-    found = Counter(events.learner_ids.text(index) for index in events.learner_index)
+    found = Counter(events.learner_ids.text(index) for index in events.learner_index_of_rows())
     assert acknowledged > KILLS
     assert len(found) >= acknowledged
     assert found == {str(sequence): ROWS_PER_CHUNK for sequence in range(1, len(found) + 1)}

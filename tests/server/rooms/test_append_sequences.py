@@ -68,7 +68,7 @@ def test_appends_follow_the_model(shared: Any, plan: list[tuple[str, list[Messag
     found: Counter[str] = Counter()
     if view.event_count:
         events = view.events()
-        found.update(events.learner_ids.text(index) for index in events.learner_index)
+        found.update(events.learner_ids.text(index) for index in events.learner_index_of_rows())
     assert found == +model.learners
     for learner_id in LEARNERS:
         events = view.learner_events(learner_id)

@@ -41,7 +41,7 @@ def append(server: Any, *requests: Request) -> list[tuple[int, int]]:
 
 def learners_of(server: Any, dataset: str) -> list[str]:
     events = server.rooms.datasets.events(dataset)
-    return sorted(events.learner_ids.text(index) for index in events.learner_index)
+    return sorted(events.learner_ids.text(index) for index in events.learner_index_of_rows())
 
 
 def failure(server: Any, *requests: Request) -> tuple[grpc.StatusCode, str, list[tuple[str, str]]]:
