@@ -6,6 +6,7 @@ namespace covey::bindings {
 void bind_cancellation(pybind11::module_& module);
 void bind_dispatch(pybind11::module_& module);
 void bind_traits(pybind11::module_& module);
+void bind_trait_state(pybind11::module_& module);
 void bind_identifiers(pybind11::module_& module);
 void bind_hash(pybind11::module_& module);
 void bind_cohorts(pybind11::module_& module);
@@ -17,6 +18,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_cancellation(module);  // first: the signatures of the others name its types
     bind_dispatch(module);
     bind_traits(module);
+    bind_trait_state(module);
     bind_identifiers(module);
     bind_hash(module);
     bind_cohorts(module);

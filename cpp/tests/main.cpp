@@ -5,6 +5,7 @@
 
 int main() {
     covey::tests::test_parallel();
+    covey::tests::test_trait_state();
     const auto names = covey::available_isas();
     CHECK(!names.empty());
     for (const auto& name : names) {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from covey.errors import InputError
     from covey.events import Events, read_parquet
     from covey.parameters import TraitParameters
+    from covey.trait_state import TraitState
     from covey.traits import Traits
 
 __version__ = "0.1.0"
@@ -29,6 +30,7 @@ __all__ = [
     "Events",
     "InputError",
     "TraitParameters",
+    "TraitState",
     "Traits",
     "__version__",
     "read_parquet",
@@ -40,6 +42,7 @@ _HOME_OF_NAME = {
     "Events": "covey.events",
     "InputError": "covey.errors",
     "TraitParameters": "covey.parameters",
+    "TraitState": "covey.trait_state",
     "Traits": "covey.traits",
     "read_parquet": "covey.events",
 }

@@ -8,6 +8,8 @@ that names it. Results have the same bits on every instruction set, thread count
 environment variable COVEY_ISA names) or one of `available_isas()`.
 """
 
+from collections.abc import Callable
+from mmap import mmap
 from typing import Any, Literal
 
 import numpy as np
@@ -121,6 +123,69 @@ def compute_traits(
         ValueError: an index, offset, time, weight or parameter out of range; the message names column and row.
         Cancelled: `cancellation` was cancelled.
     """
+
+_Texts = tuple[NDArray[np.int64], NDArray[np.uint8]]
+
+class TraitState:
+    """State of learners that each event advances in O(1); `covey.trait_state.TraitState` is its friendly form.
+
+    Learner ids are an int64 or uint64 array, or texts as (offsets, data) in Arrow's large_string layout; names are
+    texts. Learners are numbered; a number holds until the next update or forget.
+    """
+
+    def __init__(self, parameters: TraitParameters) -> None: ...
+    def update(
+        self,
+        learner_ids: _IdColumn | _Texts,
+        learner_index: NDArray[np.int32] | None,
+        time: NDArray[np.int64] | NDArray[np.uint32],
+        domain_index: NDArray[np.int32] | NDArray[np.uint16] | NDArray[np.uint8],
+        domain_names: _Texts,
+        capability_index: NDArray[np.int32] | NDArray[np.uint16] | NDArray[np.uint8],
+        capability_names: _Texts,
+        kind: NDArray[np.uint8] | None,
+        action_taken: NDArray[np.uint8] | NDArray[np.bool_] | None,
+        weight: NDArray[np.float32] | NDArray[np.float64] | None,
+        *,
+        learner_offsets: NDArray[np.int64] | None = None,
+        time_origin_us: int = 0,
+        cancellation: Cancellation | None = None,
+    ) -> None:
+        """Add events; columns as for `compute_traits`. `Cancelled` leaves a state that refuses further work."""
+
+    def traits(
+        self,
+        learners: NDArray[np.int64],
+        as_of_us: int,
+        parameters: TraitParameters,
+        *,
+        cancellation: Cancellation | None = None,
+    ) -> dict[str, NDArray[Any]]:
+        """Columns as of `compute_traits`, one row for each learner number."""
+
+    def learners(self) -> NDArray[np.int64]:
+        """The numbers of all learners."""
+    def find(self, learner_ids: _IdColumn | _Texts) -> NDArray[np.int64]:
+        """The number of each id, -1 where it has no events."""
+    def ids(self, learners: NDArray[np.int64]) -> _IdColumn | _Texts:
+        """The ids of learner numbers: integers where all ids ever came as integers and fit one type, else texts."""
+    def forget(self, learner_ids: _IdColumn | _Texts) -> int:
+        """Remove learners; returns how many events they had."""
+    def save(self, write: Callable[[bytes], object], *, cancellation: Cancellation | None = None) -> None:
+        """Hand the bytes to `write`, in pieces of about 1 MiB."""
+    @staticmethod
+    def load(data: bytes | memoryview | mmap, *, cancellation: Cancellation | None = None) -> TraitState:
+        """The state of saved bytes; ValueError where they are damaged or of another version."""
+    @property
+    def parameters(self) -> TraitParameters: ...
+    @property
+    def learner_count(self) -> int: ...
+    @property
+    def event_count(self) -> int: ...
+    @property
+    def newest_us(self) -> int: ...
+    @property
+    def byte_count(self) -> int: ...
 
 class IdIndexer:
     """Incremental factorisation of int64 or uint64 ids (one dtype per indexer), at most 2**31 - 1 distinct ones."""
