@@ -10,7 +10,7 @@ namespace covey {
 namespace {
 
 // A part's records and columns fit a second-level cache of 1 MiB, the buffers of all parts do so too.
-constexpr std::size_t rows_per_part = std::size_t{1} << 15;
+constexpr std::size_t rows_per_part = std::size_t{1} << 14;
 constexpr std::size_t most_parts = 2048;
 constexpr std::size_t rows_per_block = 512;  // their words stay in the first-level cache
 constexpr std::size_t rows_per_store = std::size_t{1} << 31;
@@ -150,82 +150,93 @@ std::uint32_t Partition::pack_index(const IndexColumn& column, const Field& fiel
 
 Partition::Part Partition::part(std::size_t part, Scratch& scratch) const {
     sort_by_learner(part, scratch);
-    const auto first = static_cast<std::uint32_t>(part) << shift_;
     EventColumns columns = events_;
     columns.size = static_cast<std::size_t>(scratch.learner_offsets.back());
     columns.learner_index = nullptr;
     columns.learner_offsets = scratch.learner_offsets.data();
     columns.learner_count = static_cast<std::uint32_t>(scratch.learner_offsets.size() - 1);
-    const std::size_t size = columns.size;
-
-    const auto words_of = [&](const Field& field) { return scratch.words[field.word].data(); };
-    const auto& [base, zeros, bits] = layout_.times;
-    const Field& time = layout_.time;
-    columns.time.data = room(scratch.time, size);
-    if (columns.time.type == TimeType::seconds_uint32) {
-        kernels_.unpack_32(words_of(time), size, time.shift, time.mask(), base, zeros,
-                           reinterpret_cast<std::uint32_t*>(scratch.time.data()));
-    } else {
-        kernels_.unpack_64(words_of(time), size, time.shift, time.mask(), base, zeros, scratch.time.data());
-    }
     columns.domain.type = narrowest(columns.domain.count);
-    columns.domain.data = unpack_index(scratch, layout_.domain, columns.domain.type, size, scratch.domain);
     columns.capability.type = narrowest(columns.capability.count);
-    columns.capability.data =
-        unpack_index(scratch, layout_.capability, columns.capability.type, size, scratch.capability);
-    const Field& feedback = layout_.feedback;
-    if (events_.kind != nullptr) {
-        static_assert(feedback_kind == 1 << 2);
-        kernels_.unpack_8(words_of(feedback), size, feedback.shift, 1, 0, 2, room(scratch.kind, size));
-        columns.kind = scratch.kind.data();
-        if (events_.action_taken != nullptr) {
-            kernels_.unpack_8(words_of(feedback), size, feedback.shift + 1, 1, 0, 0, room(scratch.action_taken, size));
-            columns.action_taken = scratch.action_taken.data();
-        }
+    columns.time.data = room(scratch.time, columns.size);
+    columns.domain.data = room(scratch.domain, columns.size);
+    columns.capability.data = room(scratch.capability, columns.size);
+    const bool has_action = events_.kind != nullptr && events_.action_taken != nullptr;
+    columns.kind = events_.kind == nullptr ? nullptr : room(scratch.kind, columns.size);
+    columns.action_taken = has_action ? room(scratch.action_taken, columns.size) : nullptr;
+    if (events_.weight.type != WeightType::none) {
+        columns.weight.data = room(scratch.weight, columns.size);
     }
-    const Field& weight = layout_.weight;
-    columns.weight.data = room(scratch.weight, events_.weight.type == WeightType::none ? 0 : size);
-    if (events_.weight.type == WeightType::float32) {
-        kernels_.unpack_32(words_of(weight), size, weight.shift, weight.mask(), 0, 0,
-                           reinterpret_cast<std::uint32_t*>(scratch.weight.data()));
-    } else if (events_.weight.type == WeightType::float64) {
-        kernels_.unpack_64(words_of(weight), size, weight.shift, weight.mask(), 0, 0, scratch.weight.data());
+    for (std::size_t row = 0; row < columns.size; row += rows_per_block) {
+        unpack(columns, row, std::min(rows_per_block, columns.size - row), scratch);
     }
-    return {columns, first};
+    return {columns, static_cast<std::uint32_t>(part) << shift_};
 }
 
-const void* Partition::unpack_index(const Scratch& scratch, const Field& field, IndexType type, std::size_t size,
-                                    std::vector<std::uint32_t>& values) const {
-    const std::uint64_t* words = scratch.words[field.word].data();
-    std::uint32_t* data = room(values, size);
-    switch (type) {
-        case IndexType::uint8:
-            kernels_.unpack_8(words, size, field.shift, field.mask(), 0, 0, reinterpret_cast<std::uint8_t*>(data));
-            break;
-        case IndexType::uint16:
-            kernels_.unpack_16(words, size, field.shift, field.mask(), 0, 0, reinterpret_cast<std::uint16_t*>(data));
-            break;
-        case IndexType::int32: kernels_.unpack_32(words, size, field.shift, field.mask(), 0, 0, data); break;
+// Some rows of all columns, so that their words are read from the first-level cache but once. The memory of the columns
+// is that of `scratch`.
+void Partition::unpack(const EventColumns& columns, std::size_t begin, std::size_t size, Scratch& scratch) const {
+    const auto words_of = [&](const Field& field) { return scratch.words[field.word].data() + begin; };
+    const auto unpack_32 = [&](const Field& field, const TimeRange& range, void* values) {
+        kernels_.unpack_32(words_of(field), size, field.shift, field.mask(), range.base, range.zeros,
+                           static_cast<std::uint32_t*>(values) + begin);
+    };
+    const auto unpack_64 = [&](const Field& field, const TimeRange& range, void* values) {
+        kernels_.unpack_64(words_of(field), size, field.shift, field.mask(), range.base, range.zeros,
+                           static_cast<std::uint64_t*>(values) + begin);
+    };
+    const auto unpack_index = [&](const Field& field, IndexType type, void* values) {
+        switch (type) {
+            case IndexType::uint8:
+                return kernels_.unpack_8(words_of(field), size, field.shift, field.mask(), 0, 0,
+                                         static_cast<std::uint8_t*>(values) + begin);
+            case IndexType::uint16:
+                return kernels_.unpack_16(words_of(field), size, field.shift, field.mask(), 0, 0,
+                                          static_cast<std::uint16_t*>(values) + begin);
+            case IndexType::int32: return unpack_32(field, {0, 0, 0}, values);
+        }
+    };
+    unpack_index(layout_.domain, columns.domain.type, scratch.domain.data());
+    unpack_index(layout_.capability, columns.capability.type, scratch.capability.data());
+    if (columns.time.type == TimeType::seconds_uint32) {
+        unpack_32(layout_.time, layout_.times, scratch.time.data());
+    } else {
+        unpack_64(layout_.time, layout_.times, scratch.time.data());
     }
-    return data;
+    const Field& feedback = layout_.feedback;
+    if (columns.kind != nullptr) {
+        static_assert(feedback_kind == 1 << 2);
+        kernels_.unpack_8(words_of(feedback), size, feedback.shift, 1, 0, 2, scratch.kind.data() + begin);
+    }
+    if (columns.action_taken != nullptr) {
+        kernels_.unpack_8(words_of(feedback), size, feedback.shift + 1, 1, 0, 0, scratch.action_taken.data() + begin);
+    }
+    if (columns.weight.type == WeightType::float32) {
+        unpack_32(layout_.weight, {0, 0, 0}, scratch.weight.data());
+    } else if (columns.weight.type == WeightType::float64) {
+        unpack_64(layout_.weight, {0, 0, 0}, scratch.weight.data());
+    }
 }
 
 void Partition::sort_by_learner(std::size_t part, Scratch& scratch) const {
-    switch (layout_.words) {
-        case 1: return sort_by_learner_sized<1>(part, scratch);
-        case 2: return sort_by_learner_sized<2>(part, scratch);
-        case 3: return sort_by_learner_sized<3>(part, scratch);
-        default: return sort_by_learner_sized<4>(part, scratch);
+    switch (layout_.bytes) {
+        case 6: return sort_records<6>(part, scratch);
+        case 8: return sort_records<8>(part, scratch);
+        case 12: return sort_records<12>(part, scratch);
+        case 16: return sort_records<16>(part, scratch);
+        case 20: return sort_records<20>(part, scratch);
+        case 24: return sort_records<24>(part, scratch);
+        case 28: return sort_records<28>(part, scratch);
+        default: return sort_records<32>(part, scratch);
     }
 }
 
 // A counting sort by the low bits of learner_index.
-template <std::size_t word_count>
-void Partition::sort_by_learner_sized(std::size_t part, Scratch& scratch) const {
+template <std::size_t record_bytes>
+void Partition::sort_records(std::size_t part, Scratch& scratch) const {
+    constexpr std::size_t word_count = (record_bytes + 7) / 8;
     const auto first = static_cast<std::uint32_t>(part) << shift_;
     const std::uint64_t learners = std::min<std::uint64_t>(std::uint64_t{1} << shift_, events_.learner_count - first);
     const std::uint64_t learner_mask = layout_.learner.mask();
-    const std::size_t record_bytes = layout_.bytes;
     const auto word_at = [](const std::byte* from) {
         std::uint64_t word;
         std::memcpy(&word, from, sizeof word);
@@ -233,14 +244,22 @@ void Partition::sort_by_learner_sized(std::size_t part, Scratch& scratch) const 
     };
 
     scratch.cursors.assign(learners + 1, 0);
-    std::uint32_t* counts = scratch.cursors.data() + 1;
+    std::uint32_t* const counts = scratch.cursors.data() + 1;
     std::size_t size = 0;
     for (const RecordStore& store : stores_) {
         size += store.size(part);
-        store.each_run(part, [&](const std::byte* records, std::size_t count) {
+        store.each_run(part, [&](const std::byte* records, std::size_t count, const std::byte* next) {
             check_cancellation(cancellation_);
-            for (std::size_t i = 0; i < count; ++i) {
-                ++counts[word_at(records + i * record_bytes) & learner_mask];
+            // Runs lie anywhere in memory: the next one is fetched while this one is counted.
+            constexpr std::size_t rows = 32;
+            for (std::size_t begin = 0; begin < count; begin += rows) {
+                for (std::size_t line = 0; line < rows * record_bytes; line += 64) {
+                    __builtin_prefetch(next + begin * record_bytes + line);
+                }
+                const std::size_t end = std::min(begin + rows, count);
+                for (std::size_t i = begin; i < end; ++i) {
+                    ++counts[word_at(records + i * record_bytes) & learner_mask];
+                }
             }
         });
     }
@@ -260,9 +279,9 @@ void Partition::sort_by_learner_sized(std::size_t part, Scratch& scratch) const 
     for (std::size_t word = 0; word < word_count; ++word) {
         words[word] = room(scratch.words[word], size);
     }
-    std::uint32_t* cursors = scratch.cursors.data();
+    std::uint32_t* const cursors = scratch.cursors.data();
     for (const RecordStore& store : stores_) {
-        store.each_run(part, [&](const std::byte* records, std::size_t count) {
+        store.each_run(part, [&](const std::byte* records, std::size_t count, const std::byte*) {
             check_cancellation(cancellation_);
             for (std::size_t i = 0; i < count; ++i) {
                 const std::byte* record = records + i * record_bytes;

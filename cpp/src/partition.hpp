@@ -54,10 +54,9 @@ private:
     std::uint32_t pack_index(const IndexColumn& column, const Field& field, std::size_t begin, std::size_t size,
                              std::uint64_t* const words[]) const;
     void sort_by_learner(std::size_t part, Scratch& scratch) const;
-    template <std::size_t words>
-    void sort_by_learner_sized(std::size_t part, Scratch& scratch) const;
-    const void* unpack_index(const Scratch& scratch, const Field& field, IndexType type, std::size_t size,
-                             std::vector<std::uint32_t>& values) const;
+    template <std::size_t record_bytes>
+    void sort_records(std::size_t part, Scratch& scratch) const;
+    void unpack(const EventColumns& columns, std::size_t begin, std::size_t size, Scratch& scratch) const;
 
     EventColumns events_;
     const Kernels& kernels_;

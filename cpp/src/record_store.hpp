@@ -28,14 +28,18 @@ public:
 
     std::size_t size(std::size_t part) const { return sizes_[part]; }
 
-    // use(records, count) for the runs of a part in order; 8 bytes behind the last record may be read.
+    // use(records, count, next) for the runs of a part in order, `next` being the records of the next one, or of any;
+    // 8 bytes behind the last record may be read.
     template <typename Use>
     void each_run(std::size_t part, const Use& use) const {
+        const std::uint32_t last = part + 1 < sizes_.size() ? first_run_[part + 1] : 0;
         std::uint32_t run = first_run_[part];
-        for (std::size_t left = sizes_[part]; left > 0; run = next_run_[run]) {
+        for (std::size_t left = sizes_[part]; left > 0;) {
             const std::size_t count = left < rows_per_run ? left : rows_per_run;
-            use(run_data(run), count);
             left -= count;
+            const std::uint32_t next = left > 0 ? next_run_[run] : last;
+            use(run_data(run), count, run_data(next));
+            run = next;
         }
     }
 

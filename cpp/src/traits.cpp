@@ -96,7 +96,7 @@ void TraitPass::fill_absent() {
     });
 }
 
-// Whether learner_index never decreases; checks its range either way.
+// Whether learner_index never decreases; checks its range where it is so, the partition checks it elsewhere.
 bool TraitPass::is_sorted() {
     if (events_.size == 0) {
         return true;
@@ -110,12 +110,14 @@ bool TraitPass::is_sorted() {
         const std::size_t end = events_.size * (chunk + 1) / chunks;
         std::uint32_t decreases = 0;
         std::uint32_t outside = static_cast<std::uint32_t>(learner[0]) >= events_.learner_count;
-        for (std::size_t row = begin; row < end; ++row) {
-            decreases |= learner[row] < learner[row - 1];
-            outside |= static_cast<std::uint32_t>(learner[row]) >= events_.learner_count;
-        }
-        if (decreases != 0) {
-            sorted = false;
+        for (std::size_t block = begin; block < end && sorted.load(std::memory_order_relaxed); block += 4096) {
+            for (std::size_t row = block; row < std::min(block + 4096, end); ++row) {
+                decreases |= learner[row] < learner[row - 1];
+                outside |= static_cast<std::uint32_t>(learner[row]) >= events_.learner_count;
+            }
+            if (decreases != 0) {
+                sorted = false;
+            }
         }
         if (outside != 0) {
             in_range = false;

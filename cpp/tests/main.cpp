@@ -13,6 +13,7 @@ int main() {
         CHECK(name == kernels.name);
         covey::tests::test_traits(kernels);
         covey::tests::test_cohorts(kernels);
+        covey::tests::test_partition(kernels);
         std::printf("%s: every kernel agrees with the scalar truth\n", name.c_str());
     }
     return 0;
