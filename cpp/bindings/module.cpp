@@ -10,6 +10,7 @@ void bind_trait_state(pybind11::module_& module);
 void bind_identifiers(pybind11::module_& module);
 void bind_hash(pybind11::module_& module);
 void bind_cohorts(pybind11::module_& module);
+void bind_online(pybind11::module_& module);
 }  // namespace covey::bindings
 
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
@@ -22,4 +23,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_identifiers(module);
     bind_hash(module);
     bind_cohorts(module);
+    bind_online(module);
 }

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 _IdColumn = NDArray[np.int64] | NDArray[np.uint64]
 
-class Cancelled(RuntimeError):
+class Cancelled(RuntimeError):  # noqa: N818 - an end that was asked for, as CancelledError elsewhere
     """Raised by a call whose `cancellation` was cancelled before its result was ready."""
 
 class Cancellation:
@@ -312,6 +312,87 @@ def silhouette(
 
 def smallest_hashes(id_hashes: NDArray[np.uint64], seed: int, count: int) -> NDArray[np.int64]:
     """Positions of the `count` smallest mix(seed, 65535, hash), ascending, ties by hash: the silhouette sample."""
+
+class LearnerQuestion:
+    """A plain AnalyzeLearnerRequest: packed columns, every value in its range, nothing unusual about it."""
+
+    @property
+    def message(self) -> bytes:
+        """The request."""
+    @property
+    def learner_id(self) -> str: ...
+    @property
+    def segment(self) -> str: ...
+    @property
+    def as_of_us(self) -> int | None:
+        """Microseconds since the epoch; None where the request leaves it to the server."""
+    @property
+    def event_count(self) -> int:
+        """At least 1."""
+    def bucket(self, salt: str) -> int:
+        """Routing bucket of the learner, as `bucket_strings`."""
+
+class LearnerQuestions:
+    """The questions of an AnalyzeLearnersRequest by position."""
+
+    def __len__(self) -> int: ...
+    def message(self, position: int) -> bytes:
+        """The AnalyzeLearnerRequest."""
+    def question(self, position: int) -> LearnerQuestion | None:
+        """The question; None unless it is plain."""
+    def plain_positions(self) -> list[int]: ...
+    def other_positions(self) -> list[int]: ...
+    def buckets(self, salt: str, positions: list[int]) -> NDArray[np.uint32]:
+        """Routing bucket of each learner; the questions are plain."""
+
+class OnlineAnalyzer:
+    """Answers plain questions with the bits of `compute_traits` and `assign`.
+
+    Args:
+        parameters: of the trait definitions.
+        scale: shape (5,), of the traits.
+        centroids: shape (k, 5), of the scaled traits; k = 0: no cohorts.
+        tails: by cohort (one without cohorts) the serialized fields behind `traits` of an AnalyzeLearnerResponse.
+        isa: implementation, see the module.
+    """
+
+    def __init__(
+        self,
+        parameters: TraitParameters,
+        scale: NDArray[np.float32],
+        centroids: NDArray[np.float32],
+        tails: list[bytes],
+        isa: str | None = None,
+    ) -> None: ...
+    def answer(self, question: LearnerQuestion, as_of_us: int) -> bytes | None:
+        """The AnalyzeLearnerResponse at an instant; None without an event then.
+
+        Keeps the interpreter up to 4,096 events: giving it away costs more than the answer.
+        """
+    def answer_many(
+        self, questions: LearnerQuestions, positions: list[int], default_as_of_us: int
+    ) -> list[bytes | None]:
+        """`answer` at each question's instant, one call of the kernels for all that name the same one.
+
+        Args:
+            questions: of a message.
+            positions: of plain ones.
+            default_as_of_us: for those that name no instant.
+        """
+
+def read_question(message: bytes) -> LearnerQuestion | None:
+    """A serialized AnalyzeLearnerRequest, unless it is not plain: then its message tells what it is."""
+
+def read_questions(message: bytes) -> LearnerQuestions | None:
+    """A serialized AnalyzeLearnersRequest; None where it has other than questions in it."""
+
+def learners_response(answers: list[bytes | None], failures: dict[int, bytes]) -> bytes:
+    """A serialized AnalyzeLearnersResponse of the learners' responses; where there is none, of google.rpc.Statuses.
+
+    Args:
+        answers: by position.
+        failures: by position of what has no answer.
+    """
 
 _IsaName = Literal["avx512", "avx2", "baseline", "neon"]
 

@@ -29,9 +29,18 @@ def in_candidate(learner_bucket: int, weight_bp: int) -> bool:
     Raises:
         ValueError: unless 0 <= weight_bp <= 10,000.
     """
+    return learner_bucket < candidate_buckets(weight_bp)
+
+
+def candidate_buckets(weight_bp: int) -> int:
+    """How many buckets, from 0 on, are the candidate's at a traffic share of `weight_bp` basis points.
+
+    Raises:
+        ValueError: unless 0 <= weight_bp <= 10,000.
+    """
     if not 0 <= weight_bp <= BASIS_POINTS:
         raise ValueError(f"weight_bp is {weight_bp}; expected 0 to {BASIS_POINTS} basis points")
-    return learner_bucket < weight_bp * _BUCKETS // BASIS_POINTS
+    return weight_bp * _BUCKETS // BASIS_POINTS
 
 
 @dataclass(frozen=True, eq=False, slots=True)

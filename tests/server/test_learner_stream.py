@@ -87,3 +87,37 @@ def test_streams_hold_at_most_half_of_the_threads(start_server: Callable[..., Se
 
     wait_until(third)
     assert server.count(method="AnalyzeLearners", variant="none", code="RESOURCE_EXHAUSTED") >= 1
+
+
+def test_plain_questions_are_answered_together_and_stand_alone(start_server: Callable[..., ServedHere]) -> None:
+    """Routed, exposed and counted learner by learner, whatever else is in the message."""
+    server = start_server(stable="native")
+    (before,) = server.analyzer.AnalyzeLearners(iter([Message(requests=[question("1"), question("2")])]), timeout=30)
+    assert [result.response.variant for result in before.results] == [NATIVE, NATIVE]
+    assert not before.results[0].response.exposure_token
+    server.split(5_000, baseline=NATIVE, candidate=REFERENCE, shadow_share=1.0)
+    early = question("early")
+    early.as_of.FromSeconds(1)
+    requests = [question(str(number), seed=number) for number in range(100)]
+    requests[7:7] = [early, analyzer_pb2.AnalyzeLearnerRequest(learner_id="empty")]
+    (answer,) = server.analyzer.AnalyzeLearners(iter([Message(requests=requests)]), timeout=60)
+    assert [result.status.code for result in answer.results] == [0] * 7 + [9, 3] + [0] * 93
+    alone = [
+        server.analyzer.AnalyzeLearner(request, timeout=30) for request in requests if request.learner_id.isdigit()
+    ]
+    together = [result.response for result in answer.results if result.status.code == 0]
+    for one, other in zip(together, alone, strict=True):
+        # Without as_of both look at the server's clock, at different instants.
+        assert (one.learner_id, one.variant, one.exposure_token) == (
+            other.learner_id,
+            other.variant,
+            other.exposure_token,
+        )
+        assert one.exposure_token
+        assert one.traits.event_count == other.traits.event_count
+    assert server.count(method="AnalyzeLearners", code="OK") == 102
+    assert server.count("covey_shard_requests_total", result="served") == 204
+    assert server.count(method="AnalyzeLearners", code="FAILED_PRECONDITION") == 1
+    assert server.count("covey_request_duration_seconds_count", method="AnalyzeLearners") == 104
+    wait_until(lambda: server.count("covey_shadow_total") == 200, 30.0)
+    assert server.count("covey_shadow_total", result="different") == 0

@@ -9,13 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
+from covey_server.answering.pool import CallThreads, Ticket
 from covey_server.errors import CallError
 
 RETRY_AFTER_SECONDS = 0.2
@@ -44,7 +44,7 @@ ARRIVAL: ContextVar[Arrival] = ContextVar("arrival")
 """The call at hand; set by the interceptor, visible in the thread that serves the call."""
 
 
-class WorkerPool(ThreadPoolExecutor):
+class WorkerPool(CallThreads):
     """The threads of the data port, with a bounded queue in front of them.
 
     Args:
@@ -55,8 +55,8 @@ class WorkerPool(ThreadPoolExecutor):
     """
 
     def __init__(self, thread_count: int, queue_limit: int, on_abandoned: Callable[[Arrival, bool], None]) -> None:
-        super().__init__(max_workers=thread_count, thread_name_prefix="call")
-        self._refusals = ThreadPoolExecutor(max_workers=1, thread_name_prefix="refusal")
+        super().__init__(thread_count, "call")
+        self._refusals = CallThreads(1, "refusal")
         self._queue_limit = queue_limit
         self._on_abandoned = on_abandoned
         self._lock = threading.Lock()
@@ -67,7 +67,7 @@ class WorkerPool(ThreadPoolExecutor):
         """Calls that wait for a thread."""
         return self._waiting
 
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+    def submit(self, fn: Callable[..., object], /, *args: Any) -> Ticket:
         """Queue a call, or hand it to the thread of refusals when the queue is full."""
         arrival = _arrival_of(fn)
         with self._lock:
@@ -77,22 +77,22 @@ class WorkerPool(ThreadPoolExecutor):
         if refused:
             assert arrival is not None
             arrival.refused = True
-            return self._refusals.submit(self._serve, arrival, fn, args, kwargs)
-        return super().submit(self._serve_queued, arrival, fn, args, kwargs)
+            return self._refusals.submit(self._serve, arrival, fn, args)
+        return super().submit(self._serve_queued, arrival, fn, args)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the threads."""
         self._refusals.shutdown(wait, cancel_futures=cancel_futures)
         super().shutdown(wait, cancel_futures=cancel_futures)
 
-    def _serve_queued(self, arrival: Arrival | None, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    def _serve_queued(self, arrival: Arrival | None, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
         with self._lock:
             self._waiting -= 1
-        self._serve(arrival, fn, args, kwargs)
+        self._serve(arrival, fn, args)
 
-    def _serve(self, arrival: Arrival | None, fn: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    def _serve(self, arrival: Arrival | None, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:
-            fn(*args, **kwargs)
+            fn(*args)
         finally:
             if arrival is not None and not arrival.was_handled:
                 self._on_abandoned(arrival, _deadline_has_passed(args))

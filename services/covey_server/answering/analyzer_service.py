@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from covey_server.split import SplitBoard
 
 
-class AnalyzerServicer(
+class AnalyzerServicer(  # type: ignore[misc] # per-learner calls have a codec of their own
     PerLearnerMethods, DatasetMethods, JobMethods, CatalogueMethods, analyzer_pb2_grpc.AnalyzerServiceServicer
 ):
     """The methods of covey.v1.AnalyzerService.

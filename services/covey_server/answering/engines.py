@@ -13,10 +13,12 @@ from covey.engine import Engine, engine_named
 from covey.parameters import TRAIT_NAMES, TraitParameters
 from covey.v1 import traits_pb2
 from covey_server.answering.decoding import EventColumns
+from covey_server.answering.online import online_analyzer
 from covey_server.catalogue.parameters import parameters_of, trait_weights_of
 from covey_server.errors import CallError
 
 if TYPE_CHECKING:
+    from covey import _core
     from covey.v1 import cohorts_pb2, variants_pb2
     from covey_server.catalogue.catalogue import Catalogue
 
@@ -53,18 +55,31 @@ class AnalyzerEngine:
         engine: "native" or "reference".
         parameters: of the trait definitions.
         model: whose centroids define the cohorts.
+        variant: name of the variant, for answers.
+
+    Attributes:
+        online: answers plain questions with the same bits; None for an engine that has no such form.
     """
 
-    def __init__(self, engine: str, parameters: TraitParameters, model: cohorts_pb2.CohortModel | None = None) -> None:
+    online: _core.OnlineAnalyzer | None
+
+    def __init__(
+        self, engine: str, parameters: TraitParameters, model: cohorts_pb2.CohortModel | None = None, variant: str = ""
+    ) -> None:
         self._engine: Engine = engine_named(engine)
         self._parameters = parameters
         self._model = model if model is not None and model.cohorts else None
+        self._scale = np.ones(len(TRAIT_NAMES), np.float32)
+        self._centroids = np.zeros((0, len(TRAIT_NAMES)), np.float32)
         if self._model is not None:
             self._scale = np.sqrt(np.array(trait_weights_of(self._model.trait_weights))).astype(np.float32)
             self._centroids = np.array(
                 [[getattr(cohort.centroid, name) for name in TRAIT_NAMES] for cohort in self._model.cohorts],
                 dtype=np.float32,
             )
+        self.online = None
+        if engine == "native":
+            self.online = online_analyzer(variant, parameters, self._model, self._scale, self._centroids)
 
     def analyze(self, events: EventColumns, as_of_us: int) -> Analysis:
         """Traits at `as_of_us` and the nearest cohort.
@@ -88,7 +103,7 @@ class AnalyzerEngine:
         found = self._engine.compute_traits(columns, self._parameters, 1)
         event_count = int(found["event_count"][0])
         if not event_count:
-            raise _no_events(events.row_count, as_of_us)
+            raise no_events(events.row_count, as_of_us)
         traits = traits_pb2.Traits(
             learning_velocity=found["learning_velocity"][0],
             domain_affinity=found["domain_affinity"][0],
@@ -104,9 +119,10 @@ class AnalyzerEngine:
             ignored_event_count=min(int(found["ignored_event_count"]), _LARGEST_INT32),
         )
         traits.as_of.FromMicroseconds(as_of_us)
-        return self._with_cohort(traits)
+        return self.with_cohort(traits)
 
-    def _with_cohort(self, traits: traits_pb2.Traits) -> Analysis:
+    def with_cohort(self, traits: traits_pb2.Traits) -> Analysis:
+        """The analysis that found these traits."""
         if self._model is None:
             return Analysis(traits, None, -1, np.zeros(0, np.float32))
         values = np.array([getattr(traits, name) for name in TRAIT_NAMES], dtype=np.float32)
@@ -140,7 +156,7 @@ class Engines:
 
     def _made(self, variant: variants_pb2.Variant) -> AnalyzerEngine:
         model = self._catalogue.cohort_model(variant.cohort_model) if variant.cohort_model else None
-        return AnalyzerEngine(variant.engine, parameters_of(variant.trait_parameters), model)
+        return AnalyzerEngine(variant.engine, parameters_of(variant.trait_parameters), model, variant.name)
 
 
 def same_result(one: Analysis, other: Analysis) -> bool:
@@ -161,7 +177,8 @@ def same_result(one: Analysis, other: Analysis) -> bool:
     return bool(abs(distances[0] - distances[1]) < _TIE)
 
 
-def _no_events(row_count: int, as_of_us: int) -> CallError:
+def no_events(row_count: int, as_of_us: int) -> CallError:
+    """FAILED_PRECONDITION of a history that has not begun at `as_of_us`."""
     moment = np.datetime64(as_of_us, "us")
     found = f"all {row_count} events are later than as_of" if row_count else "the history is empty"
     return CallError(

@@ -13,15 +13,19 @@ from typing import TYPE_CHECKING, Protocol
 
 import grpc
 
+from covey._core import LearnerQuestion
 from covey.v1 import analyzer_pb2
 from covey_server.answering.admission import overloaded
 from covey_server.answering.decoding import EventColumns, decode_packed, decode_rows, microseconds_of
+from covey_server.answering.engines import no_events
+from covey_server.answering.online import Question, as_message, with_token
 from covey_server.answering.routing import Route, route, shard_of
 from covey_server.catalogue.names import checked_learner_id
 from covey_server.errors import CallError, invalid
 from covey_server.metrics.counters import NO_VARIANT
 
 if TYPE_CHECKING:
+    from covey_server.answering.engines import AnalyzerEngine
     from covey_server.answering.shadow import Shadow
     from covey_server.answering.variants_at_work import VariantsAtWork
     from covey_server.catalogue.catalogue import Catalogue
@@ -47,7 +51,7 @@ class LearnerHistories(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Call:
     """How a question came in.
 
@@ -81,6 +85,8 @@ class LearnerCalls:
         book: counts requests.
         deadline_seconds: for one question, from its submission.
         clock: the time, aware.
+
+    What is public of these is for messages of many questions.
     """
 
     def __init__(
@@ -96,20 +102,18 @@ class LearnerCalls:
         deadline_seconds: float,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
-        self._board = board
-        self._catalogue = catalogue
-        self._at_work = at_work
+        self.board = board
+        self.catalogue = catalogue
+        self.at_work = at_work
         self._histories = histories
         self._ledger = ledger
         self._shadow = shadow
-        self._book = book
+        self.book = book
         self._deadline_seconds = deadline_seconds
-        self._clock = clock
+        self.clock = clock
 
-    def answer(
-        self, request: analyzer_pb2.AnalyzeLearnerRequest, call: Call, path: str = ""
-    ) -> analyzer_pb2.AnalyzeLearnerResponse:
-        """The answer for one learner, counted.
+    def answer(self, request: Question, call: Call, path: str = "") -> analyzer_pb2.AnalyzeLearnerResponse | bytes:
+        """The answer for one learner, counted; as bytes where the core wrote it.
 
         Args:
             request: the question.
@@ -119,16 +123,17 @@ class LearnerCalls:
         Raises:
             CallError: whatever is wrong with the question, the variant or the load.
         """
-        now = self._clock()
+        now = self.clock()
+        learner_id = request.learner_id
         where: Route | None = None
         code = grpc.StatusCode.INTERNAL
         try:
-            where = self._route(request.learner_id, call, now)
+            where = self.route(learner_id, call, now)
             response = self._answer(request, call, where, now, path)
             code = grpc.StatusCode.OK
             return response
         except Exception as error:
-            explained = _for_caller(error)
+            explained = for_caller(error)
             if explained is not None:
                 code = explained.code
                 if explained is not error:
@@ -138,20 +143,21 @@ class LearnerCalls:
             if code is grpc.StatusCode.OK and not call.is_active():
                 expired = call.remaining_seconds() <= 0
                 code = grpc.StatusCode.DEADLINE_EXCEEDED if expired else grpc.StatusCode.CANCELLED
-            self._count(request.learner_id, call, where, code)
+            self._count(learner_id, call, where, code)
 
-    def forget(self, request: analyzer_pb2.AnalyzeLearnerRequest, call: Call) -> None:
+    def forget(self, request: Question, call: Call) -> None:
         """Count a question whose caller went away before its turn came."""
-        where = self._route(request.learner_id, call, self._clock())
+        where = self.route(request.learner_id, call, self.clock())
         self._count(request.learner_id, call, where, grpc.StatusCode.CANCELLED)
 
-    def _route(self, learner_id: str, call: Call, now: datetime) -> Route:
-        return route(learner_id, self._board.current(now), self._catalogue.stable(), call.probed_variant)
+    def route(self, learner_id: str, call: Call, now: datetime) -> Route:
+        """Who answers for a learner."""
+        return route(learner_id, self.board.current(now), self.catalogue.stable(), call.probed_variant)
 
     def _count(self, learner_id: str, call: Call, where: Route | None, code: grpc.StatusCode) -> None:
         if call.probed_variant:
             return
-        self._book.count(
+        self.book.count(
             call.method,
             where.variant if where else NO_VARIANT,
             code.name,
@@ -161,12 +167,17 @@ class LearnerCalls:
         )
 
     def _answer(
-        self, request: analyzer_pb2.AnalyzeLearnerRequest, call: Call, where: Route, now: datetime, path: str
-    ) -> analyzer_pb2.AnalyzeLearnerResponse:
+        self, request: Question, call: Call, where: Route, now: datetime, path: str
+    ) -> analyzer_pb2.AnalyzeLearnerResponse | bytes:
         if call.refused or self._seconds_left(call) <= 0:
             raise overloaded()
         if where.is_probe and where.is_candidate and where.split is not None and not where.split.runs_candidate:
             raise _at_rest(where)
+        if isinstance(request, LearnerQuestion):
+            engine = self.at_work.at_once(where.variant, is_candidate=where.is_candidate)
+            if engine is not None:
+                return self._answer_at_once(request, engine, where, now)
+        request = as_message(request)
         prefix = f"{path}." if path else ""
         learner_id = checked_learner_id(request.learner_id, f"{prefix}learner_id")
         if len(request.segment.encode()) > _LONGEST_SEGMENT_BYTES:
@@ -176,7 +187,7 @@ class LearnerCalls:
         seconds_left = self._seconds_left(call)
         if seconds_left <= 0:
             raise overloaded()
-        analysis = self._at_work.analyze(
+        analysis = self.at_work.analyze(
             where.variant,
             events,
             as_of_us,
@@ -195,6 +206,30 @@ class LearnerCalls:
             self._shadow.offer(where, events, as_of_us, analysis)
         return response
 
+    def _answer_at_once(self, question: LearnerQuestion, engine: AnalyzerEngine, where: Route, now: datetime) -> bytes:
+        as_of_us = question.as_of_us
+        if as_of_us is None:
+            as_of_us = microseconds_since_epoch(now)
+        assert engine.online is not None
+        answer = engine.online.answer(question, as_of_us)
+        if answer is None:
+            raise no_events(question.event_count, as_of_us)
+        if where.split is None or where.is_probe:
+            return answer
+        return self.exposed(question, engine, where, now, answer)
+
+    def exposed(
+        self, question: LearnerQuestion, engine: AnalyzerEngine, where: Route, now: datetime, answer: bytes
+    ) -> bytes:
+        """An answer under a split, as it goes to its caller: noted by the ledger, and offered to the shadow."""
+        assert where.split is not None
+        token = self._ledger.record(where.split, question.learner_id, where.variant, question.segment, now)
+        if self._shadow.draws(where):
+            served = engine.with_cohort(analyzer_pb2.AnalyzeLearnerResponse.FromString(answer).traits)
+            events = decode_packed(as_message(question).packed, "packed")
+            self._shadow.take(where, events, served.traits.as_of.ToMicroseconds(), served)
+        return with_token(answer, token)
+
     def _history(
         self, request: analyzer_pb2.AnalyzeLearnerRequest, now: datetime, prefix: str
     ) -> tuple[EventColumns, int]:
@@ -210,7 +245,7 @@ class LearnerCalls:
                 f"{byte_count} bytes; an inline history has at most {INLINE_HISTORY_BYTE_LIMIT}: store a dataset "
                 "(CreateDataset, AppendEvents) and name it instead",
             )
-        now_us = (now - _EPOCH) // _MICROSECOND
+        now_us = microseconds_since_epoch(now)
         if choice == "packed":
             return decode_packed(request.packed, f"{prefix}packed"), now_us
         return decode_rows(request.rows, f"{prefix}rows"), now_us
@@ -219,7 +254,12 @@ class LearnerCalls:
         return min(self._deadline_seconds - (time.monotonic() - call.started), call.remaining_seconds())
 
 
-def _for_caller(error: Exception) -> CallError | None:
+def microseconds_since_epoch(moment: datetime) -> int:
+    """Microseconds since the epoch of an aware time."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def for_caller(error: Exception) -> CallError | None:
     """The error as callers should see it (a store that cannot answer is UNAVAILABLE); None for an internal error."""
     if isinstance(error, CallError):
         return error

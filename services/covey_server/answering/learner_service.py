@@ -12,11 +12,14 @@ import grpc
 from covey import __version__
 from covey.v1 import analyzer_pb2
 from covey_server.answering.admission import ARRIVAL
+from covey_server.answering.learner_batches import LearnerBatches, learner_count
 from covey_server.answering.learner_calls import Call
-from covey_server.errors import CallError, from_exception, invalid, rpc_status
+from covey_server.errors import CallError, invalid
 
 if TYPE_CHECKING:
+    from covey_server.answering.learner_batches import Questions
     from covey_server.answering.learner_calls import LearnerCalls
+    from covey_server.answering.online import Question
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.facts import ServerFacts
     from covey_server.split import SplitBoard
@@ -24,7 +27,6 @@ if TYPE_CHECKING:
 PROBE_KEY = "covey-probe-variant"
 LEARNERS_PER_MESSAGE_LIMIT = 1024
 _LOOPBACK_PEERS = ("ipv4:127.", "ipv6:[::1]", "ipv6:%5B::1%5D", "unix:")
-_OK = grpc.StatusCode.OK.value[0]
 
 
 class PerLearnerMethods:
@@ -47,14 +49,15 @@ class PerLearnerMethods:
         clock: Callable[[], datetime],
     ) -> None:
         self._learner_calls = learner_calls
+        self._learner_batches = LearnerBatches(learner_calls)
         self._board = board
         self._catalogue = catalogue
         self._facts = facts
         self._clock = clock
 
     def AnalyzeLearner(  # noqa: N802 - named by the contract
-        self, request: analyzer_pb2.AnalyzeLearnerRequest, context: grpc.ServicerContext
-    ) -> analyzer_pb2.AnalyzeLearnerResponse:
+        self, request: Question, context: grpc.ServicerContext
+    ) -> analyzer_pb2.AnalyzeLearnerResponse | bytes:
         """Traits and cohort of one learner, from the variant that the learner is routed to."""
         arrival = ARRIVAL.get()
         call = Call(
@@ -68,29 +71,18 @@ class PerLearnerMethods:
         return self._learner_calls.answer(request, call)
 
     def AnalyzeLearners(  # noqa: N802
-        self, request_iterator: Iterator[analyzer_pb2.AnalyzeLearnersRequest], context: grpc.ServicerContext
-    ) -> Iterator[analyzer_pb2.AnalyzeLearnersResponse]:
+        self, request_iterator: Iterator[Questions], context: grpc.ServicerContext
+    ) -> Iterator[bytes]:
         """The same for up to 1,024 learners a message, each with its own status, in the order of the messages."""
         probed_variant = _probed_variant(context)
+        remaining_seconds = _remaining(context)
         for message in request_iterator:
-            count = len(message.requests)
+            count = learner_count(message)
             if not 1 <= count <= LEARNERS_PER_MESSAGE_LIMIT:
                 raise invalid("requests", f"holds {count} learners; a message has 1 to {LEARNERS_PER_MESSAGE_LIMIT}")
-            response = analyzer_pb2.AnalyzeLearnersResponse()
-            for position, request in enumerate(message.requests):
-                # Time that a learner spends behind others of its message is the caller's choice, not the variant's.
-                call = Call(
-                    method="AnalyzeLearners",
-                    started=time.monotonic(),
-                    remaining_seconds=_remaining(context),
-                    is_active=context.is_active,
-                    probed_variant=probed_variant,
-                )
-                if context.is_active():
-                    response.results.append(self._result(request, call, f"requests[{position}]"))
-                else:
-                    self._learner_calls.forget(request, call)
-            yield response
+            # Time that a learner spends behind others of its message is the caller's choice, not the variant's.
+            call = Call("AnalyzeLearners", time.monotonic(), remaining_seconds, context.is_active, probed_variant)
+            yield self._learner_batches.answer(message, call)
 
     def GetServerInfo(  # noqa: N802
         self, request: analyzer_pb2.GetServerInfoRequest, context: grpc.ServicerContext
@@ -119,17 +111,6 @@ class PerLearnerMethods:
                 )
             )
         return response
-
-    def _result(
-        self, request: analyzer_pb2.AnalyzeLearnerRequest, call: Call, path: str
-    ) -> analyzer_pb2.AnalyzeLearnerResult:
-        result = analyzer_pb2.AnalyzeLearnerResult()
-        try:
-            result.response.CopyFrom(self._learner_calls.answer(request, call, path))
-            result.status.code = _OK
-        except Exception as error:
-            result.status.CopyFrom(rpc_status(from_exception(error, ARRIVAL.get().request_id)))
-        return result
 
 
 def _remaining(context: grpc.ServicerContext) -> Callable[[], float]:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from covey.identifiers import bucket, in_candidate
 
@@ -11,7 +15,7 @@ if TYPE_CHECKING:
     from covey_server.split import Split
 
 SHARD_COUNT = 100
-_SHARD_SALT = "shard"
+SHARD_SALT = "shard"
 _BUCKETS = 2**32
 
 
@@ -45,13 +49,24 @@ def route(learner_id: str, split: Split | None, stable_variant: str, probed_vari
         is_candidate = split is not None and probed_variant == split.candidate
         return Route(probed_variant, split, is_candidate, is_probe=True)
     if split is None:
-        return Route(stable_variant, None, is_candidate=False)
+        return _stable(stable_variant)
     weight_bp = split.candidate_weight_bp
     if weight_bp > 0 and in_candidate(bucket(split.uid, learner_id), weight_bp):
         return Route(split.candidate, split, is_candidate=True)
     return Route(split.baseline, split, is_candidate=False)
 
 
+@lru_cache(maxsize=4)
+def _stable(variant: str) -> Route:
+    return Route(variant, None, is_candidate=False)
+
+
 def shard_of(learner_id: str) -> int:
     """The learner's metric shard, 0 to 99, by a hash that has nothing to do with any rollout's split."""
-    return bucket(_SHARD_SALT, learner_id) * SHARD_COUNT // _BUCKETS
+    return bucket(SHARD_SALT, learner_id) * SHARD_COUNT // _BUCKETS
+
+
+def shards_of(buckets: NDArray[np.uint32]) -> list[int]:
+    """How many of some learners fall into each shard, from their buckets under `SHARD_SALT`."""
+    counts: list[int] = np.bincount(buckets.astype(np.uint64) * SHARD_COUNT // _BUCKETS, minlength=SHARD_COUNT).tolist()
+    return counts

@@ -75,9 +75,18 @@ class Shadow:
 
     def offer(self, route: Route, events: EventColumns, as_of_us: int, served: Analysis) -> None:
         """Sample an answer that was given; returns at once."""
+        if self.draws(route):
+            self.take(route, events, as_of_us, served)
+
+    def draws(self, route: Route) -> bool:
+        """Whether the next answer by this route is one of the share; then `take` is to follow."""
+        return route.split is not None and self._random.random() < route.split.shadow_share
+
+    def take(self, route: Route, events: EventColumns, as_of_us: int, served: Analysis) -> None:
+        """Compare an answer of the share; returns at once."""
         split = route.split
         other = route.other_variant
-        if split is None or other is None or self._random.random() >= split.shadow_share:
+        if split is None or other is None:
             return
         sample = _Sample(split.rollout, other, not route.is_candidate, events, as_of_us, served, _byte_count(events))
         with self._lock:

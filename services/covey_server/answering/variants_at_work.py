@@ -9,7 +9,7 @@ from covey_server.answering.lanes import EngineLane
 
 if TYPE_CHECKING:
     from covey_server.answering.decoding import EventColumns
-    from covey_server.answering.engines import Analysis, Engines
+    from covey_server.answering.engines import Analysis, AnalyzerEngine, Engines
     from covey_server.answering.faults import Faults
 
 
@@ -33,6 +33,19 @@ class VariantsAtWork:
         self._purpose = purpose
         self._lock = threading.Lock()
         self._lanes: dict[str, EngineLane] = {}
+
+    def at_once(self, variant: str, *, is_candidate: bool) -> AnalyzerEngine | None:
+        """The engine of a variant whose plain questions need no lane: compiled work that no fault can hold up.
+
+        None where a question is to take its lane.
+
+        Raises:
+            CallError: NOT_FOUND for an unknown variant.
+        """
+        if is_candidate and self._faults is not None:
+            return None
+        engine = self._engines.of(variant)
+        return None if engine.online is None else engine
 
     def analyze(
         self,

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import add
 
 from covey.rollout.codes import classify
 from covey_server.answering.routing import SHARD_COUNT
@@ -93,21 +94,20 @@ class RequestBook:
             limits: latency limits that the rollout in force counts, in seconds.
         """
         result = classify(code)
-        interval = bisect_left(DURATION_EDGES_SECONDS, seconds)
         with self._lock:
-            series = self._series(method, variant)
-            series.codes[code] = series.codes.get(code, 0) + 1
-            if result != "shed":
-                series.durations[interval] += 1
-                series.duration_sum_seconds += seconds
-                for limit in limits:
-                    slower = seconds > limit or code == "DEADLINE_EXCEEDED"
-                    series.over_limits[limit] = series.over_limits.get(limit, 0) + slower
+            self._add(self._series(method, variant), code, result, seconds, 1, limits)
             if shard >= 0:
-                counts = self._shards.get((variant, result))
-                if counts is None:
-                    counts = self._shards[variant, result] = [0] * SHARD_COUNT
-                counts[shard] += 1
+                self._shard_counts(variant, result)[shard] += 1
+
+    def count_many(
+        self, method: str, variant: str, code: str, seconds: float, shards: Sequence[int], *, limits: Iterable[float]
+    ) -> None:
+        """Requests that ended alike, `seconds` each; `shards` says how many there are of each learner shard."""
+        result = classify(code)
+        with self._lock:
+            self._add(self._series(method, variant), code, result, seconds, sum(shards), limits)
+            counts = self._shard_counts(variant, result)
+            counts[:] = map(add, counts, shards)
 
     def count_shadow(self, rollout: str, result: str) -> None:
         """One answer computed again by the other variant: "equal", "different", "failed"; "dropped" unlooked at."""
@@ -135,6 +135,24 @@ class RequestBook:
                 shards={key: list(counts) for key, counts in self._shards.items()},
                 shadows=dict(self._shadows),
             )
+
+    def _add(
+        self, series: Series, code: str, result: str, seconds: float, request_count: int, limits: Iterable[float]
+    ) -> None:
+        series.codes[code] = series.codes.get(code, 0) + request_count
+        if result == "shed":
+            return
+        series.durations[bisect_left(DURATION_EDGES_SECONDS, seconds)] += request_count
+        series.duration_sum_seconds += seconds * request_count
+        for limit in limits:
+            slower = seconds > limit or code == "DEADLINE_EXCEEDED"
+            series.over_limits[limit] = series.over_limits.get(limit, 0) + slower * request_count
+
+    def _shard_counts(self, variant: str, result: str) -> list[int]:
+        counts = self._shards.get((variant, result))
+        if counts is None:
+            counts = self._shards[variant, result] = [0] * SHARD_COUNT
+        return counts
 
     def _series(self, method: str, variant: str) -> Series:
         series = self._requests.get((method, variant))

@@ -14,11 +14,12 @@ import grpc
 from covey.v1 import analyzer_pb2_grpc, outcomes_pb2_grpc
 from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
 from covey_server.answering.learner_calls import INLINE_HISTORY_BYTE_LIMIT
+from covey_server.answering.online import read_question, read_questions, written
 from covey_server.config import Address
 from covey_server.failures import StartError
 from covey_server.metrics.counters import METHODS, NO_VARIANT, RequestBook
 from covey_server.ports.health import Health, enable_reflection
-from covey_server.ports.interceptors import CallInterceptor
+from covey_server.ports.interceptors import CallInterceptor, Codec
 
 if TYPE_CHECKING:
     from covey_server.config import ServerConfig
@@ -49,9 +50,13 @@ class DataPort:
             StreamPlaces(max(1, config.threads // 2)),
             frozenset(_COUNTED),
             lambda arrival: count_unserved(book, arrival),
+            {
+                f"{_SERVICE}AnalyzeLearner": Codec(read_question, written),
+                f"{_SERVICE}AnalyzeLearners": Codec(read_questions, written),
+            },
         )
         self._server = grpc.server(
-            self._pool,
+            self._pool,  # type: ignore[arg-type] # has what the server uses of an executor
             interceptors=[self._interceptor],
             options=(
                 ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server on it

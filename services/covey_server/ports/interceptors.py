@@ -6,9 +6,9 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import grpc
 
@@ -25,6 +25,13 @@ if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
 
 
+class Codec(NamedTuple):
+    """How the messages of a method are read and written, other than by its generated code."""
+
+    read: Callable[[bytes], Any]
+    write: Callable[[Any], bytes]
+
+
 class CallInterceptor(grpc.ServerInterceptor):
     """Stamps calls, gives health a thread of its own, and turns exceptions into statuses.
 
@@ -32,6 +39,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         stream_places: taken by streaming calls while they last.
         counted_methods: full names of methods that count their own requests: they are entered even when refused.
         on_stream_refused: told of streams that found no place, by their stamp.
+        codecs: of the methods that have one of their own, by full name.
     """
 
     def __init__(
@@ -39,10 +47,12 @@ class CallInterceptor(grpc.ServerInterceptor):
         stream_places: StreamPlaces,
         counted_methods: frozenset[str],
         on_stream_refused: Callable[[Arrival], None],
+        codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         self._stream_places = stream_places
         self._counted_methods = counted_methods
         self._on_stream_refused = on_stream_refused
+        self._codecs = codecs or {}
         self._light_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="light")
         self._wrapped: dict[str, Handler | None] = {}
         self._lock = threading.Lock()
@@ -80,11 +90,8 @@ class CallInterceptor(grpc.ServerInterceptor):
         behavior = wrap(getattr(handler, attribute), is_counted)
         if method in _LIGHT_METHODS:
             self._use_light_pool(behavior)
-        return make(
-            behavior,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        read, write = self._codecs.get(method) or (handler.request_deserializer, handler.response_serializer)
+        return make(behavior, request_deserializer=read, response_serializer=write)
 
     def _unary(self, behavior: Callable[..., Any], is_counted: bool) -> Callable[..., Any]:
         def serve(request: Any, context: grpc.ServicerContext) -> Any:
