@@ -42,6 +42,9 @@ ROW_KEYS = (
     "spread",
     "n",
 )
+NOTES: list[str] = []
+"""What `note` was told in this process."""
+
 ROUNDS_FACTOR_VARIABLE = "COVEY_BENCH_ROUNDS_FACTOR"
 """A claim that missed its floor is measured again with this many times the rounds."""
 
@@ -154,17 +157,18 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def note(text: str) -> None:
-    """A line that is not a claim: a further rival, a size, a finding. Standard error, so that tables stay clean."""
+    """Keep a line that is not a claim: a further rival, a size, a finding; it stands below the table of claims."""
+    NOTES.append(text)
     print(text, file=sys.stderr, flush=True)
 
 
 def main(run: Callable[[bool], list[Row]], arguments: Sequence[str] | None = None) -> None:
-    """The command line of a benchmark: prints its rows as a table, `--json PATH` also writes them."""
+    """The command line of a benchmark: prints its rows as a table; `--json PATH` writes them and the notes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--smoke", action="store_true", help="smaller sizes, for the floors only")
-    parser.add_argument("--json", type=Path, help="also write the rows to this file")
+    parser.add_argument("--json", type=Path, help="also write rows and notes to this file")
     parsed = parser.parse_args(arguments)
     rows = run(parsed.smoke)
     if parsed.json:
-        parsed.json.write_text(json.dumps(rows, indent=1))
+        parsed.json.write_text(json.dumps({"rows": rows, "notes": NOTES}, indent=1))
     print(table(rows))

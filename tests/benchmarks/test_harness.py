@@ -86,11 +86,13 @@ def test_the_command_line_prints_a_table_and_writes_the_rows(
 
     def run(smoke: bool) -> list[harness.Row]:
         asked.append(smoke)
+        harness.note("one thread")
         return [result([0.155], [13.0])]
 
     harness.main(run, ["--smoke", "--json", str(tmp_path / "rows.json")])
     assert asked == [True]
-    assert json.loads((tmp_path / "rows.json").read_text()) == [result([0.155], [13.0])]
+    written = json.loads((tmp_path / "rows.json").read_text())
+    assert written == {"rows": [result([0.155], [13.0])], "notes": ["one thread"]}
     printed = capsys.readouterr().out
     assert f"| {CLAIM} | 83.9 | 83.9 to 83.9 | 50 / 80 / 130 | 0.155 s | 13.0 s, numpy | 1 | 7 |" in printed
 
