@@ -5,9 +5,10 @@ BIN := .venv/bin
 BUILT_FROM := pyproject.toml CMakeLists.txt $(shell find cpp proto -type f \( -name '*.cpp' -o -name '*.h*' -o -name '*.txt' -o -name '*.proto' -o -name '*.py' \))
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
+BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core lint format bench proto released-contract dist clean
+.PHONY: help demo test test-core lint format bench bench-smoke bench-readme proto released-contract dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,9 +40,14 @@ format: $(DEV) ## rewrite the sources as lint wants them
 	find cpp -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format -i
 	$(BIN)/buf format -w proto
 
-bench: $(DEV) ## the benchmarks, one per claim
-	$(BIN)/pip install --quiet -e '.[dev,bench]'
-	for benchmark in benchmarks/bench_*.py; do $(BIN)/python $$benchmark || exit 1; done
+bench: $(BENCH) ## every claim about speed, with its rivals, on this machine; ONLY="traits wire" for some
+	$(BIN)/python benchmarks/run.py --date "$$(date -u +%FT%TZ)" $(if $(ONLY),--only $(ONLY))
+
+bench-smoke: $(BENCH) ## the floors of the claims at smaller sizes: what CI asks
+	$(BIN)/python benchmarks/run.py --smoke --date "$$(date -u +%FT%TZ)" $(if $(ONLY),--only $(ONLY))
+
+bench-readme: $(BENCH) ## write the claims of the last `make bench` into README.md
+	$(BIN)/python benchmarks/readme.py
 
 proto: ## write the Python code of proto/ again, with everything else that is built
 	rm -f $(RUN) $(DEV)
@@ -67,3 +73,8 @@ $(RUN): $(BUILT_FROM) | $(BIN)/pip
 $(DEV): $(BUILT_FROM) | $(BIN)/pip
 	$(BIN)/pip install --quiet -e '.[dev]'
 	touch $(RUN) $(DEV)
+
+# The rivals that claims are measured against.
+$(BENCH): $(DEV)
+	$(BIN)/pip install --quiet -e '.[dev,bench]'
+	touch $(RUN) $(DEV) $(BENCH)

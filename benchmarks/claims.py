@@ -40,3 +40,9 @@ CLAIMS: dict[str, Bars] = {
     "1,000 re-randomisations of 1M learners x 5 metrics over numpy (extrapolated from 10)": Bars(30, 66, 150),
 }
 """Every claim by its name, in the order of the table."""
+
+NEEDS_INSTRUCTIONS: dict[str, str] = {
+    "sorted traits, AVX-512, one thread: column bytes/s over readcols": "avx512",
+    "sorted traits, AVX2, one thread: column bytes/s over readcols": "avx2",
+}
+"""Claims that only a machine with these instructions can show."""

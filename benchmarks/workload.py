@@ -60,7 +60,8 @@ class Workload:
 
     def arguments(self) -> dict[str, Any]:
         """What an engine's `compute_traits` is called with, but for the parameters."""
-        return self.columns | {
+        renamed = {"time" if name == "time_us" else name: column for name, column in self.columns.items()}
+        return renamed | {
             "learner_count": self.learner_count,
             "domain_count": DOMAIN_COUNT,
             "capability_count": CAPABILITY_COUNT,
