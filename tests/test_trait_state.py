@@ -241,8 +241,9 @@ def test_real_learners(shared_data, oulad_mapping) -> None:
     for rows in np.split(order, cuts):
         chosen = {
             name: None if (column := getattr(events, name)) is None else column[rows]
-            for name in ("domain_index", "capability_index", "kind", "action_taken", "weight")
+            for name in ("time", "domain_index", "capability_index", "kind", "action_taken", "weight")
         }
-        state.update(replace(events, learner_index=events.learner_index[rows], time_us=events.time_us[rows], **chosen))
+        index = events.learner_index_of_rows()[rows]
+        state.update(replace(events, learner_index=index, learner_offsets=None, **chosen))
     for later_us in (0, 1, 3 * DAY_US):
         assert_equal(state.traits(events.newest_us + later_us), events.traits(events.newest_us + later_us))

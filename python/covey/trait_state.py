@@ -83,7 +83,7 @@ class TraitState:
         self._core.update(
             _ids_argument(events.learner_ids),
             events.learner_index,
-            events.time_us,
+            events.time,
             events.domain_index,
             _names_argument(events.domains),
             events.capability_index,
@@ -91,6 +91,8 @@ class TraitState:
             events.kind,
             events.action_taken,
             events.weight,
+            learner_offsets=events.learner_offsets,
+            time_origin_us=events.time_origin_us,
             cancellation=cancellation,
         )
 
