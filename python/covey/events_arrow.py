@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from covey.errors import InputError
 from covey.events import Events
-from covey.events_intake import MOST_ROWS, Intake
+from covey.events_intake import MOST_ROWS, Intake, check_domains
 from covey.events_mapping import EventMapping
 from covey.events_parquet import domains_by_key
 
@@ -32,7 +32,9 @@ def read(table: Any, mapping: Mapping[str, str] | EventMapping | None, source: s
             columns = {meaning: batch.column(name) for meaning, name in names.items()}
             intake.append(columns, source, names, first_row)
             first_row += batch.num_rows
-    return intake.finish()
+    events = intake.finish()
+    check_domains(events.domains, mapping)
+    return events
 
 
 def read_arrays(arrays: dict[str, Any], time_unit: str | None) -> Events:

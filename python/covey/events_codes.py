@@ -85,6 +85,10 @@ class Vocabulary:
                 codes[position] = self._code_of.setdefault(self._names[position], len(self._code_of))
         return np.take(codes.astype(code_type(len(self))), positions)
 
+    def names_by_code(self) -> list[Any]:
+        """Distinct names in order of first appearance."""
+        return list(self._code_of)
+
     def names(self) -> list[Any]:
         """Distinct names, ascending; null last."""
         names = sorted((name for name in self._code_of if name is not None), key=_sort_key)

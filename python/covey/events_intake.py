@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -111,8 +112,6 @@ class Intake:
         assert self._learners is not None
         learners = self._learners.finish()
         coded = {meaning: self._finish_codes(meaning) for meaning in self._vocabularies}
-        if self._domain_of_key is not None and coded["domain"][1] == (None,):
-            raise no_domain(self._mapping)
         time, origin_us = self._times.finish() if self._time_in_place is None else (self._time_in_place, 0)
         kind, action_taken = self._finish_flags()
         return Events(
@@ -164,9 +163,10 @@ class Intake:
         return kind, action_taken if action_taken is not None and action_taken.any() else None
 
 
-def no_domain(mapping: EventMapping) -> InputError:
-    """What to say when a lookup table knows none of the events' keys."""
-    return InputError(
-        f"none of the events has a domain in '{mapping.domain_from}'",
-        expected="values of the key column that the events have too",
-    )
+def check_domains(domains: Collection[str | None], mapping: EventMapping) -> None:
+    """Raise when the lookup table, where the mapping names one, knows none of the events' keys."""
+    if mapping.lookup() is not None and not any(name is not None for name in domains):
+        raise InputError(
+            f"none of the events has a domain in '{mapping.domain_from}'",
+            expected="values of the key column that the events have too",
+        )

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from covey.errors import InputError, suggestion
 from covey.events import Events, RowProgress
 from covey.events_ahead import read_ahead
-from covey.events_intake import MOST_ROWS, Intake
+from covey.events_intake import MOST_ROWS, Intake, check_domains
 from covey.events_mapping import EventMapping
 from covey.events_values import Place, is_text
 
@@ -78,7 +78,13 @@ class EventFile:
 def read(path: Path, mapping: Mapping[str, str] | EventMapping | None, progress: RowProgress | None = None) -> Events:
     """See `Events.from_parquet`."""
     mapping = EventMapping.of(mapping)
-    files = event_files(path, mapping)
+    return read_files(path, event_files(path, mapping), mapping, progress)
+
+
+def read_files(
+    path: Path, files: Sequence[EventFile], mapping: EventMapping, progress: RowProgress | None = None
+) -> Events:
+    """The events of files found below `path`; see `Events.from_parquet`."""
     row_count = sum(file.metadata.num_rows for file in files)
     if row_count > MOST_ROWS:
         remedy = "covey analyze takes more, a piece at a time"
@@ -92,7 +98,9 @@ def read(path: Path, mapping: Mapping[str, str] | EventMapping | None, progress:
             if progress is not None:
                 progress(intake.row_count, row_count)
     pa.default_memory_pool().release_unused()
-    return intake.finish()
+    events = intake.finish()
+    check_domains(events.domains, mapping)
+    return events
 
 
 def event_files(path: Path, mapping: EventMapping) -> list[EventFile]:

@@ -107,6 +107,28 @@ def compute(
     Raises:
         InputError: when every event is later.
     """
+    traits = compute_piece(events, as_of_us, parameters, engine, threads)
+    if len(traits) == 0:
+        raise all_later(as_of_us)
+    return traits
+
+
+def all_later(as_of_us: int) -> InputError:
+    """What to say when every event is later than the instant that ages refer to."""
+    return InputError(
+        f"every event is later than as_of ({instant_to_datetime(as_of_us).isoformat()})",
+        remedy="choose an as_of at or after the first event, or leave it out to use the newest event",
+    )
+
+
+def compute_piece(
+    events: Events,
+    as_of_us: int,
+    parameters: TraitParameters | None,
+    engine: EngineName,
+    threads: int | None,
+) -> Traits:
+    """As `compute`, for a part of the learners: the answer may hold none."""
     parameters = parameters or TraitParameters()
     columns = {
         "learner_index": events.learner_index,
@@ -125,12 +147,9 @@ def compute(
     }
     result = engine_named(engine).compute_traits(columns, parameters, thread_count(threads))
     present = result["event_count"] > 0
-    if not present.any():
-        raise InputError(
-            f"every event is later than as_of ({instant_to_datetime(as_of_us).isoformat()})",
-            remedy="choose an as_of at or after the first event, or leave it out to use the newest event",
-        )
-    matrix = np.stack([result[name] for name in TRAIT_NAMES])
+    matrix = np.empty((len(TRAIT_NAMES), len(present)), dtype=np.float32)
+    for trait, name in enumerate(TRAIT_NAMES):
+        matrix[trait] = result.pop(name)  # freed at once: no two copies of the whole table
     further = {name: result[name] for name in FURTHER_NAMES}
     learner_ids = events.learner_ids
     if not present.all():

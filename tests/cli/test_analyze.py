@@ -62,6 +62,14 @@ def test_saved_cohorts(generated, capsys, tmp_path):
     assert (status, "No such file or directory" in err) == (1, True)
 
 
+def test_a_folder_within_a_budget(capsys, tmp_path):
+    status, out, _ = run(capsys, "generate", tmp_path / "events", "--learners", 400, "--seed", 6)
+    assert (status, (tmp_path / "events" / "part-00000.parquet").is_file()) == (0, True)
+    status, out, err = run(capsys, "analyze", tmp_path / "events", "--k", 3, "--memory", "430MiB", "--output", "json")
+    assert (status, err) == (0, "")
+    assert json.loads(out)["learner_count"] == 400
+
+
 def test_as_of_ignores_later_events(generated, capsys):
     _, out, _ = run(capsys, "analyze", generated, "--as-of", "2025-01-20", "--output", "json")
     data = json.loads(out)
@@ -111,6 +119,8 @@ def test_shares_of_an_outcome(generated, capsys, tmp_path):
         (["{path}", "--join-where", "x=y"], 1, "needs --join-share"),
         (["{path}", "--join-share", "{path}:learner_id:result=1"], 1, "no such column"),
         (["{path}.absent"], 1, "no such file"),
+        (["{path}", "--memory", "1KiB"], 1, "MiB at least"),
+        (["{path}", "--memory", "some"], 1, "no amount of memory"),
         ([], 2, "path"),
         (["{path}", "--colour"], 2, "--colour"),
     ],

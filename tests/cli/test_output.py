@@ -45,6 +45,6 @@ def test_a_file_sees_a_line_every_ten_seconds():
         line.update("reading", step, 250, "rows")
     line.clear()
     assert stream.getvalue().splitlines() == [
-        "reading: 100 of 250 rows, 10 rows/s",
-        "reading: 200 of 250 rows, 10 rows/s",
+        "reading: 100 of 250 rows, 10 rows/s, 15 s left",
+        "reading: 200 of 250 rows, 10 rows/s, 5 s left",
     ]

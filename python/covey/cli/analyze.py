@@ -74,6 +74,14 @@ def analyze(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Threads; one per processor if absent.", rich_help_panel=_ANALYSIS)
     ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="Peak memory, such as 6GiB; half of what is free if absent. What does not fit is worked on in pieces.",
+            rich_help_panel=_ANALYSIS,
+        ),
+    ] = None,
     output: Annotated[OutputFormat, typer.Option(help="Form.", rich_help_panel=_ANSWER)] = OutputFormat.table,
     save: Annotated[
         Path | None, typer.Option(help="Write learner, cohort and traits to Parquet.", rich_help_panel=_ANSWER)
@@ -96,8 +104,9 @@ def analyze(
     """Find the cohorts of a Parquet file or folder of events."""
     from covey.cli import analyze_report
     from covey.cli.output import ProgressLine
-    from covey.events import read_parquet
     from covey.events_mapping import EventMapping
+    from covey.out_of_core import traits_of_parquet
+    from covey.out_of_core_budget import memory_bytes
 
     chosen_k, instant = _k(k), _as_of(as_of)
     join = analyze_report.parse_join(join_share, join_where)
@@ -113,11 +122,15 @@ def analyze(
         domain_from=domain_from,
     )
     progress = ProgressLine()
-    events = read_parquet(path, mapping, lambda done, total: progress.update("reading", done, total, "rows"))
-    progress.update("traits", 0, len(events.learner_ids), "learners")
-    row_count = len(events)
-    traits = events.traits(as_of=instant, engine=engine.value, threads=threads)
-    del events
+    traits, row_count = traits_of_parquet(
+        path,
+        mapping,
+        as_of=instant,
+        engine=engine.value,
+        threads=threads,
+        memory_bytes=None if memory is None else memory_bytes(memory),
+        progress=progress.update,
+    )
     cohorts = traits.discover(k=chosen_k, seed=seed, threads=threads, progress=progress.update)
     progress.clear()
     share = None if join is None else analyze_report.outcome_shares(cohorts, join)

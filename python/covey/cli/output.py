@@ -97,7 +97,9 @@ class ProgressLine:
         seconds = now - self._started
         text = f"{what}: {done:,} of {total:,}{' ' + unit if unit else ''}"
         if unit and seconds > 0:
-            text += f", {(done - self._done_at_start) / seconds:,.0f} {unit}/s"
+            rate = (done - self._done_at_start) / seconds
+            text += f", {rate:,.0f} {unit}/s"
+            text += f", {_duration((total - done) / rate)} left" if rate and done < total else ""
         self._write(text)
 
     def clear(self) -> None:
@@ -109,3 +111,8 @@ class ProgressLine:
     def _write(self, text: str) -> None:
         self._stream.write(f"\r\x1b[K{text}" if self._is_terminal else f"{text}\n")
         self._stream.flush()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
