@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core lint format bench bench-smoke bench-readme proto released-contract dist clean
+.PHONY: help demo test test-core lint format bench bench-smoke bench-instructions bench-readme proto released-contract dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,7 @@ test-core: $(DEV) ## the kernels alone, on every instruction set, without Python
 lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contract
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	find cpp -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format --dry-run --Werror
+	find cpp benchmarks -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format --dry-run --Werror
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python proto/check.py
@@ -37,7 +37,7 @@ lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contra
 format: $(DEV) ## rewrite the sources as lint wants them
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-	find cpp -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format -i
+	find cpp benchmarks -name '*.cpp' -o -name '*.h' -o -name '*.hpp' | xargs $(BIN)/clang-format -i
 	$(BIN)/buf format -w proto
 
 bench: $(BENCH) ## every claim about speed, with its rivals, on this machine; ONLY="traits wire" for some
@@ -45,6 +45,11 @@ bench: $(BENCH) ## every claim about speed, with its rivals, on this machine; ON
 
 bench-smoke: $(BENCH) ## the floors of the claims at smaller sizes: what CI asks
 	$(BIN)/python benchmarks/run.py --smoke --date "$$(date -u +%FT%TZ)" $(if $(ONLY),--only $(ONLY))
+
+bench-instructions: $(DEV) ## instructions of the kernels against the recorded counts; ACCEPT=--accept records them
+	$(BIN)/cmake -S cpp -B build/core -DCOVEY_BUILD_TESTS=ON -DCOVEY_BUILD_PYTHON=OFF -DCOVEY_BUILD_BENCHMARKS=ON
+	$(BIN)/cmake --build build/core --parallel 2 --target covey_kernel_driver
+	$(BIN)/python benchmarks/instructions.py build/core/benchmarks/covey_kernel_driver $(ACCEPT)
 
 bench-readme: $(BENCH) ## write the claims of the last `make bench` into README.md
 	$(BIN)/python benchmarks/readme.py

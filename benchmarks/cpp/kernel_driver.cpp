@@ -1,0 +1,117 @@
+// Runs one kernel family once on deterministic columns, so that its instructions can be counted:
+//   covey_kernel_driver --list | --compiler | FAMILY
+// COVEY_ISA chooses the implementation. Only what runs inside `covey_measured` is the family's work.
+
+#include <cstdio>
+#include <cstring>
+#include <exception>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "covey/dispatch.hpp"
+#include "covey/kmeans.hpp"
+#include "covey/silhouette.hpp"
+#include "covey/traits.hpp"
+#include "driver_columns.hpp"
+
+namespace {
+
+using namespace covey;
+using namespace covey::driver;
+
+constexpr std::uint32_t few_learners = 2'000;
+constexpr std::uint32_t learners_of_a_log = 5'000;  // enough rows for the partition
+constexpr std::size_t point_count = 50'000;
+
+void run_traits(const Events& events, const EventColumns& columns, const Kernels& kernels) {
+    Traits traits(events.learner_count);
+    covey_measured([&] { compute_traits(columns, events.as_of_us, TraitParameters{}, 1, kernels, traits.columns()); });
+}
+
+void traits_sorted(const Kernels& kernels) {
+    const Events events = events_by_learner(few_learners);
+    run_traits(events, events.wide(), kernels);
+}
+
+void traits_narrow(const Kernels& kernels) {
+    const Events events = events_by_learner(few_learners);
+    run_traits(events, events.narrow(), kernels);
+}
+
+void traits_log(const Kernels& kernels) {
+    const Events events = events_by_time(learners_of_a_log);
+    run_traits(events, events.wide(), kernels);
+}
+
+void seeding(const Kernels& kernels) {
+    const CloudOfPoints points(point_count);
+    covey_measured([&] { seed_centroids(points.columns(), points.hashes.data(), 12, 1, 1, kernels); });
+}
+
+void run_kmeans(std::size_t k, const Kernels& kernels) {
+    const CloudOfPoints points(point_count);
+    const auto initial = seed_centroids(points.columns(), points.hashes.data(), k, 1, 1, kernels);
+    std::vector<std::int32_t> labels(point_count);
+    covey_measured([&] { kmeans(points.columns(), initial, 20, 1, kernels, labels.data()); });
+}
+
+void kmeans_5(const Kernels& kernels) {
+    run_kmeans(5, kernels);
+}
+
+void kmeans_16(const Kernels& kernels) {
+    run_kmeans(16, kernels);
+}
+
+void assignment(const Kernels& kernels) {
+    const CloudOfPoints points(point_count);
+    const auto centroids = seed_centroids(points.columns(), points.hashes.data(), 8, 1, 1, kernels);
+    std::vector<std::int32_t> labels(point_count);
+    std::vector<float> distances(point_count);
+    covey_measured([&] { assign(points.columns(), centroids, 1, kernels, labels.data(), distances.data()); });
+}
+
+void silhouettes(const Kernels& kernels) {
+    const CloudOfPoints points(2'000);
+    const auto centroids = seed_centroids(points.columns(), points.hashes.data(), 5, 1, 1, kernels);
+    std::vector<std::int32_t> labels(2'000);
+    std::vector<float> distances(2'000);
+    assign(points.columns(), centroids, 1, kernels, labels.data(), distances.data());
+    covey_measured([&] { silhouette(points.columns(), labels.data(), 5, 1, kernels); });
+}
+
+const std::pair<const char*, void (*)(const Kernels&)> families[] = {
+    {"traits_sorted", traits_sorted}, {"traits_narrow", traits_narrow},
+    {"traits_log", traits_log},       {"seeding", seeding},
+    {"kmeans_5", kmeans_5},           {"kmeans_16", kmeans_16},
+    {"assignment", assignment},       {"silhouettes", silhouettes},
+};
+
+}  // namespace
+
+int main(int argument_count, char** arguments) {
+    const std::string asked = argument_count == 2 ? arguments[1] : "";
+    if (asked == "--compiler") {
+#ifdef __clang__
+        std::printf("clang %s\n", __clang_version__);
+#else
+        std::printf("gcc %s\n", __VERSION__);
+#endif
+        return 0;
+    }
+    try {
+        for (const auto& [name, run] : families) {
+            if (asked == "--list") std::printf("%s\n", name);
+            if (asked != name) continue;
+            run(select_kernels(""));
+            return 0;
+        }
+    } catch (const std::exception& error) {
+        std::fprintf(stderr, "%s: %s\n", asked.c_str(), error.what());
+        return 1;
+    }
+    if (asked == "--list") return 0;
+    std::fprintf(stderr, "usage: covey_kernel_driver --list | --compiler | FAMILY\n");
+    return 2;
+}
