@@ -11,6 +11,7 @@ void bind_identifiers(pybind11::module_& module);
 void bind_hash(pybind11::module_& module);
 void bind_cohorts(pybind11::module_& module);
 void bind_online(pybind11::module_& module);
+void bind_moments(pybind11::module_& module);
 }  // namespace covey::bindings
 
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
@@ -24,4 +25,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_hash(module);
     bind_cohorts(module);
     bind_online(module);
+    bind_moments(module);
 }

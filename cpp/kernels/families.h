@@ -42,5 +42,17 @@ void nearest(Points points, size_t size, const float* centroids, size_t count, i
 void shrink(Points points, size_t size, const float* centroid, float* nearest);
 int64_t distance_sum(Points points, size_t size, const float* point, float scale);
 
+Largest largest_of_doubles(const double* values, size_t size);
+Largest largest_of_floats(const float* values, size_t size);
+void term_rows(const ScaledColumn* columns, size_t column_count, const Term* terms, size_t stride, size_t begin,
+               size_t size, int64_t* rows);
+void add_rows(const int64_t* rows, size_t stride, const uint8_t* codes, size_t size, int64_t* table);
+void subset_sums(const int64_t* rows, size_t stride, int64_t* sums);
+void resample(const uint64_t* id_hashes, uint64_t present, const int64_t* subset_sums, size_t stride,
+              const uint64_t* offsets, size_t pair_count, const uint32_t* limits, size_t limit_count, int64_t* sums,
+              int64_t* counts);
+void drain(int64_t* from, size_t size, int64_t* high, int64_t* low);
+void log_buckets(const double* values, size_t size, double buckets_per_doubling, int64_t* buckets);
+
 }  // namespace COVEY_KERNEL_NAMESPACE
 }  // namespace covey

@@ -30,6 +30,35 @@ struct Points {
 
 constexpr size_t largest_dimensions = 32;
 
+// A metric; value * scale is in (-1, 1), scale a power of two.
+struct ScaledColumn {
+    const void* data;
+    uint32_t is_float32;  // else double
+    double scale;
+};
+
+// The product of two columns by their numbers; the column behind the last one is 1 everywhere.
+struct Term {
+    uint8_t first;
+    uint8_t second;
+};
+
+struct Largest {
+    double magnitude;  // meaningless unless all are finite
+    uint32_t all_finite;
+};
+
+constexpr size_t most_metrics = 8;
+constexpr size_t most_terms = 48;  // sums, squares, products and the count of 8 metrics, and padding
+constexpr int term_bits = 51;      // a term is in steps of 2^-51
+constexpr int drained_bits = 26;
+constexpr size_t resampling_rows = 64;
+
+// Which of a block's 64 rows a bit of a mask stands for: the order in which comparing both halves of hashes gives them.
+constexpr size_t resampling_row_of_bit(size_t bit) {
+    return bit % 2 * 32 + bit / 2;
+}
+
 struct Kernels {
     const char* name;
 
@@ -109,6 +138,36 @@ struct Kernels {
 
     // Sum over i < size of trunc(distance to `point` * scale), every product below 2^31. Points padded.
     int64_t (*distance_sum)(Points points, size_t size, const float* point, float scale);
+
+    // ---- moments, resampling, sketch ----
+    // Largest |value|. Not padded.
+    Largest (*largest_of_doubles)(const double* values, size_t size);
+    Largest (*largest_of_floats)(const float* values, size_t size);
+
+    // rows[i * stride + t] = rint(2^51 * (product t of the scaled columns in row begin + i)), i < size; `stride` terms,
+    // a multiple of 8, at most 48. Columns not padded.
+    void (*term_rows)(const ScaledColumn* columns, size_t column_count, const Term* terms, size_t stride, size_t begin,
+                      size_t size, int64_t* rows);
+
+    // table[codes[i] * stride + t] += rows[i * stride + t]; stride as above.
+    void (*add_rows)(const int64_t* rows, size_t stride, const uint8_t* codes, size_t size, int64_t* table);
+
+    // sums[(n * 16 + s) * stride + t]: term t summed over the rows of a block of 64 that stand for bits 4 n + b with
+    // bit b set in s < 16 (resampling_row_of_bit).
+    void (*subset_sums)(const int64_t* rows, size_t stride, int64_t* sums);
+
+    // One block of 64 rows. Replicates 2 p and 2 p + 1 take the low and high half of splitmix_finalise(id_hash +
+    // offsets[p]); a row counts as often as there are limits (descending) not below that half. Adds weighted rows to
+    // sums[replicate * stride + t] and weights to counts[replicate]. `present`: the bits of the rows that count at all.
+    void (*resample)(const uint64_t* id_hashes, uint64_t present, const int64_t* subset_sums, size_t stride,
+                     const uint64_t* offsets, size_t pair_count, const uint32_t* limits, size_t limit_count,
+                     int64_t* sums, int64_t* counts);
+
+    // from = 2^26 high + low, 0 <= low < 2^26: adds both parts to the totals and clears `from`. size: a multiple of 8.
+    void (*drain)(int64_t* from, size_t size, int64_t* high, int64_t* low);
+
+    // ceil(log2(|value|) * buckets_per_doubling) of finite values, those below 2^-1022 taken as 2^-1022. Padded.
+    void (*log_buckets)(const double* values, size_t size, double buckets_per_doubling, int64_t* buckets);
 };
 
 #if defined(__x86_64__)

@@ -32,6 +32,15 @@ const Kernels kernels = {
     nearest,
     shrink,
     distance_sum,
+    // moments, resampling, sketch
+    largest_of_doubles,
+    largest_of_floats,
+    term_rows,
+    add_rows,
+    subset_sums,
+    resample,
+    drain,
+    log_buckets,
 };
 
 }  // namespace COVEY_KERNEL_NAMESPACE

@@ -31,5 +31,6 @@ void test_trait_state();
 void test_traits(const Kernels& kernels);
 void test_cohorts(const Kernels& kernels);
 void test_partition(const Kernels& kernels);
+void test_moments(const Kernels& kernels);
 
 }  // namespace covey::tests

@@ -14,6 +14,7 @@ int main() {
         covey::tests::test_traits(kernels);
         covey::tests::test_cohorts(kernels);
         covey::tests::test_partition(kernels);
+        covey::tests::test_moments(kernels);
         std::printf("%s: every kernel agrees with the scalar truth\n", name.c_str());
     }
     return 0;

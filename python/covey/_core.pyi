@@ -8,7 +8,7 @@ that names it. Results have the same bits on every instruction set, thread count
 environment variable COVEY_ISA names) or one of `available_isas()`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from mmap import mmap
 from typing import Any, Literal
 
@@ -392,6 +392,101 @@ def learners_response(answers: list[bytes | None], failures: dict[int, bytes]) -
     Args:
         answers: by position.
         failures: by position of what has no answer.
+_MetricColumn = NDArray[np.float32] | NDArray[np.float64]
+_Sums = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
+
+REPLICATE_LIMIT: int
+"""Replicates are numbered below this."""
+
+def grouped_moments(
+    group_index: NDArray[np.uint8] | NDArray[np.int32] | None,
+    group_count: int,
+    metrics: Sequence[_MetricColumn],
+    products: Sequence[tuple[int, int]],
+    include: NDArray[np.bool_] | NDArray[np.uint8] | NDArray[np.int8] | None = None,
+    names: Sequence[str] | None = None,
+    threads: int = 1,
+    isa: str | None = None,
+    cancellation: Cancellation | None = None,
+) -> _Sums:
+    """Rows, sums and sums of products per group, in fixed point and therefore in no order.
+
+    Every term is rounded once to 2**-51 of the product of its metrics' bounds (the power of two above the largest
+    magnitude), and the integers are summed in 128 bits.
+
+    Args:
+        group_index: shape (n,), below `group_count`; None: one group.
+        group_count: 1 ... 64.
+        metrics: 1 ... 8 columns of shape (n,).
+        products: pairs of metric numbers, at most 36; (i, i) is the sum of squares.
+        include: shape (n,), 0 where a row plays no part; None: every row does.
+        names: of the metrics, for errors.
+        threads: at most this many threads.
+        isa: implementation, see the module.
+        cancellation: see `Cancellation`.
+
+    Returns:
+        count (g,), sum (g, metrics), product (g, products).
+
+    Raises:
+        ValueError: a value that is not finite or not below 2**480, or a code that is no group; names column and row.
+    """
+
+def rerandomise(
+    id_hashes: NDArray[np.uint64],
+    metrics: Sequence[_MetricColumn],
+    seed: int,
+    replicate_count: int,
+    share_basis_points: int,
+    first_replicate: int = 0,
+    products: Sequence[tuple[int, int]] = (),
+    group_index: NDArray[np.uint8] | NDArray[np.int32] | None = None,
+    group_count: int = 1,
+    include: NDArray[np.bool_] | NDArray[np.uint8] | NDArray[np.int8] | None = None,
+    names: Sequence[str] | None = None,
+    threads: int = 1,
+    isa: str | None = None,
+    cancellation: Cancellation | None = None,
+) -> tuple[_Sums, _Sums]:
+    """Sums of both arms of many random splits, candidate and baseline, see `covey.resampling.rerandomise`.
+
+    The arrays of each arm: count (g, replicates), sum (g, replicates, metrics), product (g, replicates, products).
+    Arguments and errors as `grouped_moments`; seed below 2**48, replicates numbered below REPLICATE_LIMIT.
+    """
+
+def poisson_bootstrap(
+    id_hashes: NDArray[np.uint64],
+    metrics: Sequence[_MetricColumn],
+    seed: int,
+    replicate_count: int,
+    first_replicate: int = 0,
+    products: Sequence[tuple[int, int]] = (),
+    group_index: NDArray[np.uint8] | NDArray[np.int32] | None = None,
+    group_count: int = 1,
+    include: NDArray[np.bool_] | NDArray[np.uint8] | NDArray[np.int8] | None = None,
+    names: Sequence[str] | None = None,
+    threads: int = 1,
+    isa: str | None = None,
+    cancellation: Cancellation | None = None,
+) -> _Sums:
+    """Sums weighted by Poisson(1) numbers, see `covey.resampling.poisson_bootstrap`; shapes as `rerandomise`."""
+
+_BucketCounts = tuple[int, NDArray[np.int64]]
+
+def count_in_log_buckets(
+    values: _MetricColumn,
+    growth: float,
+    name: str = "values",
+    threads: int = 1,
+    isa: str | None = None,
+    cancellation: Cancellation | None = None,
+) -> tuple[int, _BucketCounts, _BucketCounts]:
+    """Zeros, then (first bucket, counts) of positive and of negative values.
+
+    Bucket b holds growth**(b - 1) < magnitude <= growth**b; magnitudes below 2**-1022 are zeros.
+
+    Raises:
+        ValueError: a value that is not finite (names the row), or a growth outside [1.001, 2].
     """
 
 _IsaName = Literal["avx512", "avx2", "baseline", "neon"]

@@ -1,0 +1,329 @@
+// Kernels of grouped moments, resampling and the quantile sketch, see kernels.hpp for the contracts.
+
+#include "families.h"
+#include "simd.h"
+
+namespace covey {
+namespace COVEY_KERNEL_NAMESPACE {
+namespace {
+
+typedef float f32h __attribute__((vector_size(COVEY_VECTOR_BYTES / 2)));
+typedef uint32_t u32v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+
+COVEY_INLINE f64v magnitude(f64v value) {
+    return reinterpret_cast<f64v>(reinterpret_cast<u64v>(value) & 0x7FFFFFFFFFFFFFFFull);
+}
+
+// From 2 to 4 the numbers are 2^-51 apart: adding 3 rounds a number of [-1, 1] to that step, half to even.
+constexpr double step_magic = 3.0;
+constexpr uint64_t step_magic_bits = 0x4008000000000000ull;
+
+COVEY_INLINE i64v to_steps(f64v value) {
+    return reinterpret_cast<i64v>(reinterpret_cast<u64v>(value + step_magic) - step_magic_bits);
+}
+
+COVEY_INLINE f64v load_scaled(const ScaledColumn& column, size_t i, size_t left) {
+    f64v values{};
+    if (column.is_float32) {
+        const float* from = static_cast<const float*>(column.data) + i;
+        if (left >= lanes_64) {
+            f32h narrow;
+            __builtin_memcpy(&narrow, from, sizeof narrow);
+            values = __builtin_convertvector(narrow, f64v);
+        } else {
+            for (size_t lane = 0; lane < left; ++lane) values[lane] = from[lane];
+        }
+    } else {
+        const double* from = static_cast<const double*>(column.data) + i;
+        if (left >= lanes_64) {
+            values = load<f64v>(from);
+        } else {
+            for (size_t lane = 0; lane < left; ++lane) values[lane] = from[lane];
+        }
+    }
+    return values * column.scale;
+}
+
+// Row r of the tile becomes column r.
+#if COVEY_VECTOR_BYTES == 64
+COVEY_INLINE void transpose(i64v* tile) {
+    i64v pairs[8];
+    for (size_t r = 0; r < 8; r += 2) {
+        pairs[r] = __builtin_shufflevector(tile[r], tile[r + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        pairs[r + 1] = __builtin_shufflevector(tile[r], tile[r + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    i64v fours[8];
+    for (size_t r = 0; r < 8; r += 4) {
+        for (size_t c = 0; c < 2; ++c) {
+            fours[r + c] = __builtin_shufflevector(pairs[r + c], pairs[r + c + 2], 0, 1, 8, 9, 4, 5, 12, 13);
+            fours[r + c + 2] = __builtin_shufflevector(pairs[r + c], pairs[r + c + 2], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    }
+    for (size_t c = 0; c < 4; ++c) {
+        tile[c] = __builtin_shufflevector(fours[c], fours[c + 4], 0, 1, 2, 3, 8, 9, 10, 11);
+        tile[c + 4] = __builtin_shufflevector(fours[c], fours[c + 4], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+#elif COVEY_VECTOR_BYTES == 32
+COVEY_INLINE void transpose(i64v* tile) {
+    i64v pairs[4];
+    for (size_t r = 0; r < 4; r += 2) {
+        pairs[r] = __builtin_shufflevector(tile[r], tile[r + 1], 0, 4, 2, 6);
+        pairs[r + 1] = __builtin_shufflevector(tile[r], tile[r + 1], 1, 5, 3, 7);
+    }
+    for (size_t c = 0; c < 2; ++c) {
+        tile[c] = __builtin_shufflevector(pairs[c], pairs[c + 2], 0, 1, 4, 5);
+        tile[c + 2] = __builtin_shufflevector(pairs[c], pairs[c + 2], 2, 3, 6, 7);
+    }
+}
+#else
+COVEY_INLINE void transpose(i64v* tile) {
+    const i64v first = tile[0];
+    tile[0] = __builtin_shufflevector(first, tile[1], 0, 2);
+    tile[1] = __builtin_shufflevector(first, tile[1], 1, 3);
+}
+#endif
+
+template <size_t stride>
+COVEY_INLINE void add_rows_of(const int64_t* rows, const uint8_t* codes, size_t size, int64_t* table) {
+    for (size_t i = 0; i < size; ++i) {
+        int64_t* to = table + codes[i] * stride;
+        const int64_t* from = rows + i * stride;
+        for (size_t t = 0; t < stride; t += lanes_64) {
+            store(to + t, load<u64v>(to + t) + load<u64v>(from + t));  // a group that nobody reads may wrap
+        }
+    }
+}
+
+COVEY_INLINE u64v finalise(u64v x) {
+    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+    x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+    return x ^ (x >> 31);
+}
+
+// One bit per 32-bit lane, lane 0 in bit 0: whether it is at most `limit`.
+COVEY_INLINE uint32_t at_most(u64v halves, uint32_t limit) {
+#if defined(__AVX512F__)
+    return _mm512_cmple_epu32_mask(reinterpret_cast<__m512i>(halves), _mm512_set1_epi32(static_cast<int>(limit)));
+#elif defined(__x86_64__)
+    const i32v above = reinterpret_cast<i32v>(reinterpret_cast<u32v>(halves) ^ 0x80000000u) >
+                       spread(static_cast<int32_t>(limit ^ 0x80000000u));
+#if defined(__AVX2__)
+    return ~static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(above))) & 0xFF;
+#else
+    return ~static_cast<uint32_t>(_mm_movemask_ps(reinterpret_cast<__m128>(above))) & 0xF;
+#endif
+#else
+    const u32v values = reinterpret_cast<u32v>(halves);
+    uint32_t bits = 0;
+    for (size_t lane = 0; lane < lanes_32; ++lane) bits |= static_cast<uint32_t>(values[lane] <= limit) << lane;
+    return bits;
+#endif
+}
+
+constexpr size_t vectors_per_block = resampling_rows / lanes_64;
+constexpr uint64_t even_bits = 0x5555555555555555ull;
+
+struct Chosen {
+    uint64_t low;   // by the low halves, in the order of resampling_row_of_bit
+    uint64_t high;  // by the high halves
+};
+
+COVEY_INLINE Chosen chosen_rows(const u64v* mixed, uint32_t limit) {
+    uint64_t words[2] = {0, 0};
+    for (size_t v = 0; v < vectors_per_block; ++v) {
+        const size_t in_word = v % (vectors_per_block / 2);
+        words[v / (vectors_per_block / 2)] |= static_cast<uint64_t>(at_most(mixed[v], limit)) << (in_word * lanes_32);
+    }
+    return {(words[0] & even_bits) | ((words[1] & even_bits) << 1),
+            ((words[0] >> 1) & even_bits) | (words[1] & ~even_bits)};
+}
+
+template <size_t stride>
+COVEY_INLINE void add_subset(uint64_t chosen, const int64_t* subset_sums, int64_t* to) {
+    i64v total[stride / lanes_64];
+    for (size_t t = 0; t < stride / lanes_64; ++t) total[t] = load<i64v>(to + t * lanes_64);
+    for (size_t nibble = 0; nibble < 16; ++nibble) {
+        const int64_t* from = subset_sums + (nibble * 16 + ((chosen >> (4 * nibble)) & 15)) * stride;
+        for (size_t t = 0; t < stride / lanes_64; ++t) total[t] += load<i64v>(from + t * lanes_64);
+    }
+    for (size_t t = 0; t < stride / lanes_64; ++t) store(to + t * lanes_64, total[t]);
+}
+
+template <size_t stride>
+COVEY_INLINE void resample_in(const uint64_t* id_hashes, uint64_t present, const int64_t* subset_sums,
+                              const uint64_t* offsets, size_t pair_count, const uint32_t* limits, size_t limit_count,
+                              int64_t* sums, int64_t* counts) {
+    for (size_t pair = 0; pair < pair_count; ++pair) {
+        u64v mixed[vectors_per_block];
+        for (size_t v = 0; v < vectors_per_block; ++v) {
+            mixed[v] = finalise(load<u64v>(id_hashes + v * lanes_64) + offsets[pair]);
+        }
+        for (size_t k = 0; k < limit_count; ++k) {
+            const Chosen chosen = chosen_rows(mixed, limits[k]);
+            const uint64_t low = chosen.low & present;
+            const uint64_t high = chosen.high & present;
+            if ((low | high) == 0) break;
+            counts[2 * pair] += __builtin_popcountll(low);
+            counts[2 * pair + 1] += __builtin_popcountll(high);
+            add_subset<stride>(low, subset_sums, sums + 2 * pair * stride);
+            add_subset<stride>(high, subset_sums, sums + (2 * pair + 1) * stride);
+        }
+    }
+}
+
+}  // namespace
+
+Largest largest_of_doubles(const double* values, size_t size) {
+    f64v largest[2] = {};
+    f64v poison[2] = {};  // stays 0 unless a value is not finite
+    size_t i = 0;
+    for (; i + 2 * lanes_64 <= size; i += 2 * lanes_64) {
+        for (size_t chain = 0; chain < 2; ++chain) {
+            const f64v value = load<f64v>(values + i + chain * lanes_64);
+            poison[chain] += value * 0.0;
+            const f64v size_of = magnitude(value);
+            largest[chain] = size_of > largest[chain] ? size_of : largest[chain];
+        }
+    }
+    Largest result{0.0, 1};
+    for (size_t lane = 0; lane < lanes_64; ++lane) {
+        for (size_t chain = 0; chain < 2; ++chain) {
+            if (largest[chain][lane] > result.magnitude) result.magnitude = largest[chain][lane];
+            if (poison[chain][lane] != 0.0) result.all_finite = 0;
+        }
+    }
+    for (; i < size; ++i) {
+        const double size_of = __builtin_fabs(values[i]);
+        if (size_of > result.magnitude) result.magnitude = size_of;
+        if (values[i] * 0.0 != 0.0) result.all_finite = 0;
+    }
+    return result;
+}
+
+Largest largest_of_floats(const float* values, size_t size) {
+    f32v largest[2] = {};
+    f32v poison[2] = {};
+    size_t i = 0;
+    for (; i + 2 * lanes_32 <= size; i += 2 * lanes_32) {
+        for (size_t chain = 0; chain < 2; ++chain) {
+            const f32v value = load<f32v>(values + i + chain * lanes_32);
+            poison[chain] += value * 0.0f;
+            const f32v size_of = reinterpret_cast<f32v>(reinterpret_cast<u32v>(value) & 0x7FFFFFFFu);
+            largest[chain] = size_of > largest[chain] ? size_of : largest[chain];
+        }
+    }
+    Largest result{0.0, 1};
+    for (size_t lane = 0; lane < lanes_32; ++lane) {
+        for (size_t chain = 0; chain < 2; ++chain) {
+            const double size_of = static_cast<double>(largest[chain][lane]);
+            if (size_of > result.magnitude) result.magnitude = size_of;
+            if (poison[chain][lane] != 0.0f) result.all_finite = 0;
+        }
+    }
+    for (; i < size; ++i) {
+        const double size_of = static_cast<double>(__builtin_fabsf(values[i]));
+        if (size_of > result.magnitude) result.magnitude = size_of;
+        if (values[i] * 0.0f != 0.0f) result.all_finite = 0;
+    }
+    return result;
+}
+
+void term_rows(const ScaledColumn* columns, size_t column_count, const Term* terms, size_t stride, size_t begin,
+               size_t size, int64_t* rows) {
+    f64v values[most_metrics + 1];
+    for (size_t i = 0; i < size; i += lanes_64) {
+        const size_t left = size - i;
+        for (size_t c = 0; c < column_count; ++c) values[c] = load_scaled(columns[c], begin + i, left);
+        values[column_count] = spread(1.0);
+        const size_t valid = left < lanes_64 ? left : lanes_64;
+        for (size_t t = 0; t < stride; t += lanes_64) {
+            i64v tile[lanes_64];
+            for (size_t lane = 0; lane < lanes_64; ++lane) {
+                tile[lane] = to_steps(values[terms[t + lane].first] * values[terms[t + lane].second]);
+            }
+            transpose(tile);
+            if (valid == lanes_64) {
+                for (size_t lane = 0; lane < lanes_64; ++lane) store(rows + (i + lane) * stride + t, tile[lane]);
+            } else {
+                for (size_t lane = 0; lane < valid; ++lane) store(rows + (i + lane) * stride + t, tile[lane]);
+            }
+        }
+    }
+}
+
+void add_rows(const int64_t* rows, size_t stride, const uint8_t* codes, size_t size, int64_t* table) {
+    switch (stride / 8) {
+        case 1: return add_rows_of<8>(rows, codes, size, table);
+        case 2: return add_rows_of<16>(rows, codes, size, table);
+        case 3: return add_rows_of<24>(rows, codes, size, table);
+        case 4: return add_rows_of<32>(rows, codes, size, table);
+        case 5: return add_rows_of<40>(rows, codes, size, table);
+        default: return add_rows_of<48>(rows, codes, size, table);
+    }
+}
+
+void subset_sums(const int64_t* rows, size_t stride, int64_t* sums) {
+    for (size_t nibble = 0; nibble < 16; ++nibble) {
+        int64_t* entries = sums + nibble * 16 * stride;
+        for (size_t t = 0; t < stride; t += lanes_64) {
+            store(entries + t, i64v{});
+            for (size_t bit = 0; bit < 4; ++bit) {
+                const i64v row = load<i64v>(rows + resampling_row_of_bit(4 * nibble + bit) * stride + t);
+                const size_t known = size_t{1} << bit;
+                for (size_t subset = 0; subset < known; ++subset) {
+                    store(entries + (known + subset) * stride + t, load<i64v>(entries + subset * stride + t) + row);
+                }
+            }
+        }
+    }
+}
+
+void resample(const uint64_t* id_hashes, uint64_t present, const int64_t* subset_sums, size_t stride,
+              const uint64_t* offsets, size_t pair_count, const uint32_t* limits, size_t limit_count, int64_t* sums,
+              int64_t* counts) {
+    switch (stride / 8) {
+        case 1:
+            return resample_in<8>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
+                                  counts);
+        case 2:
+            return resample_in<16>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
+                                   counts);
+        case 3:
+            return resample_in<24>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
+                                   counts);
+        case 4:
+            return resample_in<32>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
+                                   counts);
+        case 5:
+            return resample_in<40>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
+                                   counts);
+        default:
+            return resample_in<48>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
+                                   counts);
+    }
+}
+
+void drain(int64_t* from, size_t size, int64_t* high, int64_t* low) {
+    for (size_t i = 0; i < size; i += lanes_64) {
+        const i64v value = load<i64v>(from + i);
+        store(high + i, load<i64v>(high + i) + (value >> drained_bits));
+        store(low + i, load<i64v>(low + i) + (value & ((int64_t{1} << drained_bits) - 1)));
+        store(from + i, i64v{});
+    }
+}
+
+void log_buckets(const double* values, size_t size, double buckets_per_doubling, int64_t* buckets) {
+    for (size_t i = 0; i < size; i += lanes_64) {
+        const f64v smallest = spread(0x1p-1022);
+        f64v value = magnitude(load<f64v>(values + i));
+        value = value > smallest ? value : smallest;
+        const f64v position = log2_of(value) * buckets_per_doubling;
+        const i64v nearest = round_to_integer(position);
+        const f64v whole = (position + rounding_magic) - rounding_magic;
+        store(buckets + i, nearest - (whole < position));  // a true lane is -1
+    }
+}
+
+}  // namespace COVEY_KERNEL_NAMESPACE
+}  // namespace covey
