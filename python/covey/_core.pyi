@@ -392,6 +392,8 @@ def learners_response(answers: list[bytes | None], failures: dict[int, bytes]) -
     Args:
         answers: by position.
         failures: by position of what has no answer.
+    """
+
 _MetricColumn = NDArray[np.float32] | NDArray[np.float64]
 _Sums = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]
 
