@@ -112,6 +112,17 @@ TraitColumns Traits::columns() {
             active_days.data(), days[0].data(),   days[1].data()};
 }
 
+Names::Names(std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+        text += std::to_string(i);
+        offsets.push_back(static_cast<std::int64_t>(text.size()));
+    }
+}
+
+StringColumn Names::column() const {
+    return {offsets.data(), reinterpret_cast<const std::uint8_t*>(text.data()), offsets.size() - 1};
+}
+
 CloudOfPoints::CloudOfPoints(std::size_t size) : coordinates(dimensions * size) {
     Random random{2};
     for (std::size_t i = 0; i < size; ++i) {

@@ -4,9 +4,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <string>
 #include <vector>
 
 #include "covey/columns.hpp"
+#include "covey/hash.hpp"
 #include "covey/kmeans.hpp"
 #include "covey/traits.hpp"
 
@@ -48,6 +50,15 @@ struct Traits {
     std::vector<std::int64_t> event_count;
     std::vector<std::int32_t> active_days;
     std::vector<double> days[2];
+};
+
+// The texts "0", "1" and so on.
+struct Names {
+    explicit Names(std::size_t count);
+    StringColumn column() const;
+
+    std::vector<std::int64_t> offsets{0};
+    std::string text;
 };
 
 // Points around five centres in five dimensions, and an id hash for each.

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <exception>
+#include <numeric>
 #include <string>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "covey/dispatch.hpp"
 #include "covey/kmeans.hpp"
 #include "covey/silhouette.hpp"
+#include "covey/trait_state.hpp"
 #include "covey/traits.hpp"
 #include "driver_columns.hpp"
 
@@ -42,6 +44,19 @@ void traits_narrow(const Kernels& kernels) {
 void traits_log(const Kernels& kernels) {
     const Events events = events_by_time(learners_of_a_log);
     run_traits(events, events.wide(), kernels);
+}
+
+// Not a kernel, and the same on every instruction set, but the path of every append.
+void trait_state(const Kernels&) {
+    const Events events = events_by_time(few_learners);
+    std::vector<std::int64_t> ids(few_learners);
+    std::iota(ids.begin(), ids.end(), std::int64_t{1'000});
+    LearnerIdColumn learners;
+    learners.integers = ids.data();
+    learners.size = ids.size();
+    const Names domains(domain_count), capabilities(capability_count);
+    TraitState state{TraitParameters{}};
+    covey_measured([&] { state.update(learners, events.wide(), domains.column(), capabilities.column()); });
 }
 
 void seeding(const Kernels& kernels) {
@@ -82,10 +97,15 @@ void silhouettes(const Kernels& kernels) {
 }
 
 const std::pair<const char*, void (*)(const Kernels&)> families[] = {
-    {"traits_sorted", traits_sorted}, {"traits_narrow", traits_narrow},
-    {"traits_log", traits_log},       {"seeding", seeding},
-    {"kmeans_5", kmeans_5},           {"kmeans_16", kmeans_16},
-    {"assignment", assignment},       {"silhouettes", silhouettes},
+    {"traits_sorted", traits_sorted},
+    {"traits_narrow", traits_narrow},
+    {"traits_log", traits_log},
+    {"trait_state", trait_state},
+    {"seeding", seeding},
+    {"kmeans_5", kmeans_5},
+    {"kmeans_16", kmeans_16},
+    {"assignment", assignment},
+    {"silhouettes", silhouettes},
 };
 
 }  // namespace
