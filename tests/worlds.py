@@ -40,7 +40,7 @@ phases:
     checkpoints: [5m, 10m]
     approvals: {{roles: [engineering, operations]}}
     criteria:
-      - error_rate < 1 %
+      - {{statement: error_rate < 1 %, margin: 0}}
       - p99 < 200 ms
       - availability > 99.5 %
       - {{statement: mismatch < 1 %, defer: ramp}}
@@ -48,14 +48,14 @@ phases:
     traffic_share: 50 %
     hold: 15m
     checkpoints: [5m]
-    criteria: [error_rate < 0.5 %, p99 < 200 ms, mismatch < 1 %]
+    criteria: [{{statement: error_rate < 0.5 %, margin: 0}}, p99 < 200 ms, mismatch < 1 %]
   - name: rollout
     traffic_share: 100 %
     hold: 30m
     soak: true
-    criteria: [error_rate < 0.5 %, p99 < 200 ms]
+    criteria: [{{statement: error_rate < 0.5 %, margin: 0}}, p99 < 200 ms]
 triggers:
-  - {{statement: error_rate > 1.5 %, sustained: 2m}}
+  - {{statement: error_rate > 1.5 %, tolerance: 0, sustained: 2m}}
   - {{statement: p99 > 250 ms, sustained: 2m}}
   - critical_incidents > 0
 """

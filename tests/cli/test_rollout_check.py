@@ -20,7 +20,7 @@ phases:
     hold: 2h
     approvals: {roles: [engineering, operations]}
     criteria:
-      - error_rate < 1 %
+      - {statement: error_rate < 1 %, margin: 0}
       - statement: availability > 99.9 %
       - {statement: p99 < 200 ms, alpha: 1 %}
       - mismatch < 0.1 %
@@ -29,9 +29,9 @@ phases:
   - name: rollout
     traffic_share: 100 %
     hold: 1h
-    criteria: [error_rate < 0.1 %]
+    criteria: [{statement: error_rate < 0.1 %, margin: 0}]
 triggers:
-  - {statement: error_rate > 1.5 %, sustained: 2m}
+  - {statement: error_rate > 1.5 %, tolerance: 0, sustained: 2m}
 """
 
 

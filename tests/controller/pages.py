@@ -56,8 +56,8 @@ def page(numbers: Numbers | None = None) -> str:
         lines.append(f'covey_shadow_total{{rollout="{ROLLOUT}",result="{result}"}} {count}')
     lines += [
         "# TYPE covey_learners gauge",
-        f'covey_learners{{rollout="{ROLLOUT}",phase="canary",variant="{BASELINE}",segment=""}} 1500',
-        f'covey_learners{{rollout="{ROLLOUT}",phase="canary",variant="{CANDIDATE}",segment=""}} 500',
+        f'covey_learners{{rollout="{ROLLOUT}",phase="canary",variant="{BASELINE}",segment=""}} {round(2000 * (1 - n.weight))}',
+        f'covey_learners{{rollout="{ROLLOUT}",phase="canary",variant="{CANDIDATE}",segment=""}} {round(2000 * n.weight)}',
         "# TYPE process_open_fds gauge",
         "process_open_fds 12",
     ]

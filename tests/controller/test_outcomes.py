@@ -66,7 +66,7 @@ def test_broken_moments_are_a_typed_absence(changed: dict[str, str], kind: pb.Ab
 
 def test_learners_are_counted_by_variant() -> None:
     learners = read_learners(parse(page()), VARIANTS)
-    assert {(count.variant, count.learner_count) for count in learners} == {(BASELINE, 1500), (CANDIDATE, 500)}
+    assert {(count.variant, count.learner_count) for count in learners} == {(BASELINE, 1000), (CANDIDATE, 1000)}
 
 
 def test_a_page_without_learners_is_an_absence() -> None:
@@ -87,6 +87,7 @@ phases:
     hold: 1h
     criteria:
       - statement: error_rate < 1 %
+        margin: 0
       - statement: revenue > -3 %
       - statement: segments(engagement) < 5 %
 triggers:

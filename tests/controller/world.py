@@ -44,15 +44,16 @@ phases:
     traffic_share: 50 %
     hold: 5m
     max_hold: 5h
-    criteria: [{statement: error_rate < 5 %}, {statement: p99 < 60 s}]
+    criteria: [{statement: error_rate < 5 %, margin: 0}, {statement: p99 < 60 s}]
   - name: rollout
     traffic_share: 100 %
     hold: 5m
     max_hold: 5h
     soak: true
-    criteria: [{statement: error_rate < 5 %}]
+    criteria: [{statement: error_rate < 5 %, margin: 0}]
 triggers:
   - statement: error_rate > 10 %
+    tolerance: 0
 """
 
 

@@ -57,9 +57,11 @@ def test_a_good_candidate_succeeds() -> None:
 )
 def test_each_trigger_rolls_back_and_names_its_counters(fault: dict[str, float], statement: str) -> None:
     world = started(
-        SHORT_PLAN.replace("- statement: error_rate > 3 %\n    sustained: 5s\n  ", "- error_rate > 3 %\n  ")
+        SHORT_PLAN.replace(
+            "- statement: error_rate > 3 %\n    tolerance: 0\n    sustained: 5s\n  ", "- error_rate > 3 %\n  "
+        )
         if "unavailable_rate" not in fault
-        else SHORT_PLAN.replace("- statement: error_rate > 3 %\n    sustained: 5s\n  ", ""),
+        else SHORT_PLAN.replace("- statement: error_rate > 3 %\n    tolerance: 0\n    sustained: 5s\n  ", ""),
         **fault,
     )
     state = world.run(ended)

@@ -21,24 +21,27 @@ candidate: native
 tick_interval: 1s
 soak_tick_interval: 1s
 phases:
-  - {name: canary, traffic_share: 5 %, hold: 10s, checkpoints: [5s], criteria: [error_rate < 2 %]}
+  - {name: canary, traffic_share: 5 %, hold: 10s, checkpoints: [5s], criteria: [{statement: error_rate < 2 %, margin: 0}]}
   - name: rollout
     traffic_share: 100 %
     soak: true
     hold: 5s
-    criteria: [error_rate < 2 %]
+    criteria: [{statement: error_rate < 2 %, margin: 0}]
     approvals: {roles: [operations]}
-triggers: [error_rate > 3 %]
+triggers: [{statement: error_rate > 3 %, tolerance: 0}]
 """
 
 OPERATOR = {"paused", "postponed", "approved", "denied", "rollback_started", "incident_reported", "tick"}
+EXCLUSION = {"segment_excluded"}
 LEGAL: dict[State.ValueType, set[str]] = {
     State.STATE_DRAFT: (OPERATOR - {"paused", "tick"}) | {"started"},
     State.STATE_SCHEDULED: OPERATOR | {"phase_entered", "approval_awaited"},
-    State.STATE_RUNNING: OPERATOR | {"phase_entered", "approval_awaited", "held", "promoted", "checkpoint"},
-    State.STATE_HOLDING: OPERATOR | {"phase_entered", "approval_awaited", "held", "released", "promoted", "checkpoint"},
-    State.STATE_AWAITING_APPROVAL: OPERATOR | {"phase_entered", "approval_awaited", "held", "promoted"},
-    State.STATE_SOAKING: (OPERATOR - {"postponed", "denied"}) | {"held", "promoted", "finished"},
+    State.STATE_RUNNING: OPERATOR | EXCLUSION | {"phase_entered", "approval_awaited", "held", "promoted", "checkpoint"},
+    State.STATE_HOLDING: OPERATOR
+    | EXCLUSION
+    | {"phase_entered", "approval_awaited", "held", "released", "promoted", "checkpoint"},
+    State.STATE_AWAITING_APPROVAL: OPERATOR | EXCLUSION | {"phase_entered", "approval_awaited", "held", "promoted"},
+    State.STATE_SOAKING: (OPERATOR - {"postponed", "denied"}) | EXCLUSION | {"held", "promoted", "finished"},
     State.STATE_ROLLING_BACK: {"tick", "incident_reported", "finished"},
     State.STATE_SUCCEEDED: set(),
     State.STATE_ROLLED_BACK: set(),
@@ -120,6 +123,7 @@ def entry_of(kind: str, world: World) -> j.Entry:
         "finished": j.RolloutFinished(outcome=rolled_back if rolling_back else j.RolloutFinished.OUTCOME_SUCCEEDED),
         "incident_reported": j.IncidentReported(incident_id="i1", critical=False, description="smoke"),
         "incident_resolved": j.IncidentResolved(incident_id="i1"),
+        "segment_excluded": j.SegmentExcluded(segment="new", statement="segments(engagement) < 5 %"),
     }
     return payload_entry(**{kind: payloads[kind]})
 

@@ -41,17 +41,18 @@ phases:
     hold: 20s
     checkpoints: [10s, 20s]
     criteria:
-      - error_rate < 2 %
+      - {statement: error_rate < 2 %, margin: 0}
       - p99 < 200 ms
     approvals: {roles: [operations]}
   - name: rollout
     traffic_share: 100 %
     soak: true
     hold: 15s
-    criteria: [error_rate < 2 %]
+    criteria: [{statement: error_rate < 2 %, margin: 0}]
     approvals: {roles: [operations], unless_every_criterion_passes: true}
 triggers:
   - statement: error_rate > 3 %
+    tolerance: 0
     sustained: 5s
   - statement: p99 > 250 ms
   - statement: availability < 97 %

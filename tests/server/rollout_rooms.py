@@ -39,13 +39,13 @@ phases:
   - name: canary
     traffic_share: 1 %
     hold: 10s
-    criteria: [{statement: error_rate < 1 %}, {statement: p99 < 200 ms}]
+    criteria: [{statement: error_rate < 1 %, margin: 0}, {statement: p99 < 200 ms}]
     approvals: {roles: [engineering, finance]}
   - name: full
     traffic_share: 100 %
     hold: 10s
-    criteria: [{statement: error_rate < 1 %}]
-triggers: [{statement: error_rate > 1.5 %, sustained: 5s}]
+    criteria: [{statement: error_rate < 1 %, margin: 0}]
+triggers: [{statement: error_rate > 1.5 %, tolerance: 0, sustained: 5s}]
 """
 
 

@@ -176,4 +176,7 @@ _TELLERS: Mapping[str, Callable[[journal_pb2.Entry], str]] = {
     "finished": _finished,
     "incident_reported": _incident,
     "incident_resolved": lambda entry: f"incident {entry.incident_resolved.incident_id} resolved",
+    "segment_excluded": lambda entry: (
+        f"segment {entry.segment_excluded.segment} goes back to the baseline: {entry.segment_excluded.explanation}"
+    ),
 }

@@ -5,22 +5,29 @@ It costs the same at every tick, however long the journal is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from covey.rollout.counts import Counts, counts_of, fallen, faults_of, probe_counts
+from covey.rollout.gates.look import Arm, Look, durations_fault, durations_of, shards_fault, shards_of, summed
+from covey.rollout.gates.memory import GateMemory
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
 from covey.rollout.outcomes import moments_of, relative_effect
 from covey.rollout.statement import Kind, Statement
 from covey.rollout.units import seconds_of, time_of
+from covey.rollout.validity import split_mismatch, weight_mismatch
 from covey.rollout.windows import LiteralRun, Window
 from covey.v1.evidence_pb2 import ABSENCE_TYPE_NO_SAMPLES, OutcomeMoments, ProbeCounts, ReplicaReading
 from covey.v1.journal_pb2 import Tick
 
 # Share of a phase, at its end, that must look good by itself.
 LAST_PART = 0.25
+# The baseline is watched before the first phase, so that its bursts and learners are known.
+BEFORE_PHASES = frozenset({State.STATE_SCHEDULED, State.STATE_AWAITING_APPROVAL})
+
+_Arms: TypeAlias = tuple[Arm, Arm]
 
 
 def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
@@ -29,37 +36,68 @@ def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
     observed_at = time_of(tick.observed_at)
     weights = {reading.replica: reading.candidate_weight_bp for reading in tick.readings}
     faults, deltas, believed = _deltas(state, tick.readings)
+    arms = {replica: change.after for replica, change in deltas.items()}
     # One copy of the state per tick: it has many fields.
     changes: dict[str, Any] = {
         "last_tick_at": observed_at,
         "last_tick_weights": weights,
         "last_readings": {**state.last_readings, **believed},
+        "last_arms": {**state.last_arms, **arms},
         "faults": faults,
         "absences": tuple(tick.absences),
         "outcomes": tuple(tick.outcomes),
         "learners": tuple(tick.learners),
     }
-    if state.in_phase:
-        took_effect = state.effective_at is None or observed_at >= state.effective_at
-        confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
-        probes = probe_counts(tick.probes, state.spec.candidate, state.spec.baseline)
-        total = sum(deltas.values(), start=probes)
-        changes["weight_confirmed"] = confirmed
-        changes["rollout_counts"] = state.rollout_counts + total
-        changes["literal_runs"] = _literal_runs(state, total, tick.outcomes, observed)
-        changes["unanswered_seconds"] = _unanswered(state, tick.probes, observed)
-        if not _stands_still(state, observed_at):
-            changes["phase_open_seconds"] = state.phase_open_seconds + observed
-        missing = bool(faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in tick.absences)
-        if confirmed:
-            changes |= _phase_evidence(state, deltas, 0.0 if missing else observed)
-        changes["confirmed_replicas"] = frozenset(believed) if confirmed else frozenset()
+    happened = {replica: change.since for replica, change in deltas.items() if change.since is not None}
+    if not state.in_phase:
+        if state.state in BEFORE_PHASES and happened:
+            changes["gates"] = state.gates.waited(state.plan.gates, _look(happened.values(), Counts()))
+        return replace(state, **changes)
+    took_effect = state.effective_at is None or observed_at >= state.effective_at
+    confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
+    probes = probe_counts(tick.probes, state.spec.candidate, state.spec.baseline)
+    # A split that is not as planned disables relative tests, not absolute ones.
+    comparable = not split_mismatch(state) and not weight_mismatch(state)
+    look = _look(happened.values(), probes, comparable=comparable)
+    changes["weight_confirmed"] = confirmed
+    changes["rollout_counts"] = state.rollout_counts + look.probed
+    changes["literal_runs"] = _literal_runs(state, look.probed, tick.outcomes, observed)
+    changes["unanswered_seconds"] = _unanswered(state, tick.probes, observed)
+    if not _stands_still(state, observed_at):
+        changes["phase_open_seconds"] = state.phase_open_seconds + observed
+    missing = bool(faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in tick.absences)
+    of_phase = None
+    if confirmed:
+        mine = [since for replica, since in happened.items() if replica in state.confirmed_replicas]
+        of_phase = _look(mine, Counts(), comparable=comparable) if mine else None
+        changes |= _phase_evidence(state, of_phase, 0.0 if missing else observed)
+    changes["confirmed_replicas"] = frozenset(believed) if confirmed else frozenset()
+    changes["gates"] = _gates(state, look, of_phase)
     return replace(state, **changes)
+
+
+def _gates(state: RolloutState, look: Look, of_phase: Look | None) -> GateMemory:
+    return state.gates.advanced(state.plan.gates, state.phase_index, look, of_phase=of_phase)
+
+
+def _look(changes: Iterable[_Arms], probes: Counts, *, comparable: bool = True) -> Look:
+    """All replicas together."""
+    found = list(changes)
+    candidate, baseline = summed([mine for mine, _ in found]), summed([other for _, other in found])
+    return Look(candidate, baseline, candidate.counts + probes, comparable)
+
+
+@dataclass(frozen=True)
+class _Change:
+    """One replica's page: both arms as they stand, and since the page before where that one is of the same process."""
+
+    after: _Arms
+    since: _Arms | None
 
 
 def _deltas(
     state: RolloutState, readings: Sequence[ReplicaReading]
-) -> tuple[tuple[str, ...], dict[str, Counts], dict[str, ReplicaReading]]:
+) -> tuple[tuple[str, ...], dict[str, _Change], dict[str, ReplicaReading]]:
     """Faults; what happened since the page before, by replica; pages that become the next base.
 
     A replica seen for the first time, or started anew, is only a base: that tick is not evidence. A page that cannot
@@ -67,11 +105,11 @@ def _deltas(
     """
     candidate, limits = state.spec.candidate, state.plan.limits_seconds
     faults: list[str] = []
-    deltas: dict[str, Counts] = {}
+    changes: dict[str, _Change] = {}
     believed: dict[str, ReplicaReading] = {}
     for reading in readings:
         before = state.last_readings.get(reading.replica)
-        fault = faults_of(reading, candidate, limits)
+        fault = faults_of(reading, candidate, limits) or _shape_fault(reading)
         restarted = before is None or reading.server_start_time_seconds > before.server_start_time_seconds
         if reading.replica in believed:
             fault = "it was read twice in one tick"
@@ -79,16 +117,56 @@ def _deltas(
             if reading.server_start_time_seconds < before.server_start_time_seconds:
                 fault = fault or "its page is older than the one before"
             fault = fault or fallen(before, reading)
-        if fault:
+        arms = None if fault else _arms(state, reading)
+        earlier = None if restarted else state.last_arms.get(reading.replica)
+        since = None
+        if arms is not None and earlier is not None:
+            since = (arms[0].minus(earlier[0]), arms[1].minus(earlier[1]))
+            fault = _array_fault(since)
+        if fault or arms is None:
             faults.append(f"replica {reading.replica}: {fault}")
             continue
         believed[reading.replica] = reading
-        if before is not None and not restarted:
-            deltas[reading.replica] = counts_of(reading, candidate, limits) - counts_of(before, candidate, limits)
-    return tuple(faults), deltas, believed
+        changes[reading.replica] = _Change(arms, since)
+    return tuple(faults), changes, believed
 
 
-def _phase_evidence(state: RolloutState, deltas: dict[str, Counts], observed: float) -> dict[str, Any]:
+def _arms(state: RolloutState, reading: ReplicaReading) -> _Arms:
+    """Candidate and baseline of a page."""
+    limits = state.plan.limits_seconds
+    candidate, baseline = (
+        Arm(
+            counts_of(reading, variant, limits, with_shadow=variant == state.spec.candidate),
+            shards_of(reading, variant),
+            durations_of(reading, variant),
+        )
+        for variant in (state.spec.candidate, state.spec.baseline)
+    )
+    return candidate, baseline
+
+
+def _shape_fault(reading: ReplicaReading) -> str:
+    """Why shards or durations of a page cannot be true; empty where they can."""
+    for shards in reading.shards:
+        if fault := shards_fault(shards):
+            return fault
+    for durations in reading.durations:
+        if fault := durations_fault(durations):
+            return fault
+    return ""
+
+
+def _array_fault(since: _Arms) -> str:
+    """Whether a shard or duration counter fell between two pages of one process."""
+    for arm in since:
+        if arm.shards is not None and ((arm.shards.trials < 0).any() or (arm.shards.events < 0).any()):
+            return "a shard counter fell without a restart"
+        if arm.durations is not None and (arm.durations.counts < 0).any():
+            return "a duration counter fell without a restart"
+    return ""
+
+
+def _phase_evidence(state: RolloutState, look: Look | None, observed: float) -> dict[str, Any]:
     """What changes by deltas between two pages of one replica that both belong to the phase, and the dwell.
 
     The tick that confirms the weight is the phase's beginning, not yet a part of it. A tick in which something was not
@@ -97,13 +175,13 @@ def _phase_evidence(state: RolloutState, deltas: dict[str, Counts], observed: fl
     if not state.confirmed_replicas:
         return {}
     elapsed = state.phase_elapsed_seconds + (0.0 if state.paused else observed)
-    mine = [delta for replica, delta in deltas.items() if replica in state.confirmed_replicas]
     changes: dict[str, Any] = {"phase_elapsed_seconds": elapsed}
     phase = state.phase_spec
-    if mine and phase is not None:
-        counts = sum(mine, start=state.phase_counts)
+    if look is not None and phase is not None:
+        counts = state.phase_counts + look.candidate.counts
         window = state.phase_window if state.phase_window.marks else Window(((0.0, Counts()),))
         changes["phase_counts"] = counts
+        changes["phase_rivals"] = state.phase_rivals + look.baseline.counts
         changes["phase_ticks"] = state.phase_ticks + 1
         changes["phase_window"] = window.pushed(elapsed, counts, LAST_PART * seconds_of(phase.hold))
     return changes

@@ -1,4 +1,4 @@
-"""Counters of the candidate, and what may be believed of a page."""
+"""Counters of the variants, and what may be believed of a page."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from covey.rollout.statement import Kind, Statement
-from covey.v1.evidence_pb2 import ProbeCounts, ReplicaReading, VariantCounters
+from covey.v1.evidence_pb2 import ProbeCounts, ReplicaReading, ShadowCounters, VariantCounters
 
 # Two limits are the same if they differ by less: metrics pages write them as text.
 LIMIT_TOLERANCE = 1e-9
@@ -14,7 +14,7 @@ LIMIT_TOLERANCE = 1e-9
 
 @dataclass(frozen=True)
 class Counts:
-    """What happened to the candidate in some stretch of time, summed over replicas.
+    """What happened to a variant in some stretch of time, summed over replicas.
 
     Attributes:
         requests: without shed ones.
@@ -26,6 +26,7 @@ class Counts:
         failed: shadow answers that one side could not give.
         probes: probes that say something about the candidate.
         probes_failed: of those, without an answer.
+        shed: requests refused for overload; no trials of absolute tests.
     """
 
     requests: int = 0
@@ -37,6 +38,7 @@ class Counts:
     failed: int = 0
     probes: int = 0
     probes_failed: int = 0
+    shed: int = 0
 
     def __add__(self, other: Counts) -> Counts:
         return self._combined(other, 1)
@@ -55,6 +57,7 @@ class Counts:
             self.failed + sign * other.failed,
             self.probes + sign * other.probes,
             self.probes_failed + sign * other.probes_failed,
+            self.shed + sign * other.shed,
         )
 
     def events_and_trials(
@@ -93,10 +96,19 @@ def counters_of(reading: ReplicaReading, variant: str) -> VariantCounters | None
     return next((counters for counters in reading.variants if counters.variant == variant), None)
 
 
-def counts_of(reading: ReplicaReading, candidate: str, limits_seconds: Sequence[float]) -> Counts:
-    """The cumulative counters of a page; what is not there is 0, which `faults_of` has looked at before."""
-    counters = counters_of(reading, candidate) or VariantCounters()
-    shadow = reading.shadow
+def counts_of(
+    reading: ReplicaReading, variant: str, limits_seconds: Sequence[float], *, with_shadow: bool = True
+) -> Counts:
+    """The cumulative counters of a page; what is not there is 0, which `faults_of` has looked at before.
+
+    Args:
+        reading: the page.
+        variant: whose counters.
+        limits_seconds: latency limits.
+        with_shadow: whether comparisons with the other variant are counted, as they are on the candidate's side.
+    """
+    counters = counters_of(reading, variant) or VariantCounters()
+    shadow = reading.shadow if with_shadow else ShadowCounters()
     return Counts(
         counters.request_count,
         counters.error_count,
@@ -105,6 +117,7 @@ def counts_of(reading: ReplicaReading, candidate: str, limits_seconds: Sequence[
         shadow.equal_count,
         shadow.different_count,
         shadow.failed_count,
+        shed=counters.shed_count,
     )
 
 

@@ -12,15 +12,18 @@ from covey.rollout.draft import Draft
 from covey.rollout.evidence import Evidence
 from covey.rollout.gate import advance_or_hold
 from covey.rollout.model import RolloutState, State
-from covey.rollout.questions import literal_rolls_back, trigger_questions
+from covey.rollout.questions import criterion_questions, literal_rolls_back, trigger_questions
 from covey.rollout.rollback import roll_back
+from covey.rollout.segments import harmed_segments, segment_effects
+from covey.rollout.sentences import percent
 from covey.rollout.spec import with_defaults
 from covey.rollout.statement import Kind
 from covey.rollout.units import format_duration, seconds_of
+from covey.rollout.validity import invalid_reason
 from covey.rollout.verdicts import current_verdicts, judge
 from covey.v1.evidence_pb2 import Verdict
-from covey.v1.journal_pb2 import CheckpointReached, Entry, RollbackStarted, RolloutFinished
-from covey.v1.rollout_spec_pb2 import RolloutSpec
+from covey.v1.journal_pb2 import CheckpointReached, Entry, RollbackStarted, RolloutFinished, SegmentExcluded
+from covey.v1.rollout_spec_pb2 import ON_SEGMENT_HARM_EXCLUDE, RolloutSpec
 
 
 def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now: datetime) -> list[Entry]:
@@ -78,12 +81,38 @@ def _harm_shown(draft: Draft) -> bool:
             (full,) = judge(state, questions[index : index + 1])
             roll_back(draft, cause, full.sentence, "" if incident else full.statement)
             return True
+    if _segment_harm(draft):
+        return True
     grace = seconds_of(state.spec.metrics_grace)
     if state.unanswered_seconds >= grace:
         silence = format_duration(state.unanswered_seconds)
         text = f"unavailable: no probe of {state.spec.candidate} was answered for {silence}"
         roll_back(draft, RollbackStarted.CAUSE_UNAVAILABLE, text)
         return True
+    return False
+
+
+def _segment_harm(draft: Draft) -> bool:
+    """Rolls back for a harmed segment, or routes it back to the baseline where the spec says so; whether it rolled."""
+    state = draft.state
+    if invalid_reason(state):
+        return False
+    for question in criterion_questions(state):
+        if question.statement.kind is not Kind.SEGMENTS or question.report_only:
+            continue
+        for harm in harmed_segments(state, question.statement, question.refutation_alpha):
+            text = f"{question.statement.text}: segment '{harm.segment}' changes by {percent(harm.effect.estimate)}"
+            others = {name for name, _ in segment_effects(draft.state, question.statement)} - {harm.segment}
+            if state.spec.on_segment_harm == ON_SEGMENT_HARM_EXCLUDE and others:
+                verdicts = judge(draft.state, [question])
+                draft.add(
+                    segment_excluded=SegmentExcluded(
+                        segment=harm.segment, statement=question.statement.text, explanation=text, verdicts=verdicts
+                    )
+                )
+            else:
+                roll_back(draft, RollbackStarted.CAUSE_TRIGGER, text, question.statement.text)
+                return True
     return False
 
 

@@ -8,6 +8,10 @@ from datetime import datetime
 from functools import cached_property
 
 from covey.rollout.counts import Counts
+from covey.rollout.gates.ledger import Ledger, ledger_of
+from covey.rollout.gates.look import Arm
+from covey.rollout.gates.memory import GateMemory, GatePlan
+from covey.rollout.gates.rows import Rows, metrics_of, planned_ticks
 from covey.rollout.spec import active_limits_seconds, with_defaults
 from covey.rollout.statement import Statement, parse_statement
 from covey.rollout.units import basis_points, seconds_of
@@ -76,6 +80,20 @@ class Plan:
         )
 
     @cached_property
+    def ledger(self) -> Ledger:
+        """Who may spend how much of the chance of a false rollback."""
+        return ledger_of(self.spec, self.criteria, self.triggers)
+
+    @cached_property
+    def gates(self) -> GatePlan:
+        """The triggers, metrics and weights as the gates remember them."""
+        statements = [*self.triggers, *(statement for phase in self.criteria for statement in phase)]
+        metrics = metrics_of(self.limits_seconds, statements)
+        tolerances = [trigger.tolerance for trigger in self.spec.triggers]
+        weights_bp = tuple(self.weight_bp(index) for index in range(len(self.spec.phases)))
+        return GatePlan(metrics, Rows.of(self.triggers, tolerances, metrics), weights_bp, planned_ticks(self.spec))
+
+    @cached_property
     def names(self) -> tuple[str, ...]:
         """Phase names in order."""
         return tuple(phase.name for phase in self.spec.phases)
@@ -121,9 +139,13 @@ class RolloutState:
         promoted: an operator has ended the phase's wait.
         deferred: (phase, statement) asked again in that phase.
         last_readings: last believed page of each replica.
+        last_arms: its counters of candidate and baseline.
         faults: what of the last tick's pages cannot be believed.
         absences: what the last tick did not have.
         phase_counts: the candidate's evidence of this phase; rollout_counts: of the whole rollout.
+        phase_rivals: the baseline's in the same ticks of this phase.
+        gates: what the tests remember between ticks.
+        excluded_segments: routed back to the baseline because of harm.
         phase_window: phase_counts over the last quarter of the phase.
         literal_runs: one per trigger.
         unanswered_seconds: how long no probe of the candidate has been answered.
@@ -161,6 +183,7 @@ class RolloutState:
     not_before: Mapping[str, datetime] = field(default_factory=dict)
     deferred: tuple[tuple[str, str], ...] = ()
     last_readings: Mapping[str, ReplicaReading] = field(default_factory=dict)
+    last_arms: Mapping[str, tuple[Arm, Arm]] = field(default_factory=dict)
     last_tick_weights: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[str, ...] = ()
     absences: tuple[Absence, ...] = ()
@@ -168,6 +191,9 @@ class RolloutState:
     learners: tuple[LearnerCount, ...] = ()
     phase_counts: Counts = field(default_factory=Counts)
     rollout_counts: Counts = field(default_factory=Counts)
+    phase_rivals: Counts = field(default_factory=Counts)
+    gates: GateMemory = field(kw_only=True)
+    excluded_segments: tuple[str, ...] = ()
     phase_window: Window[Counts] = field(default_factory=Window)
     literal_runs: tuple[LiteralRun, ...] = ()
     unanswered_seconds: float = 0.0
@@ -227,14 +253,26 @@ class RolloutState:
         own = {statement.text for _, statement in found}
         for target, text in self.deferred:
             if target == phase.name and text not in own:
-                found.append((Criterion(statement=text, alpha=self._alpha_of(text), hold=True), parse_statement(text)))
+                origin = self._criterion_of(text)
+                found.append(
+                    (
+                        Criterion(statement=text, alpha=origin.alpha, margin=origin.margin, hold=True),
+                        parse_statement(text),
+                    )
+                )
         return found
 
-    def _alpha_of(self, text: str) -> float:
+    def criterion_rows(self) -> Rows:
+        """The criteria of the phase in force as the gates judge them."""
+        found = self.phase_criteria()
+        margins = [criterion.margin for criterion, _ in found]
+        return Rows.of([statement for _, statement in found], margins, self.plan.gates.metrics)
+
+    def _criterion_of(self, text: str) -> Criterion:
         for phase, statements in zip(self.spec.phases, self.plan.criteria, strict=True):
             for criterion, statement in zip(phase.criteria, statements, strict=True):
                 if statement.text == text:
-                    return criterion.alpha
+                    return criterion
         raise LookupError(text)
 
     def phase_index_of(self, name: str) -> int:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 from covey.rollout.model import RolloutState
-from covey.rollout.outcomes import moments_of, relative_effect
-from covey.rollout.questions import REFUTATION_ALPHA, Question
+from covey.rollout.outcomes import BURN_IN_NONZERO, BURN_IN_TICKS, moments_of, relative_effect
+from covey.rollout.questions import Question
+from covey.rollout.segments import harmed_segments, segment_effects
 from covey.rollout.sentences import NOT_ENOUGH, percent
 from covey.rollout.units import rounded
 from covey.stats import asymptotic_cs, chance_spread_bound, heterogeneity
@@ -14,10 +15,6 @@ from covey.v1.evidence_pb2 import Verdict
 
 EFFECT_TEST = "asymptotic_cs: confidence sequence of the relative effect, asymptotically valid at every look"
 SEGMENTS_TEST = "heterogeneity: upper bound of the spread between segments, valid at one planned look"
-
-# Before so much is there the asymptotic guarantee is not worth its name.
-BURN_IN_TICKS = 30
-BURN_IN_NONZERO = 100
 
 
 def outcome_verdict(state: RolloutState, question: Question) -> Verdict:
@@ -44,8 +41,10 @@ def outcome_verdict(state: RolloutState, question: Question) -> Verdict:
     lower, upper = (float(end) for end in asymptotic_cs(effect.estimate, effect.variance * n, n, question.alpha))
     verdict.lower, verdict.upper = rounded(lower), rounded(upper)
     shown_above = _end(effect.estimate, effect.variance * n, n, question.alpha, "lower") > statement.limit
-    refutation_alpha = question.alpha if question.is_trigger else min(question.alpha, REFUTATION_ALPHA)
-    shown_below = _end(effect.estimate, effect.variance * n, n, refutation_alpha, "upper") < statement.limit
+    # Triggers of one family divide its alpha: confidence sequences have no mean of e-values.
+    alpha = question.alpha / question.sharers if question.is_trigger else question.refutation_alpha
+    below = _end(effect.estimate, effect.variance * n, n, alpha, "upper") if alpha > 0 else math.inf
+    shown_below = below < statement.limit
     if shown_above:
         verdict.result = Verdict.RESULT_PASS
     elif shown_below:
@@ -59,15 +58,13 @@ def segments_verdict(state: RolloutState, question: Question) -> Verdict:
     """How much the relative effect differs between segments, by the upper bound of its spread."""
     statement = question.statement
     verdict = _verdict(question, SEGMENTS_TEST)
-    names = sorted({moments.segment for moments in state.outcomes if moments.metric == statement.argument} - {""})
-    effects = [
-        (name, effect)
-        for name in names
-        if (effect := relative_effect(moments_of(state.outcomes, state.spec, statement.argument, name))) is not None
-    ]
+    found = segment_effects(state, statement)
+    names = [name for name, _ in found]
+    effects = [(name, effect) for name, effect in found if effect is not None]
+    harmed = harmed_segments(state, statement, question.refutation_alpha)
     usable = [effect for _, effect in effects if effect.variance > 0 and effect.fewest_nonzero >= BURN_IN_NONZERO]
     verdict.trial_count = sum(effect.candidate_learners for _, effect in effects)
-    if len(usable) < max(2, len(names)):
+    if len(usable) < max(2, len(names)) and not harmed:
         verdict.sentence = (
             f"{statement.text}: {len(usable)} of {len(names)} segments have {BURN_IN_NONZERO} learners with an outcome "
             f"on each side, and it takes two or more; {NOT_ENOUGH}"
@@ -77,12 +74,16 @@ def segments_verdict(state: RolloutState, question: Question) -> Verdict:
     spread = heterogeneity([effect.estimate for effect in usable], errors)
     verdict.estimate = rounded(math.sqrt(spread.tau2))
     verdict.lower, verdict.upper = 0.0, rounded(max(spread.tau_upper, chance_spread_bound(errors)))
-    if verdict.upper < statement.limit:
-        verdict.result = Verdict.RESULT_PASS
-    elif verdict.estimate > statement.limit and spread.p < REFUTATION_ALPHA:
+    if harmed:
         verdict.result = Verdict.RESULT_FAIL
+        verdict.log_e_value = harmed[0].log_e
+    elif verdict.upper < statement.limit:
+        verdict.result = Verdict.RESULT_PASS
     spread_text = f"{percent(verdict.estimate)} between {len(usable)} segments, at most {percent(verdict.upper)}"
     said = f"the effect differs by {spread_text}"
+    if harmed:
+        worst = harmed[0]
+        said += f"; segment '{worst.segment}' is harmed: {percent(worst.effect.estimate)}"
     verdict.sentence = f"{statement.text}: {said}; {_says(question, verdict.result)}"
     return verdict
 

@@ -1,28 +1,16 @@
-"""What the gates ask of the evidence: one question per criterion and trigger, answered many at a time."""
+"""What the gates ask of the evidence: one question per criterion and trigger."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
 
 from covey.rollout.accumulate import LAST_PART
 from covey.rollout.model import RolloutState
 from covey.rollout.statement import Statement
 from covey.rollout.units import rounded, seconds_of
-from covey.stats.bernoulli import Alternative, bernoulli_level
-from covey.stats.special import Floats
 from covey.v1.evidence_pb2 import Verdict
 from covey.v1.rollout_spec_pb2 import Trigger
-
-Bools: TypeAlias = NDArray[np.bool_]
-
-# A refuted criterion rolls back, so it is paid from the ledger of rollbacks, not from that of advances.
-REFUTATION_ALPHA = 0.01
 
 
 @dataclass(frozen=True)
@@ -32,29 +20,38 @@ class Question:
     Attributes:
         statement: what is claimed.
         role: criterion or trigger.
-        alpha: chance of a false PASS of a criterion, of a false FAIL of a trigger.
+        row: position among the statements of its role, as the gates remember them.
+        alpha: chance of a false PASS of a criterion; of a trigger, what its family's triggers spend together.
         events: bad events, of statements that count them.
         trials: their trials.
         last_events: bad events in the last quarter of the phase.
         last_trials: their trials.
         report_only: judged, but decides nothing.
-        trigger_index: which trigger, for its literal rule.
+        refutation_alpha: what a criterion spends of the chance of a false rollback when it is refuted; 0: it cannot be.
+        sharers: triggers that spend alpha together.
     """
 
     statement: Statement
     role: Verdict.Role.ValueType
+    row: int
     alpha: float
     events: int = 0
     trials: int = 0
     last_events: int = 0
     last_trials: int = 0
     report_only: bool = False
-    trigger_index: int = -1
+    refutation_alpha: float = 0.0
+    sharers: int = 1
 
     @property
     def is_trigger(self) -> bool:
         """Whether it rolls back."""
         return self.role == Verdict.ROLE_TRIGGER
+
+    @property
+    def trigger_index(self) -> int:
+        """Which trigger, for its literal rule; -1 for a criterion."""
+        return self.row if self.is_trigger else -1
 
 
 def criterion_questions(state: RolloutState) -> list[Question]:
@@ -64,8 +61,9 @@ def criterion_questions(state: RolloutState) -> list[Question]:
     hold = seconds_of(phase.hold) if phase else 0.0
     before = state.phase_window.total_before(state.phase_elapsed_seconds - LAST_PART * hold)
     last = counts - before if before is not None else counts
+    refutation = state.plan.ledger.refutation_alphas[state.phase_index] if state.phase_index >= 0 else ()
     questions = []
-    for criterion, statement in state.phase_criteria():
+    for row, (criterion, statement) in enumerate(state.phase_criteria()):
         events = trials = last_events = last_trials = 0
         if statement.counts_events:
             events, trials = counts.events_and_trials(statement, limits)
@@ -74,12 +72,15 @@ def criterion_questions(state: RolloutState) -> list[Question]:
             Question(
                 statement,
                 Verdict.ROLE_CRITERION,
+                row,
                 criterion.alpha,
                 events,
                 trials,
                 last_events,
                 last_trials,
                 criterion.report_only,
+                # A deferred criterion has no share of its own in the ledger: it withholds, and does not roll back.
+                refutation[row] if row < len(refutation) else 0.0,
             )
         )
     return questions
@@ -87,70 +88,29 @@ def criterion_questions(state: RolloutState) -> list[Question]:
 
 def trigger_questions(state: RolloutState) -> list[Question]:
     """One per trigger, on the evidence of the whole rollout."""
+    ledger, limits = state.plan.ledger, state.plan.limits_seconds
     questions = []
-    for index, (trigger, statement) in enumerate(zip(state.spec.triggers, state.plan.triggers, strict=True)):
+    for row, statement in enumerate(state.plan.triggers):
         events = trials = 0
         if statement.counts_events:
-            limits = state.plan.limits_seconds
             events, trials = state.rollout_counts.events_and_trials(statement, limits, with_probes=True)
-        questions.append(Question(statement, Verdict.ROLE_TRIGGER, trigger.alpha, events, trials, trigger_index=index))
+        questions.append(
+            Question(
+                statement,
+                Verdict.ROLE_TRIGGER,
+                row,
+                ledger.trigger_alphas[row] or state.spec.triggers[row].alpha,
+                events,
+                trials,
+                sharers=ledger.trigger_counts[row],
+            )
+        )
     return questions
 
 
-@dataclass(frozen=True)
-class Answer:
-    """ln E in both directions, rounded, and what follows."""
-
-    log_e_below: float
-    log_e_above: float
-    result: Verdict.Result.ValueType
-
-
-def answer_counts(questions: Sequence[Question], *, full: bool) -> list[Answer]:
-    """Answers to questions that count events, all in two vectorised evaluations.
-
-    Args:
-        questions: any number.
-        full: both directions; else only the one that can be above 0, which gives the same result: ln E is at most 0
-            away from the estimate, because every alternative there is less likely than the limit itself.
-    """
-    if not questions:
-        return []
-    events = np.array([question.events for question in questions], dtype=np.float64)
-    trials = np.array([question.trials for question in questions], dtype=np.float64)
-    limits = np.array([question.statement.event_limit for question in questions])
-    above_limit = events > trials * limits
-    wanted = np.array([not question.is_trigger for question in questions])
-    below = _log_e(events, trials, limits, "less", (full | (wanted & ~above_limit)))
-    above = _log_e(events, trials, limits, "greater", (full | above_limit))
-    return [_answer(*asked) for asked in zip(questions, below, above, strict=True)]
-
-
-def _log_e(events: Floats, trials: Floats, limits: Floats, alternative: Alternative, asked: Bools) -> list[float]:
-    """The ln E where it is asked, 0 elsewhere, rounded."""
-    values = np.zeros(events.shape)
-    if asked.any():
-        values[asked] = bernoulli_level(events[asked], trials[asked], limits[asked], alternative=alternative)
-    return [rounded(float(value)) for value in values]
-
-
 def log_threshold(alpha: float) -> float:
-    """What ln E must reach: ln(1 / alpha), to 9 digits like ln E itself."""
-    return rounded(math.log(1 / alpha))
-
-
-def _answer(question: Question, below: float, above: float) -> Answer:
-    threshold = log_threshold(question.alpha)
-    if question.is_trigger:
-        if above >= threshold:
-            result = Verdict.RESULT_FAIL
-        else:
-            result = Verdict.RESULT_PASS if below >= threshold else Verdict.RESULT_INSUFFICIENT
-        return Answer(below, above, result)
-    if above >= log_threshold(min(question.alpha, REFUTATION_ALPHA)):
-        return Answer(below, above, Verdict.RESULT_FAIL)
-    proven = below >= threshold and last_part_agrees(question)
-    return Answer(below, above, Verdict.RESULT_PASS if proven else Verdict.RESULT_INSUFFICIENT)
+    """What ln E must reach: ln(1 / alpha), to 9 digits like ln E itself; infinite where nothing may be spent."""
+    return rounded(math.log(1 / alpha)) if alpha > 0 else math.inf
 
 
 def last_part_agrees(question: Question) -> bool:

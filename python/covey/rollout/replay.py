@@ -26,7 +26,7 @@ STAMPS = (
 
 
 # Entries that only follow from a tick; others are an operator's or the server's own.
-DECISIONS = frozenset({"approval_awaited", "phase_entered", "checkpoint", "held", "released"})
+DECISIONS = frozenset({"approval_awaited", "phase_entered", "checkpoint", "held", "released", "segment_excluded"})
 COMMANDED_CAUSES = frozenset({RollbackStarted.CAUSE_ABORT, RollbackStarted.CAUSE_CRASH_LOOP})
 
 

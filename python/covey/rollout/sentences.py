@@ -11,6 +11,7 @@ from covey.v1.evidence_pb2 import Verdict
 from covey.v1.rollouts_pb2 import Incident
 
 if TYPE_CHECKING:
+    from covey.rollout.model import RolloutState
     from covey.rollout.questions import Question
 
 NOT_ENOUGH = "not enough evidence"
@@ -21,19 +22,23 @@ def percent(share: float) -> str:
     return f"{share * 100:.3g} %"
 
 
-def counts_sentence(question: Question, verdict: Verdict, needed: int | None) -> str:
+def counts_sentence(state: RolloutState, question: Question, verdict: Verdict, needed: int | None) -> str:
     """What the counters are and what they show.
 
     Args:
+        state: for the threshold that latencies were compared at.
         question: what was asked.
         verdict: the result, with interval and ETA.
         needed: further trials to PASS; None where it is not to be had at this rate of events.
     """
-    text = f"{question.statement.text}: {_counters(question)}"
+    relative = question.statement.kind is Kind.RELATIVE_LATENCY
+    text = f"{question.statement.text}: {_slower(state, question, verdict) if relative else _counters(question)}"
+    if verdict.baseline_trial_count:
+        text += f", of the baseline's {verdict.baseline_event_count:,} of {verdict.baseline_trial_count:,}"
     if question.is_trigger:
         return f"{text}; {_TRIGGER[verdict.result]}"
     if verdict.result == Verdict.RESULT_PASS:
-        return f"{text}; shown, at most {percent(_worst(question.statement, verdict))} with {_confidence(verdict)}"
+        return f"{text}; shown, at most {_proven(question.statement, verdict)} with {_confidence(verdict)}"
     if verdict.result == Verdict.RESULT_FAIL:
         return f"{text}; refuted, {percent(question.events / question.trials)} is beyond the limit"
     return f"{text}; {NOT_ENOUGH}, {_missing(question, verdict, needed)}"
@@ -62,6 +67,24 @@ def _counters(question: Question) -> str:
     return f"{events} of {trials} {subject} failed"
 
 
+def _slower(state: RolloutState, question: Question, verdict: Verdict) -> str:
+    """How many requests exceeded the baseline's own quantile."""
+    number = state.plan.gates.metrics.slower_shares.index(question.statement.event_limit)
+    threshold = state.gates.thresholds[number]
+    if threshold is None:
+        return "the baseline's durations are not known yet"
+    slower = f"{threshold * 1000:.3g} ms" if threshold < 1 else f"{threshold:.3g} s"
+    counts = f"{verdict.event_count:,} of {verdict.trial_count:,}"
+    return f"{counts} candidate requests were slower than {slower}, the edge above the baseline's own"
+
+
+def _proven(statement: Statement, verdict: Verdict) -> str:
+    """The bad end of the interval."""
+    if statement.kind is Kind.RELATIVE_LATENCY:
+        return f"{verdict.upper:.3g} times as often"
+    return percent(_worst(statement, verdict))
+
+
 def _missing(question: Question, verdict: Verdict, needed: int | None) -> str:
     if needed == 0:
         last = question.last_events / question.last_trials if question.last_trials else None
@@ -69,13 +92,27 @@ def _missing(question: Question, verdict: Verdict, needed: int | None) -> str:
             return "there was no traffic in the last quarter of the phase"
         return f"the last quarter of the phase, at {percent(last)}, is beyond the limit though the whole is not"
     if needed is None:
-        rate = percent(question.events / question.trials)
-        return f"and at this rate of {rate} there never will be"
-    if not question.trials:
+        return _never(question, verdict)
+    if not verdict.trial_count:
         return f"needs {needed:,}, and none have come"
     if not verdict.HasField("needed_count"):
         return f"needs {needed:,} more, which do not come within max_hold at the current rate"
     return f"needs {needed:,} more, about {format_duration(seconds_of(verdict.eta))} at the current rate"
+
+
+def _never(question: Question, verdict: Verdict) -> str:
+    """Why more of the same would not do."""
+    unshown = [test for test in verdict.tests if not test.shown]
+    if not verdict.trial_count:
+        return "and nothing has come that could be compared"
+    if any(test.name.startswith("rate_ratio") for test in unshown) and not (
+        question.statement.counts_events and not unshown[0].name.startswith("rate_ratio")
+    ):
+        times = next(test for test in unshown if test.name.startswith("rate_ratio"))
+        if not times.HasField("estimate"):
+            return f"and without a failure of the baseline {times.null_value:g} times its rate cannot be excluded"
+        return f"and at {times.estimate:.3g} times the baseline's rate, {times.null_value:g} times will not be excluded"
+    return f"and at this rate of {percent(question.events / question.trials)} there never will be"
 
 
 def _worst(statement: Statement, verdict: Verdict) -> float:

@@ -11,7 +11,12 @@ from covey.rollout.findings import Finding, SpecError
 from covey.rollout.statement import Kind, StatementError, parse_statement
 from covey.rollout.units import duration_of, seconds_of
 from covey.rollout.yaml_message import plain, read_message
-from covey.v1.rollout_spec_pb2 import RolloutSpec, Trigger
+from covey.v1.rollout_spec_pb2 import (
+    ON_SEGMENT_HARM_ROLLBACK,
+    ON_SEGMENT_HARM_UNSPECIFIED,
+    RolloutSpec,
+    Trigger,
+)
 
 DEFAULT_SHADOW_SHARE = 0.01
 DEFAULT_TICK_SECONDS = 30
@@ -22,6 +27,10 @@ DEFAULT_OUTCOME_WINDOW_SECONDS = 7 * 86_400
 DEFAULT_CRITERION_ALPHA = 0.05
 DEFAULT_TRIGGER_ALPHA = 0.01
 DEFAULT_LITERAL_MINIMUM_COUNT = 400
+DEFAULT_MARGIN = 2.0
+DEFAULT_TOLERANCE = 1.0
+DEFAULT_ERROR_FLOOR = 0.0005
+DEFAULT_FALSE_ROLLBACK_BUDGET = 0.05
 # A rollout that cannot advance is rolled back after so many times the phase's hold.
 MAX_HOLD_FACTOR = 2
 
@@ -70,12 +79,20 @@ def with_defaults(spec: RolloutSpec) -> RolloutSpec:
     ):
         if not full.HasField(field):  # type: ignore[arg-type]
             getattr(full, field).CopyFrom(Duration(seconds=seconds))
+    if not full.HasField("error_floor"):
+        full.error_floor = DEFAULT_ERROR_FLOOR
+    if not full.HasField("false_rollback_budget"):
+        full.false_rollback_budget = DEFAULT_FALSE_ROLLBACK_BUDGET
+    if full.on_segment_harm == ON_SEGMENT_HARM_UNSPECIFIED:
+        full.on_segment_harm = ON_SEGMENT_HARM_ROLLBACK
     for phase in full.phases:
         if not phase.HasField("max_hold"):
             phase.max_hold.CopyFrom(duration_of(MAX_HOLD_FACTOR * seconds_of(phase.hold)))
         for criterion in phase.criteria:
             if not criterion.HasField("alpha"):
                 criterion.alpha = DEFAULT_CRITERION_ALPHA
+            if not criterion.HasField("margin"):
+                criterion.margin = DEFAULT_MARGIN
             if criterion.WhichOneof("on_insufficient") is None:
                 criterion.hold = True
     for trigger in full.triggers:
@@ -83,6 +100,8 @@ def with_defaults(spec: RolloutSpec) -> RolloutSpec:
             trigger.alpha = DEFAULT_TRIGGER_ALPHA
         if not trigger.HasField("literal_minimum_count"):
             trigger.literal_minimum_count = DEFAULT_LITERAL_MINIMUM_COUNT
+        if not trigger.HasField("tolerance"):
+            trigger.tolerance = DEFAULT_TOLERANCE
         if trigger.literal == Trigger.LITERAL_UNSPECIFIED:
             trigger.literal = Trigger.LITERAL_HOLD
     return full

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from covey.rollout.counts import Counts
+from covey.rollout.gates.memory import GateMemory
 from covey.rollout.model import TERMINAL, Denial, IllegalEntry, Plan, RolloutState, State
 from covey.rollout.spec import spec_digest
 from covey.rollout.transitions import HANDLERS
@@ -89,6 +90,8 @@ def _created(entry: Entry) -> RolloutState:
         },
         phase_counts=zero,
         rollout_counts=zero,
+        phase_rivals=zero,
+        gates=GateMemory.empty(plan.gates),
     )
 
 

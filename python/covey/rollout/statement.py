@@ -1,6 +1,6 @@
 """The language of criteria and triggers.
 
-"error_rate < 1 %", "p99 < 200 ms", "revenue > -3 %", "segments(engagement) < 5 %".
+"error_rate < 1 %", "p99 < 200 ms", "p99 not worse than baseline", "revenue > -3 %", "segments(engagement) < 5 %".
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Kind(Enum):
     ERROR_RATE = "error_rate"
     AVAILABILITY = "availability"
     LATENCY = "latency"
+    RELATIVE_LATENCY = "relative_latency"
     MISMATCH = "mismatch"
     INCIDENTS = "critical_incidents"
     OUTCOME = "outcome"
@@ -38,11 +39,13 @@ _STATEMENT = re.compile(
     r"\s*(?P<operator>[<>=!]=?|=)\s*(?P<number>[+-]?\d+(?:\.\d+)?)\s*(?P<unit>%|ms|s|)\s*\Z"
 )
 _QUANTILE = re.compile(r"p(\d\d(?:\.\d+)?)\Z")
+_AGAINST_BASELINE = re.compile(r"\s*(?P<metric>p\d\d(?:\.\d+)?)\s+(?P<negated>not\s+)?worse\s+than\s+baseline\s*\Z")
 _SHARE_KINDS = (Kind.ERROR_RATE, Kind.AVAILABILITY, Kind.MISMATCH, Kind.OUTCOME, Kind.SEGMENTS)
 _GOOD: dict[Kind, Operator] = {
     Kind.ERROR_RATE: "<",
     Kind.AVAILABILITY: ">",
     Kind.LATENCY: "<",
+    Kind.RELATIVE_LATENCY: "<",
     Kind.MISMATCH: "<",
     Kind.INCIDENTS: "=",
     Kind.OUTCOME: ">",
@@ -83,7 +86,7 @@ class Statement:
         """
         if self.kind is Kind.AVAILABILITY:
             return float(1 - Decimal(str(self.limit)))
-        if self.kind is Kind.LATENCY:
+        if self.kind in {Kind.LATENCY, Kind.RELATIVE_LATENCY}:
             return float(1 - Decimal(self.metric[1:]) / 100)
         return self.limit
 
@@ -106,6 +109,9 @@ def parse_statement(text: str) -> Statement:
         StatementError: an unknown metric (with the closest known ones), operator or unit, or a limit that nothing
             can meet.
     """
+    against = _AGAINST_BASELINE.match(text)
+    if against is not None:
+        return _relative_latency(against["metric"], text, better=against["negated"] is not None)
     match = _STATEMENT.match(text)
     if match is None:
         raise StatementError(
@@ -127,6 +133,18 @@ def parse_statement(text: str) -> Statement:
     canonical = f"{name} {operator} {number} {unit}".rstrip()
     outcome = argument or (metric if kind is Kind.OUTCOME else "")
     return Statement(canonical, metric, kind, operator, limit, outcome)
+
+
+def _relative_latency(metric: str, text: str, *, better: bool) -> Statement:
+    """Exceedances of the baseline's own quantile; the limit is the share that the baseline exceeds it in.
+
+    A criterion says "p99 not worse than baseline", a trigger "p99 worse than baseline".
+    """
+    if Decimal(metric[1:]) == 0:
+        raise StatementError(f"'{text}': p00 is the fastest request of all; write a quantile such as p99")
+    canonical = f"{metric} {'not ' if better else ''}worse than baseline"
+    share = float(1 - Decimal(metric[1:]) / 100)
+    return Statement(canonical, metric, Kind.RELATIVE_LATENCY, "<" if better else ">", share)
 
 
 def _kind(metric: str, argument: str, text: str) -> Kind:

@@ -70,7 +70,8 @@ def _phase_entered(state: RolloutState, entry: Entry, payload: Any) -> RolloutSt
         )
     phase = state.spec.phases[index]
     share = format_share(payload.candidate_weight_bp / 10_000)
-    return replace(
+    zero = Counts(over=(0,) * len(state.plan.limits_seconds))
+    entered = replace(
         state,
         state=State.STATE_SOAKING if phase.soak else State.STATE_RUNNING,
         explanation=f"phase '{phase.name}' gathers evidence at {share} of the learners",
@@ -88,10 +89,12 @@ def _phase_entered(state: RolloutState, entry: Entry, payload: Any) -> RolloutSt
         checkpoints_reached=0,
         promoted=False,
         deferred=state.deferred + _newly_deferred(state, payload.verdicts),
-        phase_counts=Counts(over=(0,) * len(state.plan.limits_seconds)),
+        phase_counts=zero,
+        phase_rivals=zero,
         phase_window=Window(),
         literal_runs=(LiteralRun(),) * len(state.plan.triggers),
     )
+    return replace(entered, gates=state.gates.entering(state.plan.gates, index, entered.criterion_rows()))
 
 
 def _newly_deferred(state: RolloutState, verdicts: Any) -> tuple[tuple[str, str], ...]:
@@ -215,6 +218,16 @@ def _finished(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
     return replace(state, state=State.STATE_ABORTED if aborted else State.STATE_ROLLED_BACK)
 
 
+def _segment_excluded(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
+    if not state.in_phase:
+        raise IllegalEntry("a segment is excluded while a phase is in force")
+    if not payload.segment:
+        raise IllegalEntry("learners without a segment cannot be excluded together", "NO_SEGMENT")
+    if payload.segment in state.excluded_segments:
+        raise IllegalEntry(f"segment '{payload.segment}' is excluded already", "EXCLUDED")
+    return replace(state, excluded_segments=(*state.excluded_segments, payload.segment))
+
+
 def _incident_reported(state: RolloutState, entry: Entry, payload: Any) -> RolloutState:
     require(state, STARTED | {State.STATE_DRAFT, State.STATE_ROLLING_BACK}, "reporting an incident")
     if any(incident.incident_id == payload.incident_id for incident in state.open_incidents):
@@ -252,6 +265,7 @@ HANDLERS: dict[str, Handler] = {
     "finished": _finished,
     "incident_reported": _incident_reported,
     "incident_resolved": _incident_resolved,
+    "segment_excluded": _segment_excluded,
 }
 
 __all__ = ["HANDLERS", "require"]

@@ -5,8 +5,11 @@ Absence is a type, not a number: every kind of missing data holds, none passes, 
 
 from __future__ import annotations
 
+import math
+
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState
-from covey.rollout.units import format_share
+from covey.rollout.units import format_share, rounded
+from covey.stats import multinomial_srm
 from covey.v1.evidence_pb2 import (
     ABSENCE_TYPE_NO_SAMPLES,
     ABSENCE_TYPE_NO_SERIES,
@@ -17,13 +20,39 @@ from covey.v1.evidence_pb2 import (
 # Before the first phase a server may have nothing yet to show of a rollout.
 HARMLESS_BEFORE_START = frozenset({ABSENCE_TYPE_NO_SERIES, ABSENCE_TYPE_NO_SAMPLES})
 MOST_NAMED = 3
+# ln E of the split at which the comparison of the arms is no longer believed: p below 0.001.
+SPLIT_THRESHOLD = rounded(math.log(1000))
 
 
 def invalid_reason(state: RolloutState) -> str:
     """Why the verdicts of the phase cannot be believed now, with counters; empty where they can."""
     if state.faults:
         return "; ".join(state.faults[:MOST_NAMED])
-    return weight_mismatch(state)
+    return weight_mismatch(state) or split_mismatch(state)
+
+
+def split_mismatch(state: RolloutState) -> str:
+    """Why the learners of this phase cannot have been split as planned; empty where they may have been.
+
+    Counts are distinct learners first exposed in this phase, never requests; excluded segments are left out.
+    """
+    share = state.candidate_weight_bp / 10_000
+    if not state.in_phase or not state.weight_confirmed or not 0 < share < 1:
+        return ""
+    counts: dict[str, int] = {}
+    for learners in state.learners:
+        if learners.segment not in state.excluded_segments:
+            counts[learners.variant] = counts.get(learners.variant, 0) + learners.learner_count
+    mine, other = counts.get(state.spec.candidate), counts.get(state.spec.baseline)
+    if mine is None or other is None or mine + other == 0:
+        return ""
+    log_e = rounded(float(multinomial_srm([mine, other], [share, 1 - share])))
+    if log_e < SPLIT_THRESHOLD:
+        return ""
+    return (
+        f"the learners are not split as planned: {mine:,} of {mine + other:,} got the candidate where "
+        f"{format_share(share)} should; look for a router, a cache or a filter that treats the variants differently"
+    )
 
 
 def weight_mismatch(state: RolloutState) -> str:
@@ -48,6 +77,8 @@ def hold_reason(state: RolloutState) -> str:
         return f"metrics are missing: {named_absences(state.absences)}"
     if not state.last_tick_weights:
         return "metrics are missing: no replica was read"
+    if split_mismatch(state):
+        return "the learners are not split as planned"
     return weight_mismatch(state)
 
 

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from covey.rollout.answers import Answer, Test, answer_criteria, answer_triggers
+from covey.rollout.missing import needed_count
 from covey.rollout.model import RolloutState
 from covey.rollout.outcome_verdicts import outcome_verdict, segments_verdict
-from covey.rollout.questions import (
-    Answer,
-    Question,
-    answer_counts,
-    criterion_questions,
-    literal_rule_holds,
-    log_threshold,
-    trigger_questions,
-)
+from covey.rollout.questions import Question, criterion_questions, literal_rule_holds, trigger_questions
 from covey.rollout.sentences import counts_sentence, incidents_sentence, literal_sentence
 from covey.rollout.statement import Kind
 from covey.rollout.units import duration_of, rounded, seconds_of
 from covey.rollout.validity import invalid_reason
-from covey.stats import bernoulli_interval, needed_n
-from covey.v1.evidence_pb2 import Verdict
+from covey.stats import bernoulli_interval, rate_ratio_interval
+from covey.v1.evidence_pb2 import TestResult, Verdict
 
-COUNTS_TEST = "bernoulli_level: e-process on counts, always valid"
 INCIDENTS_TEST = "open critical incidents"
 
 
@@ -41,14 +34,17 @@ def judge(state: RolloutState, questions: Sequence[Question], *, full: bool = Tr
         questions: from `criterion_questions` or `trigger_questions`.
         full: with interval, needed count and sentence, which cost more than the result.
     """
-    counted = [question for question in questions if question.statement.counts_events]
-    answers = iter(answer_counts(counted, full=full))
-    intervals = iter(_intervals(counted) if full else ())
+    counted = [question for question in questions if _is_counted(question)]
+    criteria = [question for question in counted if not question.is_trigger]
+    triggers = [question for question in counted if question.is_trigger]
+    answers = {id(q): a for q, a in zip(criteria, answer_criteria(state, criteria), strict=True)}
+    answers |= {id(q): a for q, a in zip(triggers, answer_triggers(state, triggers, full=full), strict=True)}
+    intervals = _intervals(state, [q for q in counted if q.statement.counts_events], answers) if full else {}
     verdicts = []
     for question in questions:
         kind = question.statement.kind
-        if question.statement.counts_events:
-            verdict = _counts_verdict(state, question, next(answers), next(intervals, None))
+        if _is_counted(question):
+            verdict = _counts_verdict(state, question, answers[id(question)], intervals.get(id(question)), full=full)
         elif kind is Kind.INCIDENTS:
             verdict = _incidents_verdict(state, question)
         elif kind is Kind.OUTCOME:
@@ -61,54 +57,114 @@ def judge(state: RolloutState, questions: Sequence[Question], *, full: bool = Tr
     return verdicts
 
 
-def _intervals(questions: Sequence[Question]) -> list[tuple[float, float]]:
-    if not questions:
-        return []
-    pairs = []
+def _is_counted(question: Question) -> bool:
+    """Whether counters answer it: of the candidate's events, or of both arms'."""
+    return question.statement.counts_events or question.statement.kind is Kind.RELATIVE_LATENCY
+
+
+def _intervals(
+    state: RolloutState, questions: Sequence[Question], answers: Mapping[int, Answer]
+) -> dict[int, tuple[float, float]]:
+    """Always-valid intervals of the rate, by question; all of one alpha in one evaluation."""
+    found: dict[int, tuple[float, float]] = {}
     for alpha in sorted({question.alpha for question in questions}):
         group = [question for question in questions if question.alpha == alpha]
-        events, trials = [question.events for question in group], [question.trials for question in group]
+        effects = [answers[id(question)].design_effect for question in group]
+        events = [question.events / effect for question, effect in zip(group, effects, strict=True)]
+        trials = [question.trials / effect for question, effect in zip(group, effects, strict=True)]
         lower, upper = bernoulli_interval(events, trials, alpha)
-        pairs += [
-            (id(question), (float(low), float(high))) for question, low, high in zip(group, lower, upper, strict=True)
-        ]
-    found = dict(pairs)
-    return [found[id(question)] for question in questions]
+        found |= {
+            id(question): (float(low), float(high)) for question, low, high in zip(group, lower, upper, strict=True)
+        }
+    return found
 
 
 def _counts_verdict(
-    state: RolloutState, question: Question, answer: Answer, interval: tuple[float, float] | None
+    state: RolloutState, question: Question, answer: Answer, interval: tuple[float, float] | None, *, full: bool
 ) -> Verdict:
     statement = question.statement
     verdict = Verdict(
         role=question.role,
         statement=statement.text,
         result=answer.result,
-        test=COUNTS_TEST,
-        limit=statement.event_limit if statement.kind is Kind.LATENCY else statement.limit,
-        log_e_value=answer.log_e_above if question.is_trigger else answer.log_e_below,
-        log_threshold=log_threshold(question.alpha),
+        test=" and ".join(test.name for test in answer.tests),
+        limit=statement.limit if statement.kind is not Kind.LATENCY else statement.event_limit,
+        log_e_value=answer.log_e,
+        log_threshold=answer.log_threshold,
         alpha=question.alpha,
         event_count=question.events,
         trial_count=question.trials,
-        design_effect=1.0,
+        design_effect=answer.design_effect,
         report_only=question.report_only,
+        tests=[_test_result(test, answer.log_threshold) for test in answer.tests],
+        alpha_spent=question.alpha / question.sharers,
+        baseline_event_count=answer.baseline_events,
+        baseline_trial_count=answer.baseline_trials,
+        affected_learner_count=answer.affected_learners,
     )
-    if question.trials:
+    if statement.kind is Kind.RELATIVE_LATENCY:
+        _add_relative_counts(state, question, answer, verdict)
+    elif question.trials:
         verdict.estimate = rounded(_in_unit(question, question.events / question.trials))
-    if interval is None:
+    if not full:
         return verdict
-    if question.trials:
+    if interval is not None and question.trials:
         ends = sorted(rounded(_in_unit(question, end)) for end in interval)
         verdict.lower, verdict.upper = ends[0], ends[1]
+        _set_interval(verdict, "bernoulli_level", *(rounded(end) for end in interval))
+    _add_ratio_interval(state, question, verdict)
     needed = None
     if not question.is_trigger and answer.result == Verdict.RESULT_INSUFFICIENT:
-        needed = needed_n(
-            question.events, question.trials, statement.event_limit, alternative="less", alpha=question.alpha
-        )
+        needed = needed_count(state, question, answer)
         _add_needed(state, question, needed, verdict)
-    verdict.sentence = counts_sentence(question, verdict, needed)
+    verdict.sentence = counts_sentence(state, question, verdict, needed)
     return verdict
+
+
+def _test_result(test: Test, threshold: float) -> TestResult:
+    result = TestResult(
+        name=test.name,
+        guarantee=test.guarantee,
+        log_e_value=test.log_e,
+        log_threshold=threshold,
+        shown=test.log_e >= threshold,
+        null_value=test.null_value,
+    )
+    if test.estimate is not None:
+        result.estimate = rounded(test.estimate)
+    return result
+
+
+def _add_relative_counts(state: RolloutState, question: Question, answer: Answer, verdict: Verdict) -> None:
+    """Exceedances of the baseline's own quantile, and by what factor the candidate has more of them."""
+    number = state.plan.gates.metrics.slower_shares.index(question.statement.event_limit)
+    verdict.event_count = int(state.gates.exceedances[0, number])
+    verdict.trial_count = state.phase_counts.requests
+    verdict.limit = answer.tests[0].null_value if answer.tests else 1.0
+    if answer.tests and answer.tests[0].estimate is not None:
+        verdict.estimate = answer.tests[0].estimate
+
+
+def _add_ratio_interval(state: RolloutState, question: Question, verdict: Verdict) -> None:
+    """The ratio's interval from the totals so far, for the eye: the decision is that of the e-value beside it."""
+    mine, rival = verdict.event_count, verdict.baseline_event_count
+    candidate, baseline = float(verdict.trial_count), float(verdict.baseline_trial_count)
+    if not (candidate and baseline) or not mine + rival:
+        return
+    effect = verdict.design_effect
+    share = candidate / (candidate + baseline)
+    lower, upper = rate_ratio_interval(mine / effect, rival / effect, share, alpha=question.alpha)
+    low, high = rounded(float(lower)), rounded(float(upper))
+    _set_interval(verdict, "rate_ratio", low, high)
+    if question.statement.kind is Kind.RELATIVE_LATENCY:
+        verdict.lower, verdict.upper = low, high
+
+
+def _set_interval(verdict: Verdict, name: str, lower: float, upper: float) -> None:
+    for test in verdict.tests:
+        if test.name.startswith(name) or (name == "bernoulli_level" and test.name.startswith("level_increments")):
+            test.lower, test.upper = lower, upper
+            return
 
 
 def _in_unit(question: Question, share_of_bad: float) -> float:
@@ -119,9 +175,9 @@ def _in_unit(question: Question, share_of_bad: float) -> float:
 def _add_needed(state: RolloutState, question: Question, needed: int | None, verdict: Verdict) -> None:
     """Needed count and ETA at the phase's rate; left out where max_hold ends the phase before."""
     elapsed = state.phase_elapsed_seconds
-    if needed is None or not question.trials or elapsed <= 0:
+    if needed is None or not verdict.trial_count or elapsed <= 0:
         return
-    eta_seconds = needed * elapsed / question.trials
+    eta_seconds = needed * elapsed / verdict.trial_count
     phase = state.phase_spec
     if phase is None or state.phase_open_seconds + eta_seconds > seconds_of(phase.max_hold):
         return

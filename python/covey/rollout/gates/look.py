@@ -1,0 +1,179 @@
+"""What one tick tells the gates: both arms' counts, the baseline's shards, and durations where they are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from covey.rollout.counts import Counts
+from covey.rollout.gates.values import ComparedByValue
+from covey.stats.special import Floats
+from covey.v1.evidence_pb2 import DurationHistogram, ReplicaReading, ShardCounters
+
+
+@dataclass(frozen=True, eq=False)
+class Shards(ComparedByValue):
+    """Requests by learner shard.
+
+    Attributes:
+        trials: shape (shards,).
+        events: failures of error_rate and of availability, shape (2, shards).
+    """
+
+    trials: Floats
+    events: Floats
+
+    def minus(self, other: Shards) -> Shards:
+        """What came between two pages."""
+        return Shards(self.trials - other.trials, self.events - other.events)
+
+    def plus(self, other: Shards | None) -> Shards:
+        """Both together."""
+        return self if other is None else Shards(self.trials + other.trials, self.events + other.events)
+
+
+@dataclass(frozen=True, eq=False)
+class Durations(ComparedByValue):
+    """Requests by duration.
+
+    Attributes:
+        edges_seconds: upper edges of the intervals but the last.
+        counts: one more than edges.
+    """
+
+    edges_seconds: tuple[float, ...]
+    counts: Floats
+
+    def minus(self, other: Durations) -> Durations:
+        """What came between two pages of one grid."""
+        return Durations(self.edges_seconds, self.counts - other.counts)
+
+    def plus(self, other: Durations | None) -> Durations:
+        """Both together; of another grid only the newer is kept."""
+        if other is None or other.edges_seconds != self.edges_seconds:
+            return self
+        return Durations(self.edges_seconds, self.counts + other.counts)
+
+    def edge_above(self, share_slower: float) -> int | None:
+        """Index of the edge next above the quantile that this share of the requests is slower than.
+
+        None without requests, and where the quantile lies beyond the last edge.
+        """
+        total = self.counts.sum()
+        if total <= 0:
+            return None
+        slower = total - np.cumsum(self.counts)
+        found = int(np.argmax(slower <= share_slower * total))
+        return found if found < len(self.edges_seconds) else None
+
+    def slower_than(self, edge: int) -> float:
+        """Requests beyond an edge."""
+        return float(self.counts[edge + 1 :].sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Arm(ComparedByValue):
+    """One variant in one tick, or in all of them."""
+
+    counts: Counts
+    shards: Shards | None = None
+    durations: Durations | None = None
+
+    def plus(self, other: Arm) -> Arm:
+        """Both together."""
+        return Arm(
+            self.counts + other.counts,
+            other.shards.plus(self.shards) if other.shards else self.shards,
+            other.durations.plus(self.durations) if other.durations else self.durations,
+        )
+
+    def minus(self, other: Arm) -> Arm:
+        """What came between two pages; shards and durations that were not there before are a base, not evidence."""
+        shards = self.shards.minus(other.shards) if self.shards and other.shards else None
+        same_grid = (
+            self.durations is not None
+            and other.durations is not None
+            and self.durations.edges_seconds == other.durations.edges_seconds
+        )
+        durations = self.durations.minus(other.durations) if same_grid and self.durations and other.durations else None
+        return Arm(self.counts - other.counts, shards, durations)
+
+
+@dataclass(frozen=True, eq=False)
+class Look(ComparedByValue):
+    """One tick, summed over replicas.
+
+    Attributes:
+        candidate, baseline: what happened to each.
+        probed: the candidate's counts with its probes, which triggers on availability count too.
+        comparable: whether the arms were split as planned; else only absolute tests go on.
+    """
+
+    candidate: Arm
+    baseline: Arm
+    probed: Counts
+    comparable: bool = True
+
+
+NOTHING = Arm(Counts())
+
+
+def shards_of(reading: ReplicaReading, variant: str) -> Shards | None:
+    """The page's shards of a variant; None where it has none, or of unequal lengths."""
+    found = next((shards for shards in reading.shards if shards.variant == variant), None)
+    return None if found is None or shards_fault(found) else _shards(found)
+
+
+def shards_fault(shards: ShardCounters) -> str:
+    """Why shard counters cannot be true; empty where they can."""
+    lengths = {len(shards.request_counts), len(shards.error_counts), len(shards.unavailable_counts)}
+    if len(lengths) > 1:
+        return f"the shards of {shards.variant} have {', '.join(map(str, sorted(lengths)))} entries"
+    arrays = [_array(shards.request_counts), _array(shards.error_counts), _array(shards.unavailable_counts)]
+    if any((array < 0).any() for array in arrays):
+        return f"a shard counter of {shards.variant} is negative"
+    if (arrays[1] > arrays[0]).any() or (arrays[2] > arrays[1]).any():
+        return f"a shard of {shards.variant} has more failures than requests"
+    return ""
+
+
+def durations_of(reading: ReplicaReading, variant: str) -> Durations | None:
+    """The page's durations of a variant; None where it has none."""
+    found = next((durations for durations in reading.durations if durations.variant == variant), None)
+    if found is None or durations_fault(found):
+        return None
+    return Durations(tuple(found.edges_seconds), _array(found.request_counts))
+
+
+def durations_fault(durations: DurationHistogram) -> str:
+    """Why a histogram cannot be true; empty where it can."""
+    edges, counts = durations.edges_seconds, durations.request_counts
+    if len(counts) != len(edges) + 1:
+        return f"the durations of {durations.variant} have {len(counts)} counts for {len(edges)} edges"
+    if any(count < 0 for count in counts):
+        return f"a duration counter of {durations.variant} is negative"
+    if any(after <= before for before, after in pairwise(edges)):
+        return f"the duration edges of {durations.variant} do not rise"
+    return ""
+
+
+def summed(arms: Sequence[Arm]) -> Arm:
+    """All replicas together."""
+    total = Arm(Counts())
+    for arm in arms:
+        total = total.plus(arm)
+    return total
+
+
+def _shards(shards: ShardCounters) -> Shards:
+    return Shards(
+        _array(shards.request_counts), np.stack([_array(shards.error_counts), _array(shards.unavailable_counts)])
+    )
+
+
+def _array(counts: Iterable[int]) -> NDArray[np.float64]:
+    return np.array(counts, dtype=np.float64)

@@ -1,0 +1,70 @@
+"""Harm to one segment that the total may hide, with the chance of a false call bounded over all segments."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from covey.rollout.model import RolloutState
+from covey.rollout.outcomes import BURN_IN_NONZERO, BURN_IN_TICKS, RelativeEffect, moments_of, relative_effect
+from covey.rollout.statement import Statement
+from covey.rollout.units import rounded
+from covey.stats import e_bh, mixture_sprt
+
+
+@dataclass(frozen=True)
+class Harm:
+    """A segment that the candidate harms.
+
+    Attributes:
+        segment: its name.
+        effect: the outcome's relative change there.
+        log_e: ln E against "no change", rounded.
+    """
+
+    segment: str
+    effect: RelativeEffect
+    log_e: float
+
+
+def segment_effects(state: RolloutState, statement: Statement) -> list[tuple[str, RelativeEffect | None]]:
+    """The outcome's relative effect in each segment that still gets the candidate, by name."""
+    names = {moments.segment for moments in state.outcomes if moments.metric == statement.argument}
+    judged = sorted(names - {""} - set(state.excluded_segments))
+    return [
+        (name, relative_effect(moments_of(state.outcomes, state.spec, statement.argument, name))) for name in judged
+    ]
+
+
+def harmed_segments(state: RolloutState, statement: Statement, alpha: float) -> list[Harm]:
+    """Segments whose outcome falls, by the e-Benjamini-Hochberg procedure over all segments, worst first.
+
+    A fall is harm where its estimate reaches the statement's limit: what "segments(engagement) < 5 %" tolerates.
+
+    Args:
+        state: the evidence.
+        statement: about the spread between segments.
+        alpha: false discovery rate, and so the chance of any false call where no segment is harmed.
+
+    Each segment's e-value is that of `mixture_sprt`, with effects of the size of the limit expected: asymptotically
+    valid at every look after the burn-in.
+    """
+    if alpha <= 0 or state.phase_ticks < BURN_IN_TICKS:
+        return []
+    effects = segment_effects(state, statement)
+    if not effects:
+        return []
+    known = [
+        effect if effect is not None and effect.fewest_nonzero >= BURN_IN_NONZERO else None for _, effect in effects
+    ]
+    estimates = np.array([0.0 if effect is None else effect.estimate for effect in known])
+    variances = np.array([1.0 if effect is None else max(effect.variance, np.finfo(float).tiny) for effect in known])
+    judged = np.array([effect is not None and effect.estimate < 0 for effect in known])
+    log_e = np.where(judged, mixture_sprt(estimates, variances, statement.limit**2), -np.inf)
+    found = [
+        Harm(effects[index][0], effect, rounded(float(log_e[index])))
+        for index in e_bh(log_e, alpha)
+        if (effect := known[index]) is not None and rounded(effect.estimate) <= -statement.limit
+    ]
+    return sorted(found, key=lambda harm: harm.effect.estimate)
