@@ -54,10 +54,11 @@ def page(numbers: Numbers | None = None) -> str:
     lines.append("# TYPE covey_shadow_total counter")
     for result, count in n.shadow.items():
         lines.append(f'covey_shadow_total{{rollout="{ROLLOUT}",result="{result}"}} {count}')
+    lines.append("# TYPE covey_learners gauge")
+    for variant, share in ((BASELINE, 1 - n.weight), (CANDIDATE, n.weight)):
+        labels = f'rollout="{ROLLOUT}",phase="canary",variant="{variant}",segment=""'
+        lines.append(f"covey_learners{{{labels}}} {round(2000 * share)}")
     lines += [
-        "# TYPE covey_learners gauge",
-        f'covey_learners{{rollout="{ROLLOUT}",phase="canary",variant="{BASELINE}",segment=""}} {round(2000 * (1 - n.weight))}',
-        f'covey_learners{{rollout="{ROLLOUT}",phase="canary",variant="{CANDIDATE}",segment=""}} {round(2000 * n.weight)}',
         "# TYPE process_open_fds gauge",
         "process_open_fds 12",
     ]

@@ -21,7 +21,11 @@ candidate: native
 tick_interval: 1s
 soak_tick_interval: 1s
 phases:
-  - {name: canary, traffic_share: 5 %, hold: 10s, checkpoints: [5s], criteria: [{statement: error_rate < 2 %, margin: 0}]}
+  - name: canary
+    traffic_share: 5 %
+    hold: 10s
+    checkpoints: [5s]
+    criteria: [{statement: error_rate < 2 %, margin: 0}]
   - name: rollout
     traffic_share: 100 %
     soak: true
