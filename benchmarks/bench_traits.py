@@ -16,13 +16,13 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import readcols
-import workload
-from rival_process import Contenders, RivalProcess
 
 import harness
+import readcols
+import workload
 from covey import _core
 from covey.parameters import TRAIT_NAMES
+from rival_process import Contenders, RivalProcess
 from rivals import duckdb_traits, numpy_traits
 
 CLAIMS_HERE = (

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Callable
 
 import numpy as np
-import wire_servers as servers
 
+import wire_servers as servers
 from covey.v1 import analyzer_pb2, events_pb2
 
 _SERVICE = "/covey.v1.AnalyzerService/"

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import machine
 import verdict
-
 from claims import CLAIMS
 from covey import _core
 from harness import ROUNDS_FACTOR_VARIABLE, Row
@@ -63,6 +62,8 @@ def measure(path: Path, smoke: bool, rounds_factor: str = "1") -> tuple[list[Row
             raise RuntimeError(f"{path.name} failed with exit status {error.returncode}") from None
         except subprocess.TimeoutExpired:
             raise RuntimeError(f"{path.name} took longer than {deadline} s") from None
+        if not answer.exists():
+            raise RuntimeError(f"{path.name} wrote no rows; it should end in harness.main(run)")
         written = json.loads(answer.read_text())
     return written["rows"], written["notes"]
 

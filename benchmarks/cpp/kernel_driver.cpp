@@ -12,7 +12,9 @@
 
 #include "covey/dispatch.hpp"
 #include "covey/kmeans.hpp"
+#include "covey/resampling.hpp"
 #include "covey/silhouette.hpp"
+#include "covey/sketch.hpp"
 #include "covey/trait_state.hpp"
 #include "covey/traits.hpp"
 #include "driver_columns.hpp"
@@ -96,6 +98,44 @@ void silhouettes(const Kernels& kernels) {
     covey_measured([&] { silhouette(points.columns(), labels.data(), 5, 1, kernels); });
 }
 
+// Five metrics, their squares and products, in 16 groups.
+struct Metrics {
+    Metrics() : points(point_count) {
+        for (std::uint8_t metric = 0; metric < CloudOfPoints::dimensions; ++metric) {
+            const float* values = points.coordinates.data() + metric * point_count;
+            table.metrics.push_back({values, MetricType::float32, std::to_string(metric)});
+            table.products.push_back({metric, metric});
+        }
+        table.size = point_count;
+        for (const std::uint64_t hash : points.hashes) codes.push_back(hash % 16);
+    }
+    CloudOfPoints points;
+    MetricTable table;
+    std::vector<std::uint8_t> codes;
+};
+
+void moments(const Kernels& kernels) {
+    const Metrics metrics;
+    const GroupColumn groups{metrics.codes.data(), CodeType::uint8, 16};
+    covey_measured([&] { grouped_moments(metrics.table, groups, 1, kernels); });
+}
+
+void rerandomisation(const Kernels& kernels) {
+    const Metrics metrics;
+    covey_measured(
+        [&] { rerandomise(metrics.table, metrics.points.hashes.data(), {}, {1, 0, 20}, 5'000, 1, kernels); });
+}
+
+void bootstrap(const Kernels& kernels) {
+    const Metrics metrics;
+    covey_measured([&] { poisson_bootstrap(metrics.table, metrics.points.hashes.data(), {}, {1, 0, 20}, 1, kernels); });
+}
+
+void sketch(const Kernels& kernels) {
+    const Metrics metrics;
+    covey_measured([&] { count_in_log_buckets(metrics.table.metrics[0], point_count, 1.02, 1, kernels); });
+}
+
 const std::pair<const char*, void (*)(const Kernels&)> families[] = {
     {"traits_sorted", traits_sorted},
     {"traits_narrow", traits_narrow},
@@ -106,6 +146,10 @@ const std::pair<const char*, void (*)(const Kernels&)> families[] = {
     {"kmeans_16", kmeans_16},
     {"assignment", assignment},
     {"silhouettes", silhouettes},
+    {"moments", moments},
+    {"rerandomisation", rerandomisation},
+    {"bootstrap", bootstrap},
+    {"sketch", sketch},
 };
 
 }  // namespace

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import instructions
 import pytest
+
+import instructions
 
 
 def counts(avx2: int) -> instructions.Counts:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from rival_process import Contenders, RivalProcess
 
 # The process imports the module by its name, so it must be one that both sides can find.

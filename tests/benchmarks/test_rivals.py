@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 import readcols
 import workload
-
 from covey.parameters import TRAIT_NAMES
 from rivals import numpy_traits, polars_traits
 

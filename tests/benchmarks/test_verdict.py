@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import readme
-import verdict
 
 import harness
+import readme
+import verdict
 from claims import CLAIMS
 
 NUMPY, POLARS = "sorted traits over numpy", "sorted traits over polars, equal threads"
