@@ -115,15 +115,14 @@ def _own_rows(events: workload.Workload, log: workload.Workload, rounds: int) ->
         f"{_nanoseconds(seconds['log'], events)}, two threads {_nanoseconds(seconds['two'], events)}; "
         f"readcols {read_rate:.1f} GB/s"
     )
-    common: dict[str, Any] = {"unit": "s", "n": events.learner_count}
-    row = functools.partial(harness.claim_result, **common)
+    row = functools.partial(harness.claim_result, unit="s", n=events.learner_count)
     rows = [
-        row(claim, ours=seconds[isa], rival=seconds["readcols"], rival_name="readcols")
+        row(claim=claim, ours=seconds[isa], rival=seconds["readcols"], rival_name="readcols")
         for claim, isa in zip(CLAIMS_HERE, ("avx512", "avx2"), strict=False)
         if isa in isas
     ]
-    rows.append(row(CLAIMS_HERE[5], ours=seconds["log"], rival=seconds["one"], rival_name="sorted input"))
-    rows.append(row(CLAIMS_HERE[6], ours=seconds["two"], rival=seconds["one"], rival_name="one thread"))
+    rows.append(row(claim=CLAIMS_HERE[5], ours=seconds["log"], rival=seconds["one"], rival_name="sorted input"))
+    rows.append(row(claim=CLAIMS_HERE[6], ours=seconds["two"], rival=seconds["one"], rival_name="one thread"))
     return rows
 
 

@@ -21,6 +21,7 @@ import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 RECORD = Path(__file__).parent / "instructions.json"
 ISAS = ("avx2", "baseline")
@@ -91,7 +92,9 @@ def main() -> int:
     if shutil.which("valgrind") is None:
         print("SKIPPED: instructions are not counted, valgrind is not installed (apt-get install valgrind)")
         return 0
-    recorded = json.loads(RECORD.read_text()) if RECORD.exists() else {"toolchain": "nothing", "instructions": {}}
+    recorded: dict[str, Any] = (
+        json.loads(RECORD.read_text()) if RECORD.exists() else {"toolchain": "nothing", "instructions": {}}
+    )
     here = toolchain(arguments.driver)
     if recorded["toolchain"] != here and not arguments.accept:
         print(f"SKIPPED: instructions were recorded with {recorded['toolchain']}, this is {here}")

@@ -78,7 +78,8 @@ class Workload:
         keys |= np.arange(rows)
         keys.sort()
         keys &= (1 << row_bits) - 1
-        return replace(self, **{name: column[keys] for name, column in self.columns.items()})
+        columns: dict[str, Any] = {name: column[keys] for name, column in self.columns.items()}
+        return replace(self, **columns)
 
 
 def learners(learner_count: int, seed: int = 1) -> Workload:
