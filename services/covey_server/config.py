@@ -41,6 +41,7 @@ class ServerConfig:
         threads: that serve calls of the data port.
         queue_limit: calls that may wait for one of them.
         call_deadline_seconds: for one per-learner question.
+        trait_state_megabytes: of memory for what is kept of datasets' learners between appends.
         drain_grace_seconds: for calls in flight when the server is told to stop.
         store_url: of another database than the SQLite file in the data directory.
         ports_file: JSON with the ports in use, written once the server is ready.
@@ -59,6 +60,7 @@ class ServerConfig:
     threads: int = 8
     queue_limit: int = 64
     call_deadline_seconds: float = 2.0
+    trait_state_megabytes: int = 1024
     drain_grace_seconds: float = 10.0
     store_url: str | None = None
     ports_file: Path | None = None
@@ -94,6 +96,7 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
         threads=given.threads,
         queue_limit=given.queue_limit,
         call_deadline_seconds=given.call_deadline,
+        trait_state_megabytes=given.trait_state_megabytes,
         drain_grace_seconds=given.drain_grace,
         store_url=given.store_url,
         ports_file=given.ports_file,
@@ -154,6 +157,13 @@ def _parser() -> argparse.ArgumentParser:
         default=defaults.call_deadline_seconds,
         metavar="SECONDS",
         help="(%(default)s)",
+    )
+    add(
+        "--trait-state-megabytes",
+        type=_whole(1, 1 << 20),
+        default=defaults.trait_state_megabytes,
+        metavar="MB",
+        help="memory for the trait states of datasets; the longest unused go to disk beyond it (%(default)s)",
     )
     add("--drain-grace", type=_seconds, default=defaults.drain_grace_seconds, metavar="SECONDS", help="(%(default)s)")
     add("--store-url", default=None, metavar="URL", help="another database than the SQLite file in the data directory")

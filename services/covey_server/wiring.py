@@ -153,7 +153,14 @@ class AnalyzerServer:
         self.ledger = ExposureLedger(self.store, self.clock)
         self._rooms.callback(self.ledger.stop)
         self.outcomes = OutcomeBook(self.store, self.ledger, self.clock)
-        self.dataset_rooms = open_dataset_rooms(self.store, self.catalogue, self.ledger, self.outcomes, self.clock)
+        self.dataset_rooms = open_dataset_rooms(
+            self.store,
+            self.catalogue,
+            self.ledger,
+            self.outcomes,
+            self.clock,
+            state_bytes=self.config.trait_state_megabytes << 20,
+        )
         self._rooms.callback(self.dataset_rooms.stop)
 
     def _watch_for_crash_loops(self) -> None:

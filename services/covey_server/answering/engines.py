@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
 from covey.engine import Engine, engine_named
-from covey.parameters import TRAIT_NAMES, TraitParameters
+from covey.parameters import FURTHER_NAMES, TRAIT_NAMES, TraitParameters
 from covey.v1 import traits_pb2
 from covey_server.answering.decoding import EventColumns
 from covey_server.answering.online import online_analyzer
@@ -19,6 +20,7 @@ from covey_server.errors import CallError
 
 if TYPE_CHECKING:
     from covey import _core
+    from covey.traits import Traits
     from covey.v1 import cohorts_pb2, variants_pb2
     from covey_server.catalogue.catalogue import Catalogue
 
@@ -58,6 +60,7 @@ class AnalyzerEngine:
         variant: name of the variant, for answers.
 
     Attributes:
+        parameters: of the trait definitions.
         online: answers plain questions with the same bits; None for an engine that has no such form.
     """
 
@@ -67,7 +70,7 @@ class AnalyzerEngine:
         self, engine: str, parameters: TraitParameters, model: cohorts_pb2.CohortModel | None = None, variant: str = ""
     ) -> None:
         self._engine: Engine = engine_named(engine)
-        self._parameters = parameters
+        self.parameters = parameters
         self._model = model if model is not None and model.cohorts else None
         self._scale = np.ones(len(TRAIT_NAMES), np.float32)
         self._centroids = np.zeros((0, len(TRAIT_NAMES)), np.float32)
@@ -100,23 +103,30 @@ class AnalyzerEngine:
             "weight": events.weight,
             "as_of_us": as_of_us,
         }
-        found = self._engine.compute_traits(columns, self._parameters, 1)
-        event_count = int(found["event_count"][0])
-        if not event_count:
+        found = self._engine.compute_traits(columns, self.parameters, 1)
+        if not found["event_count"][0]:
             raise no_events(events.row_count, as_of_us)
+        return self._analysis(found, as_of_us, int(found["ignored_event_count"]))
+
+    def analysis_of(self, traits: Traits) -> Analysis:
+        """The analysis that found the traits of one learner."""
+        found = {name: traits[name] for name in TRAIT_NAMES + FURTHER_NAMES}
+        return self._analysis(found, traits.as_of_us, traits.ignored_event_count)
+
+    def _analysis(self, found: Mapping[str, Any], as_of_us: int, ignored_event_count: int) -> Analysis:
         traits = traits_pb2.Traits(
             learning_velocity=found["learning_velocity"][0],
             domain_affinity=found["domain_affinity"][0],
             interaction_frequency=found["interaction_frequency"][0],
             feedback_responsiveness=found["feedback_responsiveness"][0],
             retention_strength=found["retention_strength"][0],
-            event_count=min(event_count, _LARGEST_INT32),
+            event_count=min(int(found["event_count"][0]), _LARGEST_INT32),
             active_days_count=int(found["active_days"][0]),
             tenure_days=float(found["tenure_days"][0]),
             recency_days=float(found["recency_days"][0]),
             domain_entropy=found["domain_entropy"][0],
             momentum=found["momentum"][0],
-            ignored_event_count=min(int(found["ignored_event_count"]), _LARGEST_INT32),
+            ignored_event_count=min(ignored_event_count, _LARGEST_INT32),
         )
         traits.as_of.FromMicroseconds(as_of_us)
         return self.with_cohort(traits)

@@ -184,6 +184,8 @@ class _Stream:
                 raise self._not_written(error) from error
             self._synced_chunk = last
             self._synced_events += written.row_count if written else 0
+        if self._datasets.states is not None:
+            self._datasets.states.follow(self._view.name)
         compact(self._store, self._datasets, self._view.name)
 
     def _commit(self, connection: Connection, written: WrittenSegment | None, first: int, last: int) -> None:

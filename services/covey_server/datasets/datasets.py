@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +18,7 @@ from sqlalchemy import delete, insert, select
 from covey.v1 import analyzer_pb2, datasets_pb2
 from covey_server.catalogue.names import checked_id, checked_name, page_of
 from covey_server.datasets.segments import DamagedSegmentError, SegmentFile
+from covey_server.datasets.states_files import carry_states, delete_states, state_files
 from covey_server.datasets.tables import appends, datasets, insert_segment, segment_rows, segments
 from covey_server.datasets.view import DatasetView, data_loss
 from covey_server.errors import CallError, invalid, not_found
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from covey.events import Events
     from covey_server.answering.decoding import EventColumns
+    from covey_server.datasets.states import TraitStates
     from covey_server.datasets.tables import SegmentRow
     from covey_server.store import Store
 
@@ -59,13 +61,16 @@ class Datasets:
         self._pins_lock = Lock()
         self._pin_count = 0
         self._doomed: list[Path] = []
+        # What keeps the traits of learners up with their events, where somebody does.
+        self.states: TraitStates | None = None
         # Replaced under the store's writer lock (after_commit), never changed: readers take no lock.
         self._views: dict[str, DatasetView] = {}
         with store.read() as connection:
             for row in connection.execute(select(datasets).order_by(datasets.c.name)):
                 files = tuple(SegmentFile(self.folder(row.name), it) for it in segment_rows(connection, row.dataset))
                 self._views[row.name] = DatasetView(row.dataset, row.name, row.description, row.create_time_us, files)
-        self._remove_orphans()
+            states = {name: state_files(connection, view.number) for name, view in self._views.items()}
+        self._remove_orphans(states)
 
     def folder(self, name: str) -> Path:
         """Where the files of a dataset are."""
@@ -186,6 +191,7 @@ class Datasets:
             connection.execute(delete(datasets).where(datasets.c.dataset == number))
             connection.execute(delete(segments).where(segments.c.dataset == number))
             connection.execute(delete(appends).where(appends.c.dataset == number))
+            delete_states(connection, number)
             self._store.after_commit(connection, lambda: self._hide(name))
             return b""
 
@@ -206,12 +212,44 @@ class Datasets:
         self._store.after_commit(connection, lambda: self._change(view, (), (segment,)))
 
     def replace_segments(
-        self, connection: Connection, view: DatasetView, old: tuple[SegmentFile, ...], new: tuple[SegmentRow, ...]
+        self,
+        connection: Connection,
+        view: DatasetView,
+        old: tuple[SegmentFile, ...],
+        new: tuple[SegmentRow, ...],
+        forgotten: str | None = None,
     ) -> None:
-        """Put other synced files in the place of some, whose rows the caller has taken out of the manifest."""
+        """Put other synced files in the place of some, whose rows the caller has taken out of the manifest.
+
+        Args:
+            connection: of the transaction.
+            view: of the dataset.
+            old: the files that go.
+            new: those that come.
+            forgotten: the learner whose events the new ones lack; None where they hold the same events.
+        """
         folder = self.folder(view.name)
         added = tuple(SegmentFile(folder, replace(r, number=insert_segment(connection, view.number, r))) for r in new)
-        self._store.after_commit(connection, lambda: self._change(view, old, added))
+        stale = carry_states(
+            connection,
+            view.number,
+            [segment.row.number for segment in old],
+            [segment.row.number for segment in added],
+            is_same=forgotten is None,
+        )
+
+        def publish() -> None:
+            self._change(view, old, added)
+
+        def publish_with_states() -> None:
+            if self.states is None:
+                publish()
+            else:
+                self.states.replace(view, old, added, forgotten, publish)
+            for name in stale:
+                (folder / name).unlink(missing_ok=True)
+
+        self._store.after_commit(connection, publish_with_states)
 
     def remove_files(self, paths: Sequence[Path]) -> None:
         """Remove files that no manifest row names any more, as soon as nobody in another process reads them."""
@@ -250,7 +288,10 @@ class Datasets:
         self._views = {**self._views, view.name: view}
 
     def _hide(self, name: str) -> None:
+        view = self._views[name]
         self._views = {known: view for known, view in self._views.items() if known != name}
+        if self.states is not None:
+            self.states.drop(view.number)
 
     def _change(self, view: DatasetView, old: tuple[SegmentFile, ...], new: tuple[SegmentFile, ...]) -> None:
         current = self._views.get(view.name)
@@ -259,13 +300,13 @@ class Datasets:
             kept = tuple(segment for segment in current.segments if segment.path not in gone)
             self._show(replace(current, segments=kept + new))
 
-    def _remove_orphans(self) -> None:
+    def _remove_orphans(self, states: Mapping[str, set[str]]) -> None:
         """Files that no manifest row names: a crash came between their writing and the commit, or after a deletion."""
         for folder in self._root.iterdir():
             view = self._views.get(f"datasets/{folder.name}")
             if not folder.is_dir():
                 continue
-            listed = {segment.path.name for segment in view.segments} if view else set()
+            listed = {segment.path.name for segment in view.segments} | states[view.name] if view else set()
             orphans = [path for path in folder.iterdir() if path.name not in listed]
             for path in orphans:
                 path.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
+import numpy as np
 
 from covey.v1 import analyzer_pb2
 from covey_server.answering.decoding import microseconds_of
@@ -64,17 +65,28 @@ class Learners:
         self._engines: dict[str, AnalyzerEngine] = {}
 
     def cohort(self, request: analyzer_pb2.GetLearnerCohortRequest) -> analyzer_pb2.GetLearnerCohortResponse:
-        """The cohort of a learner of a dataset, by the engine and parameters of the cohort model.
+        """The cohort of a learner of a dataset by the parameters of the cohort model, all acknowledged events counted.
+
+        Answered from the dataset's trait state where that is ready, else from the learner's events by the model's
+        engine: the same to 1e-6.
 
         Raises:
             CallError: NOT_FOUND for the learner, the dataset or the model; FAILED_PRECONDITION where the stable variant
-                has no model, or no event is at or before as_of; DATA_LOSS for a damaged file.
+                has no model, or as_of is before the dataset's newest event; DATA_LOSS for a damaged file.
         """
         learner_id = checked_learner_id(request.learner_id)
         engine = self._engine(request.cohort_model or self._stable_model())
-        events, newest_us = self._datasets.learner_history(request.dataset, learner_id)
-        as_of_us = microseconds_of(request.as_of, "as_of") if request.HasField("as_of") else newest_us
-        analysis = engine.analyze(events, as_of_us)
+        as_of_us = microseconds_of(request.as_of, "as_of") if request.HasField("as_of") else None
+        newest_us = self._datasets.view(request.dataset, "dataset").newest_us
+        if as_of_us is not None and newest_us is not None and as_of_us < newest_us:
+            raise _before_the_newest(request.dataset, as_of_us, newest_us)
+        states = self._datasets.states
+        found = states.learner_traits(request.dataset, learner_id, as_of_us, engine.parameters) if states else None
+        if found is not None:
+            analysis = engine.analysis_of(found)
+        else:
+            events, newest_us = self._datasets.learner_history(request.dataset, learner_id)
+            analysis = engine.analyze(events, newest_us if as_of_us is None else max(as_of_us, newest_us))
         assert analysis.model is not None
         return analyzer_pb2.GetLearnerCohortResponse(
             learner_id=learner_id, traits=analysis.traits, cohort=analysis.cohort, cohort_model=analysis.model.name
@@ -145,7 +157,7 @@ class Learners:
                 continue
             row = old.row
             rows = (new.row(row.append_id, row.first_chunk, row.last_chunk),) if new else ()
-            self._datasets.replace_segments(connection, view, (old,), rows)
+            self._datasets.replace_segments(connection, view, (old,), rows, forgotten=learner_id)
             event_count += removed
         return analyzer_pb2.DeleteLearnerResponse(
             event_count=event_count,
@@ -173,6 +185,17 @@ class Learners:
             engine = AnalyzerEngine(model.engine, parameters_of(model.trait_parameters), model)
             self._engines[model_name] = engine
         return engine
+
+
+def _before_the_newest(dataset: str, as_of_us: int, newest_us: int) -> CallError:
+    return CallError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        f"as_of {np.datetime64(as_of_us, 'us')}Z is before the newest event of {dataset}"
+        f" ({np.datetime64(newest_us, 'us')}Z), and what is kept of learners reaches no further back; analyse the"
+        " dataset instead: AnalyzeLearner or DiscoverCohorts with this dataset and as_of",
+        reason="AS_OF_BEFORE_NEWEST_EVENT",
+        metadata={"resource": dataset},
+    )
 
 
 def _remove(paths: Iterable[Path]) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from covey_server.datasets.appends import Appends
 from covey_server.datasets.datasets import Datasets
 from covey_server.datasets.learners import Learners
+from covey_server.datasets.states import DEFAULT_STATE_BYTES, TraitStates
 from covey_server.jobs.jobs import Jobs
 
 if TYPE_CHECKING:
@@ -29,17 +30,20 @@ class DatasetRooms:
         appends: live append streams.
         jobs: discoveries.
         learners: cohort lookup and deletion.
+        states: what answers cohort lookups without reading the events again.
     """
 
     datasets: Datasets
     appends: Appends
     jobs: Jobs
     learners: Learners
+    states: TraitStates
 
     def stop(self) -> None:
         """End append streams and the job at work; both go on after the next start. Call it before the port drains."""
         self.appends.stop()
         self.jobs.stop()
+        self.states.stop()
 
 
 def open_dataset_rooms(
@@ -49,6 +53,7 @@ def open_dataset_rooms(
     outcomes: OutcomeBook,
     clock: Callable[[], datetime],
     job_threads: int | None = None,
+    state_bytes: int = DEFAULT_STATE_BYTES,
 ) -> DatasetRooms:
     """Open the rooms; jobs that were unfinished when the server went down begin to run again.
 
@@ -61,13 +66,16 @@ def open_dataset_rooms(
         outcomes: for deletions.
         clock: the time, aware.
         job_threads: of the native engine in a job; by default one per processor but one.
+        state_bytes: of memory for trait states.
     """
     store.create_all()
     datasets = Datasets(store, clock)
+    states = TraitStates(store, datasets, state_bytes)
     Thread(target=datasets.check_files, name="dataset-check", daemon=True).start()
     return DatasetRooms(
         datasets=datasets,
         appends=Appends(store, datasets),
         jobs=Jobs(store, catalogue, datasets, clock, threads=job_threads),
         learners=Learners(store, catalogue, datasets, ledger, outcomes, clock),
+        states=states,
     )

@@ -88,8 +88,8 @@ class DatasetView:
         return events_of(self.name, self.segments)
 
 
-def events_of(name: str, segments: Sequence[SegmentFile]) -> Events:
-    """The events of some segment files of a dataset; see `DatasetView.events`."""
+def events_of(name: str, segments: Sequence[SegmentFile], rows: slice = slice(None)) -> Events:
+    """The events of some rows of some segment files of a dataset; see `DatasetView.events`."""
     import pyarrow as pa
 
     from covey.events import Events
@@ -102,10 +102,15 @@ def events_of(name: str, segments: Sequence[SegmentFile]) -> Events:
             metadata={"resource": name},
         )
     try:
-        tables = [segment.table() for segment in segments]
+        tables = [_rows(segment.table(), rows) for segment in segments]
     except DamagedSegmentError as error:
         raise data_loss(name, error) from error
     return Events.from_arrow(pa.concat_tables(_alike(tables)))
+
+
+def _rows(table: Any, rows: slice) -> Any:
+    start, stop, _ = rows.indices(table.num_rows)
+    return table if (start, stop) == (0, table.num_rows) else table.slice(start, stop - start)
 
 
 def data_loss(name: str, error: DamagedSegmentError) -> CallError:

@@ -80,13 +80,16 @@ def test_the_stable_variants_model_is_the_default(server: Any, model: cohorts_pb
     assert server.analyzer.GetLearnerCohort(request).cohort_model == model.name
 
 
-def test_as_of_is_an_instant_of_the_callers_choice(server: Any, model: cohorts_pb2.CohortModel) -> None:
+def test_as_of_is_an_instant_from_the_newest_event_on(server: Any, model: cohorts_pb2.CohortModel) -> None:
     request = analyzer_pb2.GetLearnerCohortRequest(learner_id="e1", dataset=model.dataset, cohort_model=model.name)
-    request.as_of.seconds = 22 * DAY
+    request.as_of.seconds = 35 * DAY
     answer = server.analyzer.GetLearnerCohort(request)
-    assert (answer.traits.event_count, answer.traits.ignored_event_count) == (2, 7)
-    request.as_of.seconds = DAY
-    assert failure(server.analyzer.GetLearnerCohort, request)[0] is grpc.StatusCode.FAILED_PRECONDITION
+    assert (answer.traits.event_count, answer.traits.ignored_event_count) == (9, 0)
+    assert int(answer.traits.recency_days) == 6
+    request.as_of.seconds = 28 * DAY
+    code, details = failure(server.analyzer.GetLearnerCohort, request)
+    assert code is grpc.StatusCode.FAILED_PRECONDITION
+    assert "analyse the dataset instead: AnalyzeLearner or DiscoverCohorts" in details
 
 
 def test_what_is_not_there(server: Any, model: cohorts_pb2.CohortModel) -> None:
