@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core lint format bench bench-smoke bench-instructions bench-readme proto released-contract dist clean
+.PHONY: help demo test test-core test-core-sanitized lint format bench bench-smoke bench-instructions bench-readme proto released-contract dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,13 @@ test-core: $(DEV) ## the kernels alone, on every instruction set, without Python
 	$(BIN)/cmake -S cpp -B build/core -DCOVEY_BUILD_TESTS=ON -DCOVEY_BUILD_PYTHON=OFF
 	$(BIN)/cmake --build build/core --parallel 2
 	$(BIN)/ctest --test-dir build/core --output-on-failure
+
+test-core-sanitized: $(DEV) ## the same under the address, undefined-behaviour and thread sanitizers
+	for sanitizer in address undefined thread; do \
+	  $(BIN)/cmake -S cpp -B build/$$sanitizer -DCOVEY_BUILD_TESTS=ON -DCOVEY_BUILD_PYTHON=OFF -DCOVEY_SANITIZE=$$sanitizer && \
+	  $(BIN)/cmake --build build/$$sanitizer --parallel 2 && \
+	  $(BIN)/ctest --test-dir build/$$sanitizer --output-on-failure || exit 1; \
+	done
 
 lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contract
 	$(BIN)/ruff format --check .

@@ -32,5 +32,7 @@ void test_traits(const Kernels& kernels);
 void test_cohorts(const Kernels& kernels);
 void test_partition(const Kernels& kernels);
 void test_moments(const Kernels& kernels);
+void test_guard_pages(const Kernels& kernels);
+void test_threads(const Kernels& kernels);
 
 }  // namespace covey::tests

@@ -1,0 +1,247 @@
+// No kernel touches memory outside its columns: every column ends where a page that nobody may read begins, then begins
+// where such a page ends. A read across crashes the test.
+
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "check.hpp"
+#include "covey/kmeans.hpp"
+#include "covey/silhouette.hpp"
+#include "covey/traits.hpp"
+
+namespace covey::tests {
+namespace {
+
+constexpr std::size_t largest_size = 200;
+constexpr std::size_t vector_bytes = 64;  // what a kernel may touch behind a padded array
+
+// Readable pages between two that are not.
+class GuardedMemory {
+public:
+    GuardedMemory() {
+        const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
+        bytes_ = std::max<std::size_t>(page, 16'384);
+        whole_ = bytes_ + 2 * page;
+        void* memory = mmap(nullptr, whole_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        CHECK(memory != MAP_FAILED);
+        begin_ = static_cast<std::byte*>(memory) + page;
+        CHECK(mprotect(begin_, bytes_, PROT_READ | PROT_WRITE) == 0);
+        page_ = page;
+    }
+    ~GuardedMemory() { munmap(begin_ - page_, whole_); }
+    GuardedMemory(const GuardedMemory&) = delete;
+    GuardedMemory& operator=(const GuardedMemory&) = delete;
+
+    std::byte* place(std::size_t bytes, bool at_end) {
+        CHECK(bytes <= bytes_);
+        return at_end ? begin_ + (bytes_ - bytes) : begin_;
+    }
+
+private:
+    std::byte* begin_;
+    std::size_t bytes_;
+    std::size_t whole_;
+    std::size_t page_;
+};
+
+// Columns of one call, each in guarded memory of its own that the next call uses again.
+class GuardedColumns {
+public:
+    void place(bool at_end) {
+        at_end_ = at_end;
+        next_ = 0;
+    }
+
+    // `spare` bytes behind the last value may be touched. value(i) makes them.
+    template <typename Value, typename Make>
+    Value* column(std::size_t size, std::size_t spare, const Make& value) {
+        if (next_ == memory_.size()) {
+            memory_.push_back(std::make_unique<GuardedMemory>());
+        }
+        std::byte* bytes = memory_[next_++]->place(size * sizeof(Value) + spare, at_end_);
+        auto* values = reinterpret_cast<Value*>(bytes);
+        for (std::size_t i = 0; i < size; ++i) {
+            values[i] = static_cast<Value>(value(i));
+        }
+        return values;
+    }
+
+    template <typename Value>
+    Value* empty(std::size_t size, std::size_t spare = 0) {
+        return column<Value>(size, spare, [](std::size_t) { return 0; });
+    }
+
+private:
+    std::vector<std::unique_ptr<GuardedMemory>> memory_;
+    std::size_t next_ = 0;
+    bool at_end_ = true;
+};
+
+TraitColumns trait_columns(GuardedColumns& memory, std::size_t learners) {
+    const auto floats = [&] { return memory.empty<float>(learners); };
+    return {floats(),
+            floats(),
+            floats(),
+            floats(),
+            floats(),
+            floats(),
+            floats(),
+            memory.empty<std::int64_t>(learners),
+            memory.empty<std::int32_t>(learners),
+            memory.empty<double>(learners),
+            memory.empty<double>(learners)};
+}
+
+// Every type of every column, rows sorted, grouped and in no order.
+void guard_trait_columns(const Kernels& kernels, GuardedColumns& memory, bool at_end, std::size_t size,
+                         Random& random) {
+    const auto below = [&](std::uint64_t limit) { return [&random, limit](std::size_t) { return random() % limit; }; };
+    const std::uint32_t learners = 1 + static_cast<std::uint32_t>(size / 7);
+    for (int way = 0; way < 6; ++way) {
+        memory.place(at_end);
+        EventColumns events;
+        events.size = size;
+        events.learner_count = learners;
+        if (way % 3 == 0) {
+            events.learner_index = memory.column<std::int32_t>(size, 0, below(learners));
+        } else if (way % 3 == 1) {
+            events.learner_index = memory.column<std::int32_t>(size, 0, [](std::size_t i) { return i / 7; });
+        } else {
+            events.learner_offsets = memory.column<std::int64_t>(
+                learners + 1, 0, [&](std::size_t i) { return i == learners ? size : std::min(size, i * 7); });
+        }
+        if (way < 3) {
+            events.time = {memory.column<std::uint32_t>(size, 0, below(5'000'000)), TimeType::seconds_uint32, 7};
+            events.domain = {memory.column<std::uint8_t>(size, 0, below(12)), IndexType::uint8, 12, "domain_index"};
+            events.capability = {memory.column<std::uint16_t>(size, 0, below(100)), IndexType::uint16, 100,
+                                 "capability"};
+            if (way > 0) {
+                events.weight = {memory.column<float>(size, 0, below(5)), WeightType::float32};
+            }
+        } else {
+            events.time = {memory.column<std::int64_t>(size, 0, below(5'000'000'000'000)), TimeType::microseconds_int64,
+                           0};
+            events.domain = {memory.column<std::uint16_t>(size, 0, below(300)), IndexType::uint16, 300, "domain_index"};
+            events.capability = {memory.column<std::int32_t>(size, 0, below(9000)), IndexType::int32, 9000,
+                                 "capability"};
+            events.weight = {memory.column<double>(size, 0, below(5)), WeightType::float64};
+            events.kind = memory.column<std::uint8_t>(size, 0, below(5));
+            events.action_taken = memory.column<std::uint8_t>(size, 0, below(2));
+        }
+        const TraitColumns traits = trait_columns(memory, learners);
+        const std::int64_t later = compute_traits(events, 4'000'000'000'000, TraitParameters{}, 1, kernels, traits);
+        std::int64_t counted = later;
+        for (std::uint32_t learner = 0; learner < learners; ++learner) {
+            counted += traits.event_count[learner];
+        }
+        CHECK(counted == static_cast<std::int64_t>(size));
+    }
+}
+
+void guard_point_columns(const Kernels& kernels, GuardedColumns& memory, bool at_end, std::size_t size,
+                         Random& random) {
+    const auto coordinate = [&](std::size_t) { return static_cast<float>(random() % 1000) * 1e-3f; };
+    for (const std::size_t dimensions : {1, 5}) {
+        memory.place(at_end);
+        const PointColumns points{memory.column<float>(size * dimensions, 0, coordinate), dimensions, size};
+        const auto* hashes = memory.column<std::uint64_t>(size, 0, [&](std::size_t) { return random(); });
+        auto* labels = memory.empty<std::int32_t>(size);
+        auto* squared_distance = memory.empty<float>(size);
+        const auto seeds = seed_centroids(points, hashes, std::min<std::size_t>(size, 3), 1, 1, kernels);
+        kmeans(points, seeds, 3, 1, kernels, labels);
+        assign(points, seeds, 1, kernels, labels, squared_distance);
+        if (seeds.size() > dimensions) {
+            silhouette(points, labels, seeds.size() / dimensions, 1, kernels);
+        }
+    }
+}
+
+// The kernels themselves; scratch arrays are padded by a vector and not a byte more.
+void guard_trait_kernels(const Kernels& kernels, GuardedColumns& memory, bool at_end, std::size_t size,
+                         Random& random) {
+    memory.place(at_end);
+    const auto* time = memory.column<std::int64_t>(size, 0, [&](std::size_t) { return random() % 5'000'000; });
+    auto* age = memory.empty<std::uint64_t>(size, vector_bytes);
+    auto* day = memory.empty<std::uint32_t>(size, vector_bytes);
+    const auto* weight = memory.column<double>(size, vector_bytes, [&](std::size_t) { return random() % 5; });
+    auto* steps = memory.empty<std::int64_t>(size, vector_bytes);
+    CHECK(kernels.ages(time, size, 5'000'000, 0, age, day) == 0);
+    kernels.age_range(age, weight, size);
+    kernels.largest_weight(weight, day, 28, size);
+    kernels.quantise(weight, size, 8.0, 1.0, steps);
+    kernels.decay(age, size, 0, 1e-9, 40, steps);
+    kernels.decay_exponent(age, weight, size, 0, 1e-9);
+    kernels.weighted_decay(age, weight, size, 0, 1e-9, 30.0, steps);
+    std::int64_t sums[2];
+    kernels.recent(day, weight, size, 8.0, 1.0, sums);
+    std::fill_n(steps, size, 1);
+    kernels.entropy(steps, size, static_cast<double>(size));
+}
+
+void guard_partition_kernels(const Kernels& kernels, GuardedColumns& memory, bool at_end, std::size_t size,
+                             Random& random) {
+    memory.place(at_end);
+    const auto any = [&](std::size_t) { return random(); };
+    auto* words = memory.empty<std::uint64_t>(size);
+    auto* bytes = memory.column<std::uint8_t>(size, 0, any);
+    auto* halves = memory.column<std::uint16_t>(size, 0, any);
+    auto* singles = memory.column<std::uint32_t>(size, 0, any);
+    auto* doubles = memory.column<std::uint64_t>(size, 0, any);
+    auto* kind = memory.column<std::uint8_t>(size, 0, [&](std::size_t) { return random() % 5; });
+    kernels.pack_8(bytes, size, 3, words);
+    kernels.unpack_8(words, size, 3, 0xFF, 0, 0, bytes);
+    kernels.pack_16(halves, size, 11, words);
+    kernels.unpack_16(words, size, 11, 0xFFFF, 0, 0, halves);
+    kernels.pack_32(singles, size, 0xFF, 27, words);
+    kernels.pack_feedback(kind, nullptr, size, 4, 1, words);
+    kernels.pack_feedback(kind, bytes, size, 4, 1, words);
+    std::fill_n(words, size, 0);
+    kernels.pack_differences_32(singles, size, 77, 0, 1, words);
+    kernels.unpack_32(words, size, 1, ~std::uint64_t{0}, 77, 0, singles);
+    std::fill_n(words, size, 0);
+    kernels.pack_differences_64(doubles, size, 5, 0, 0, words);
+    kernels.unpack_64(words, size, 0, ~std::uint64_t{0}, 5, 0, doubles);
+}
+
+void guard_cohort_kernels(const Kernels& kernels, GuardedColumns& memory, bool at_end, std::size_t size,
+                          Random& random) {
+    memory.place(at_end);
+    constexpr std::size_t dimensions = 5;
+    const auto coordinate = [&](std::size_t) { return static_cast<float>(random() % 1000) * 1e-3f; };
+    const Points points{memory.column<float>(size * dimensions, 0, coordinate), size, dimensions};
+    const Points padded{memory.column<float>(size * dimensions, vector_bytes, coordinate), size, dimensions};
+    const auto* centroids = memory.column<float>(7 * dimensions, 0, coordinate);
+    auto* labels = memory.empty<std::int32_t>(size);
+    auto* squared_distance = memory.empty<float>(size);
+    for (const std::size_t count : {1, 2, 7}) {
+        kernels.nearest(points, size, centroids, count, labels, squared_distance);
+        kernels.nearest(points, size, centroids, count, labels, nullptr);
+    }
+    kernels.shrink(points, size, centroids, squared_distance);
+    kernels.distance_sum(padded, size, centroids, 100.0f);
+}
+
+}  // namespace
+
+void test_guard_pages(const Kernels& kernels) {
+    Random random(6);
+    GuardedColumns memory;
+    for (const bool at_end : {true, false}) {
+        for (std::size_t size = 0; size <= largest_size; ++size) {
+            guard_trait_columns(kernels, memory, at_end, size, random);
+            if (size == 0) {
+                continue;
+            }
+            guard_point_columns(kernels, memory, at_end, size, random);
+            guard_trait_kernels(kernels, memory, at_end, size, random);
+            guard_partition_kernels(kernels, memory, at_end, size, random);
+            guard_cohort_kernels(kernels, memory, at_end, size, random);
+        }
+    }
+}
+
+}  // namespace covey::tests
