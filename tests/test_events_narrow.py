@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from covey.events import Events, read_parquet
 from covey.events_times import TimeBuffer
+from covey.events_values import Place, flags
 from covey.generate import GenerationPlan, event_tables
 from covey.instants import widened_us
 
@@ -126,3 +127,13 @@ def test_the_same_bits_as_wide_columns(tmp_path, engine, threads):
             assert found.matrix.tobytes() == expected.matrix.tobytes()
             for name, values in expected.further.items():
                 assert found.further[name].tobytes() == values.tobytes(), name
+
+
+@pytest.mark.parametrize("offset", [0, 1, 7, 8, 13])
+def test_flags_of_any_slice(offset):
+    values = [None if draw == 0 else draw == 1 for draw in np.random.default_rng(0).integers(0, 3, 70)]
+    array = pa.array(values).slice(offset, 40)
+    assert flags(array, Place("table", "flag")).tolist() == [int(bool(value)) for value in array.to_pylist()]
+    known = array.fill_null(True)
+    assert flags(known, Place("table", "flag")).tolist() == [int(value) for value in known.to_pylist()]
+    assert flags(array.slice(0, 0), Place("table", "flag")).tolist() == []

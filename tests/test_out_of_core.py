@@ -132,6 +132,34 @@ def test_a_learner_across_many_row_groups(generated, tmp_path, rows):
     assert_same_traits(found, read_parquet(folder).traits())
 
 
+@pytest.mark.parametrize("order", [sorted_rows, shuffled])
+@pytest.mark.parametrize(
+    "kind", [pa.uint64(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int32(), pa.string())]
+)
+def test_ids_of_every_type(generated, tmp_path, kind, order):
+    """Unsigned ids straddle 2^63, and the learner at a border continues in the next row group."""
+    table = order(generated.slice(0, 12_000))
+    if pa.types.is_unsigned_integer(kind):
+        ids = pa.array(table["learner_id"].to_numpy().astype(np.uint64) + np.uint64(2**63 - 100))
+    else:
+        ids = with_text_ids(table)["learner_id"].combine_chunks().cast(kind)
+    folder = write(table.set_column(0, "learner_id", ids), tmp_path / "events", row_group_size=900)
+    found, _ = traits_of_parquet(folder, rows_per_piece=1_500)
+    assert_same_traits(found, read_parquet(folder).traits())
+
+
+def test_files_with_integers_of_different_width(generated, tmp_path):
+    folder = write(generated, tmp_path / "events")
+    narrow = pq.read_table(folder / "0.parquet")
+    pq.write_table(narrow.set_column(0, "learner_id", narrow["learner_id"].cast(pa.int16())), folder / "0.parquet")
+    for name in ("1.parquet", "2.parquet"):
+        table = pq.read_table(folder / name)
+        ids = pa.array(table["learner_id"].to_numpy() + 2**40)
+        pq.write_table(table.set_column(0, "learner_id", ids), folder / name, row_group_size=2_000)
+    found, _ = traits_of_parquet(folder, rows_per_piece=PIECE)
+    assert_same_traits(found, read_parquet(folder).traits())
+
+
 def test_rows_in_any_order_within_row_groups(generated, tmp_path):
     """The learner at a border is then not at the end of its row group, so the rows are parted after all."""
     order = np.concatenate(
@@ -159,6 +187,7 @@ def test_statistics_of_ids_only(generated, tmp_path):
     seen = set()
     found, _ = traits_of_parquet(folder, rows_per_piece=PIECE, progress=lambda *step: seen.add(step[0]))
     assert seen == {"looking for the newest event", "reading"}
+    assert_same_traits(traits_of_parquet(folder)[0], found)
     assert_same_traits(found, read_parquet(folder).traits())
 
 

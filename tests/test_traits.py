@@ -225,3 +225,11 @@ def test_the_arrow_table(engine):
     assert table["event_count"].to_pylist() == [1, 1]
     texts = Events.from_numpy(["ü", ""], [0, 5], time_unit="day").traits(engine=engine).to_arrow()
     assert texts["learner_id"].to_pylist() == ["", "ü"]
+
+
+def test_the_table_of_traits_is_no_copy():
+    traits = events_of([(3, "d", "x"), (2, "d", "y")], learner_id=[7, 9]).traits()
+    table = traits.to_arrow()
+    assert table["learner_id"].chunk(0).buffers()[1].address == traits.learner_ids.integers.ctypes.data
+    for name in (*TRAIT_NAMES, *traits.further):
+        assert table[name].chunk(0).buffers()[1].address == traits[name].ctypes.data, name

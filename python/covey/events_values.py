@@ -90,12 +90,9 @@ def _to_us(values: NDArray[Any], unit: str, place: Place) -> NDArray[np.int64]:
         earliest, latest = (
             (EARLIEST_US // factor, LATEST_US // factor) if factor else (EARLIEST_US * 1000, LATEST_US * 1000)
         )
-        bad = np.zeros(len(values), dtype=bool)
-        limits = np.iinfo(values.dtype)
-        if limits.min < earliest:
-            bad |= values < earliest
-        if limits.max > latest:
-            bad |= values > latest
+        # Python's integers: a narrow type may not even hold the limits.
+        is_bad = len(values) > 0 and not earliest <= int(values.min()) <= int(values.max()) <= latest
+        bad = np.array([not earliest <= value <= latest for value in values.tolist()] if is_bad else [], dtype=bool)
     if bad.any():
         row = int(np.argmax(bad))
         raise place.error(f"found {values[row]!s}", row, f"a time in years 1 to 9999 (unit: {unit})")
@@ -142,7 +139,9 @@ def flags(array: Any, place: Place) -> NDArray[np.uint8]:
     if pa.types.is_null(array.type):
         return np.zeros(len(array), dtype=np.uint8)
     if pa.types.is_boolean(array.type):
-        return np.asarray(_without_nulls(array, False).cast(pa.uint8()), dtype=np.uint8)
+        _, values = array.buffers()
+        found = _bits(values, array)
+        return found if array.null_count == 0 else found & _bits(array.buffers()[0], array)
     if not pa.types.is_integer(array.type):
         raise place.error(f"its type is {array.type}", expected="booleans, or the numbers 0 and 1")
     values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
@@ -167,9 +166,9 @@ def weights(array: Any, place: Place) -> NDArray[np.float32] | NDArray[np.float6
     if pa.types.is_decimal(kind):
         array = array.cast(pa.float64())
     values = _without_nulls(array, pa.scalar(1, array.type)).to_numpy(zero_copy_only=False)
-    bad = ~((values >= 0) & np.isfinite(values)) if values.dtype.kind == "f" else values < 0
-    if bad.any():
-        row = int(np.argmax(bad))
+    # Two reductions without a copy; both are false for NaN.
+    if len(values) and not (values.min() >= 0 and values.max() < np.inf):
+        row = int(np.argmax(~((values >= 0) & np.isfinite(values))))
         raise place.error(f"found {values[row]!s}", row, "a finite weight >= 0")
     fits_float32 = values.dtype.itemsize <= (4 if values.dtype.kind == "f" else 2)
     return np.asarray(values, dtype=np.float32) if fits_float32 else np.asarray(values, dtype=np.float64)
@@ -182,6 +181,13 @@ def narrowed_weights(values: NDArray[np.float32] | NDArray[np.float64]) -> NDArr
     with np.errstate(over="ignore"):
         narrow = values.astype(np.float32)
     return narrow if np.array_equal(narrow, values) else values
+
+
+def _bits(buffer: Any, array: Any) -> NDArray[np.uint8]:
+    """The bits of `array`'s rows in one of its bit buffers, a byte each, shape (n,)."""
+    packed = np.frombuffer(buffer, dtype=np.uint8)[array.offset // 8 : (array.offset + len(array) + 7) // 8]
+    first = array.offset % 8
+    return np.unpackbits(packed, bitorder="little")[first : first + len(array)]
 
 
 def _without_nulls(array: Any, value: Any) -> Any:

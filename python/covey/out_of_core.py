@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from covey.engine import EngineName
 from covey.events import Events
@@ -46,6 +47,7 @@ WorkProgress = Callable[[str, int, int, str], None]
 
 _MOST_PARTS = 512
 _PIECES_PER_PART = 4
+_LARGEST_ROW_GROUP = 1 << 20
 
 
 class _NotGroupedError(Exception):
@@ -106,8 +108,9 @@ def traits_of_parquet(
 ) -> tuple[Traits, int]:
     """The traits of all learners of a Parquet file or folder, within a budget of memory.
 
-    What fits is read at once, as `Events.from_parquet(path).traits()` does; the rest is worked on in pieces, in
-    temporary files below TMPDIR where it must be. The answer has the same bits either way.
+    Row groups that follow one another by learner are worked on a few at a time. Rows in another order are read at
+    once where they fit, as `Events.from_parquet(path).traits()` does, else they go through temporary files below
+    TMPDIR. The answer has the same bits in every case.
 
     Args:
         path: the file or folder.
@@ -132,27 +135,29 @@ def traits_of_parquet(
     tell = progress or (lambda what, done, total, unit: None)
     as_of_us = None if as_of is None else instant_to_us(as_of)
     files = event_files(Path(path), mapping)
+    row_count, piece = rows_of(files), rows_per_piece or budget.rows_per_piece
     groups = row_groups_by_learner(files)
-    if rows_per_piece is None and budget.holds(rows_of(files), groups is not None):
+    if groups is not None and max(group.row_count for group in groups) > max(2 * piece, _LARGEST_ROW_GROUP):
+        groups = None
+    likely_us = newest_by_statistics(files, mapping) if as_of_us is None else as_of_us
+    fits = budget.holds(row_count, groups is not None) and rows_per_piece is None
+    # Row groups in order of their learners are pieces for nothing; other rows are worth it only where they must be.
+    if fits and (groups is None or likely_us is None or row_count <= piece):
         events = read_files(Path(path), files, mapping, lambda done, total: tell("reading", done, total, "rows"))
         tell("traits", 0, len(events.learner_ids), "learners")
         newest_us = events.newest_us if as_of_us is None else as_of_us
-        return compute(events, newest_us, parameters, engine, threads), len(events)
-    piece = rows_per_piece or budget.rows_per_piece
+        return compute(events, newest_us, parameters, engine, threads), row_count
     work = _Work(Path(path), files, mapping, parameters, engine, threads, budget, piece, tell)
-    if groups is not None and max(group.row_count for group in groups) <= max(2 * piece, 1 << 20):
+    if groups is not None:
         try:
-            return _by_row_groups(work, groups, as_of_us), work.row_count
+            return _by_row_groups(work, groups, as_of_us, likely_us), row_count
         except _NotGroupedError:
             work.start()
-    return _by_parts(work, as_of_us), work.row_count
+    return _by_parts(work, as_of_us), row_count
 
 
-def _by_row_groups(work: _Work, groups: Sequence[RowGroup], as_of_us: int | None) -> Traits:
+def _by_row_groups(work: _Work, groups: Sequence[RowGroup], as_of_us: int | None, expected_us: int | None) -> Traits:
     """Row groups in the order of their learners; only the learner at a border waits for the next piece."""
-    expected_us = as_of_us
-    if expected_us is None:
-        expected_us = newest_by_statistics(work.files, work.mapping)
     if expected_us is None:
         work.progress("looking for the newest event", 0, work.row_count, "rows")
         expected_us = newest_by_reading(work.files, work.mapping)
@@ -214,13 +219,10 @@ def _batches_of_pieces(
 def _append_below(intake: Intake, batch: Batch, limit: LearnerKey | None) -> list[Batch]:
     """Take the rows of learners below the limit; the others, which end the batch, are returned."""
     ids = batch.columns["learner"]
-    if limit is None or ids.null_count:
-        rows = batch.row_count
-    else:
-        plain = ids.dictionary_decode() if pa.types.is_dictionary(ids.type) else ids
-        value = limit.decode() if isinstance(limit, bytes) else limit
-        is_open = pc.equal(plain, pa.scalar(value, plain.type)).to_numpy(zero_copy_only=False)
-        rows = batch.row_count - int(np.count_nonzero(is_open))
+    rows = batch.row_count
+    if limit is not None and not ids.null_count:
+        is_open = _equal(ids, limit)
+        rows -= int(np.count_nonzero(is_open))
         if is_open[:rows].any():
             raise _NotGroupedError
     if rows:
@@ -230,6 +232,17 @@ def _append_below(intake: Intake, batch: Batch, limit: LearnerKey | None) -> lis
         return []
     columns = {meaning: column.slice(rows) for meaning, column in batch.columns.items()}
     return [Batch(columns, batch.source, batch.names, batch.first_row + rows, batch.row_count - rows)]
+
+
+def _equal(ids: Any, key: LearnerKey) -> NDArray[np.bool_]:
+    """Which rows are of one learner, shape (n,)."""
+    if not isinstance(key, bytes):
+        found: NDArray[np.bool_] = ids.to_numpy(zero_copy_only=False) == key
+        return found
+    encoded = ids if pa.types.is_dictionary(ids.type) else ids.dictionary_encode()
+    matches = pc.fill_null(pc.equal(encoded.dictionary.cast(pa.large_string()), key.decode()), False)
+    positions = np.flatnonzero(matches.to_numpy(zero_copy_only=False))
+    return np.isin(encoded.indices.to_numpy(zero_copy_only=False), positions)
 
 
 def _check_borders(ids: LearnerIds, lowest: LearnerKey | None, limit: LearnerKey | None) -> None:

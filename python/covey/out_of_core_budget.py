@@ -23,7 +23,7 @@ _LEARNER_BYTES = 300
 """A learner in memory: traits, twice while they are put together, and what discovery needs; measured 210."""
 _GUESSED_ROWS_PER_LEARNER = 20
 _SMALLEST_PIECE = 1 << 18
-_LARGEST_PIECE = 1 << 22
+_LARGEST_PIECE = 1 << 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class MemoryBudget:
 
     @property
     def rows_per_piece(self) -> int:
-        """Rows to work on at a time; more than four million do not make it faster."""
+        """Rows to work on at a time: few enough that their memory is used again and again, not taken anew."""
         return min(max((self.byte_count - _BASE_BYTES) // (4 * _ROW_BYTES), _SMALLEST_PIECE), _LARGEST_PIECE)
 
     def check_learners(self, learner_count: int, rows_done: int, row_count: int) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from covey_server.answering.decoding import EventColumns, NamedColumn
-from covey_server.datasets.segments_columns import SortedColumns, integer_of, merged_names, wide
+from covey_server.datasets.segments_columns import SortedColumns, integer_of, merged_names
 from covey_server.datasets.tables import SegmentRow
 from covey_server.store.directory import sync_directory
 
@@ -157,7 +157,7 @@ class SegmentFile:
         return EventColumns(
             time_us=self.column("time")[rows],
             domain=NamedColumn(self.column("domain")[rows], self.names("domain")),
-            capability=wide(NamedColumn(self.column("capability")[rows], self.names("capability"))),
+            capability=NamedColumn(self.column("capability")[rows], self.names("capability")),
             kind=self.column("kind")[rows],
             action_taken=self.column("action_taken")[rows],
             weight=self.column("weight")[rows],

@@ -80,11 +80,6 @@ def merged_names(columns: Sequence[NamedColumn]) -> NamedColumn:
     return NamedColumn(_narrowed(np.concatenate(indices), len(position_of_name)), tuple(position_of_name) or ("",))
 
 
-def wide(column: NamedColumn) -> NamedColumn:
-    """The column with positions of two bytes at least, as engines read capabilities."""
-    return NamedColumn(column.index.astype(np.uint16), column.names) if column.index.dtype == np.uint8 else column
-
-
 def taken(column: NamedColumn, rows: Any) -> NamedColumn:
     """The same dictionary for some rows."""
     return NamedColumn(column.index[rows], column.names)

@@ -10,7 +10,7 @@ import numpy as np
 
 from covey_server.answering.decoding import EventColumns
 from covey_server.datasets.segments import DamagedSegmentError, SegmentFile
-from covey_server.datasets.segments_columns import merged_names, wide
+from covey_server.datasets.segments_columns import merged_names
 from covey_server.errors import CallError
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class DatasetView:
         return EventColumns(
             time_us=np.concatenate([part.time_us for part in found]),
             domain=merged_names([part.domain for part in found]),
-            capability=wide(merged_names([part.capability for part in found])),
+            capability=merged_names([part.capability for part in found]),
             kind=_concatenated([part.kind for part in found]),
             action_taken=_concatenated([part.action_taken for part in found]),
             weight=_concatenated([part.weight for part in found]),
