@@ -42,8 +42,10 @@ void nearest(Points points, size_t size, const float* centroids, size_t count, i
 void shrink(Points points, size_t size, const float* centroid, float* nearest);
 int64_t distance_sum(Points points, size_t size, const float* point, float scale);
 
-Largest largest_of_doubles(const double* values, size_t size);
-Largest largest_of_floats(const float* values, size_t size);
+int32_t bound_of_doubles(const double* values, size_t size);
+int32_t bound_of_floats(const float* values, size_t size);
+void add_products_of_five(const ScaledColumn* columns, size_t column_count, size_t begin, size_t size,
+                          const uint8_t* codes, uint64_t* table);
 void term_rows(const ScaledColumn* columns, size_t column_count, const Term* terms, size_t stride, size_t begin,
                size_t size, int64_t* rows);
 void add_rows(const int64_t* rows, size_t stride, const uint8_t* codes, size_t size, int64_t* table);

@@ -43,16 +43,20 @@ struct Term {
     uint8_t second;
 };
 
-struct Largest {
-    double magnitude;  // meaningless unless all are finite
-    uint32_t all_finite;
-};
-
+constexpr int32_t not_finite = INT32_MAX;
 constexpr size_t most_metrics = 8;
 constexpr size_t most_terms = 48;  // sums, squares, products and the count of 8 metrics, and padding
 constexpr int term_bits = 51;      // a term is in steps of 2^-51
 constexpr int drained_bits = 26;
 constexpr size_t resampling_rows = 64;
+
+// add_products_of_five: rows at once, and what it keeps of each group: slots 0 ... 4 sums, 8 + i the squares of i, 16 +
+// i the products of i and (i + 1) mod 5, 24 + i those of i and (i + 2) mod 5. Slot 7 modulo 2^48 is the number of rows.
+// Each slot is its sum + rows * biased_bits, modulo 2^64; the others mean nothing.
+constexpr size_t rows_of_products = 64;
+constexpr size_t slots_of_products = 32;
+constexpr size_t slot_of_count = 7;
+constexpr uint64_t biased_bits = 0x4008000000000000ull;  // of 3.0, to which terms are added to round them
 
 // Which of a block's 64 rows a bit of a mask stands for: the order in which comparing both halves of hashes gives them.
 constexpr size_t resampling_row_of_bit(size_t bit) {
@@ -140,9 +144,13 @@ struct Kernels {
     int64_t (*distance_sum)(Points points, size_t size, const float* point, float scale);
 
     // ---- moments, resampling, sketch ----
-    // Largest |value|. Not padded.
-    Largest (*largest_of_doubles)(const double* values, size_t size);
-    Largest (*largest_of_floats)(const float* values, size_t size);
+    // Smallest e with |value| < 2^e for all (-1022 and -126 for those too small to tell), or not_finite. Not padded.
+    int32_t (*bound_of_doubles)(const double* values, size_t size);
+    int32_t (*bound_of_floats)(const float* values, size_t size);
+
+    // Adds size <= 64 rows of 1 ... 5 columns and all their products to the groups' slots. Columns not padded.
+    void (*add_products_of_five)(const ScaledColumn* columns, size_t column_count, size_t begin, size_t size,
+                                 const uint8_t* codes, uint64_t* table);
 
     // rows[i * stride + t] = rint(2^51 * (product t of the scaled columns in row begin + i)), i < size; `stride` terms,
     // a multiple of 8, at most 48. Columns not padded.

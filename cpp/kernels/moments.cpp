@@ -14,9 +14,19 @@ COVEY_INLINE f64v magnitude(f64v value) {
     return reinterpret_cast<f64v>(reinterpret_cast<u64v>(value) & 0x7FFFFFFFFFFFFFFFull);
 }
 
+COVEY_INLINE int32_t larger(int32_t one, int32_t other) {
+    return one > other ? one : other;
+}
+
+COVEY_INLINE int32_t largest_lane(i32v vector) {
+    int32_t result = vector[0];
+    for (size_t lane = 1; lane < lanes_32; ++lane) result = larger(result, vector[lane]);
+    return result;
+}
+
 // From 2 to 4 the numbers are 2^-51 apart: adding 3 rounds a number of [-1, 1] to that step, half to even.
 constexpr double step_magic = 3.0;
-constexpr uint64_t step_magic_bits = 0x4008000000000000ull;
+constexpr uint64_t step_magic_bits = biased_bits;
 
 COVEY_INLINE i64v to_steps(f64v value) {
     return reinterpret_cast<i64v>(reinterpret_cast<u64v>(value + step_magic) - step_magic_bits);
@@ -174,59 +184,44 @@ COVEY_INLINE void resample_in(const uint64_t* id_hashes, uint64_t present, const
 
 }  // namespace
 
-Largest largest_of_doubles(const double* values, size_t size) {
-    f64v largest[2] = {};
-    f64v poison[2] = {};  // stays 0 unless a value is not finite
+int32_t bound_of_doubles(const double* values, size_t size) {
+    // The upper halves without the sign, compared as integers: larger for larger magnitudes, largest for NaN.
+    i32v largest[4] = {};
     size_t i = 0;
-    for (; i + 2 * lanes_64 <= size; i += 2 * lanes_64) {
-        for (size_t chain = 0; chain < 2; ++chain) {
-            const f64v value = load<f64v>(values + i + chain * lanes_64);
-            poison[chain] += value * 0.0;
-            const f64v size_of = magnitude(value);
-            largest[chain] = size_of > largest[chain] ? size_of : largest[chain];
+    for (; i + 4 * lanes_64 <= size; i += 4 * lanes_64) {
+        for (size_t chain = 0; chain < 4; ++chain) {
+            const i32v upper =
+                reinterpret_cast<i32v>(load<u64v>(values + i + chain * lanes_64) & 0x7FFFFFFF00000000ull);
+            largest[chain] = largest[chain] > upper ? largest[chain] : upper;
         }
     }
-    Largest result{0.0, 1};
-    for (size_t lane = 0; lane < lanes_64; ++lane) {
-        for (size_t chain = 0; chain < 2; ++chain) {
-            if (largest[chain][lane] > result.magnitude) result.magnitude = largest[chain][lane];
-            if (poison[chain][lane] != 0.0) result.all_finite = 0;
-        }
-    }
+    int32_t bits = 0;
+    for (size_t chain = 0; chain < 4; ++chain) bits = larger(bits, largest_lane(largest[chain]));
     for (; i < size; ++i) {
-        const double size_of = __builtin_fabs(values[i]);
-        if (size_of > result.magnitude) result.magnitude = size_of;
-        if (values[i] * 0.0 != 0.0) result.all_finite = 0;
+        uint64_t value;
+        __builtin_memcpy(&value, values + i, sizeof value);
+        bits = larger(bits, static_cast<int32_t>(value >> 32 & 0x7FFFFFFF));
     }
-    return result;
+    return bits >= 0x7FF00000 ? not_finite : (bits >> 20) - 1022;
 }
 
-Largest largest_of_floats(const float* values, size_t size) {
-    f32v largest[2] = {};
-    f32v poison[2] = {};
+int32_t bound_of_floats(const float* values, size_t size) {
+    i32v largest[4] = {};
     size_t i = 0;
-    for (; i + 2 * lanes_32 <= size; i += 2 * lanes_32) {
-        for (size_t chain = 0; chain < 2; ++chain) {
-            const f32v value = load<f32v>(values + i + chain * lanes_32);
-            poison[chain] += value * 0.0f;
-            const f32v size_of = reinterpret_cast<f32v>(reinterpret_cast<u32v>(value) & 0x7FFFFFFFu);
-            largest[chain] = size_of > largest[chain] ? size_of : largest[chain];
+    for (; i + 4 * lanes_32 <= size; i += 4 * lanes_32) {
+        for (size_t chain = 0; chain < 4; ++chain) {
+            const i32v upper = load<i32v>(values + i + chain * lanes_32) & 0x7FFFFFFF;
+            largest[chain] = largest[chain] > upper ? largest[chain] : upper;
         }
     }
-    Largest result{0.0, 1};
-    for (size_t lane = 0; lane < lanes_32; ++lane) {
-        for (size_t chain = 0; chain < 2; ++chain) {
-            const double size_of = static_cast<double>(largest[chain][lane]);
-            if (size_of > result.magnitude) result.magnitude = size_of;
-            if (poison[chain][lane] != 0.0f) result.all_finite = 0;
-        }
-    }
+    int32_t bits = 0;
+    for (size_t chain = 0; chain < 4; ++chain) bits = larger(bits, largest_lane(largest[chain]));
     for (; i < size; ++i) {
-        const double size_of = static_cast<double>(__builtin_fabsf(values[i]));
-        if (size_of > result.magnitude) result.magnitude = size_of;
-        if (values[i] * 0.0f != 0.0f) result.all_finite = 0;
+        uint32_t value;
+        __builtin_memcpy(&value, values + i, sizeof value);
+        bits = larger(bits, static_cast<int32_t>(value & 0x7FFFFFFF));
     }
-    return result;
+    return bits >= 0x7F800000 ? not_finite : (bits >> 23) - 126;
 }
 
 void term_rows(const ScaledColumn* columns, size_t column_count, const Term* terms, size_t stride, size_t begin,
@@ -247,6 +242,41 @@ void term_rows(const ScaledColumn* columns, size_t column_count, const Term* ter
                 for (size_t lane = 0; lane < lanes_64; ++lane) store(rows + (i + lane) * stride + t, tile[lane]);
             } else {
                 for (size_t lane = 0; lane < valid; ++lane) store(rows + (i + lane) * stride + t, tile[lane]);
+            }
+        }
+    }
+}
+
+// A row becomes (x0 ... x4, x0, x1, a step): its products by pairs are those with itself moved by 0, 1 and 2 places.
+void add_products_of_five(const ScaledColumn* columns, size_t column_count, size_t begin, size_t size,
+                          const uint8_t* codes, uint64_t* table) {
+    alignas(64) double rows[(rows_of_products + 1) * 8];
+    f64v columns_of_tile[8];
+    for (size_t i = 0; i < size; i += lanes_64) {
+        for (size_t c = 0; c < 5; ++c) {
+            columns_of_tile[c] = c < column_count ? load_scaled(columns[c], begin + i, size - i) : f64v{};
+        }
+        columns_of_tile[5] = columns_of_tile[0];
+        columns_of_tile[6] = columns_of_tile[1];
+        columns_of_tile[7] = spread(0x1p-51);
+        for (size_t c = 0; c < 8; c += lanes_64) {
+            i64v tile[lanes_64];
+            for (size_t lane = 0; lane < lanes_64; ++lane)
+                tile[lane] = reinterpret_cast<i64v>(columns_of_tile[c + lane]);
+            transpose(tile);
+            for (size_t lane = 0; lane < lanes_64; ++lane) store(rows + (i + lane) * 8 + c, tile[lane]);
+        }
+    }
+    for (size_t c = 0; c < 8; ++c) rows[size * 8 + c] = 0.0;
+    for (size_t i = 0; i < size; ++i) {
+        uint64_t* to = table + codes[i] * slots_of_products;
+        for (size_t c = 0; c < 8; c += lanes_64) {
+            const f64v row = load<f64v>(rows + i * 8 + c);
+            const f64v values[] = {row, row * row, row * load<f64v>(rows + i * 8 + c + 1),
+                                   row * load<f64v>(rows + i * 8 + c + 2)};
+            for (size_t move = 0; move < 4; ++move) {
+                const u64v biased = reinterpret_cast<u64v>(values[move] + step_magic);
+                store(to + move * 8 + c, load<u64v>(to + move * 8 + c) + biased);
             }
         }
     }

@@ -33,8 +33,9 @@ const Kernels kernels = {
     shrink,
     distance_sum,
     // moments, resampling, sketch
-    largest_of_doubles,
-    largest_of_floats,
+    bound_of_doubles,
+    bound_of_floats,
+    add_products_of_five,
     term_rows,
     add_rows,
     subset_sums,

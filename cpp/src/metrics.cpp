@@ -27,35 +27,32 @@ template <typename Value>
 }
 
 template <typename Value>
-Largest largest_in(const MetricTable& table, const MetricColumn& metric, std::size_t begin, std::size_t size,
-                   Largest (*largest)(const Value*, std::size_t)) {
+std::int32_t bound_in(const MetricTable& table, const MetricColumn& metric, std::size_t begin, std::size_t size,
+                      std::int32_t (*bound)(const Value*, std::size_t)) {
     const auto* values = static_cast<const Value*>(metric.data) + begin;
     if (table.include == nullptr) {
-        return largest(values, size);
+        return bound(values, size);
     }
     std::vector<Value> included(size);
     for (std::size_t i = 0; i < size; ++i) {
         included[i] = table.include[begin + i] != 0 ? values[i] : Value{0};
     }
-    return largest(included.data(), size);
+    return bound(included.data(), size);
 }
 
 // The smallest e, at least -480, with |value| < 2^e for every included row.
-int exponent_of(const MetricTable& table, const MetricColumn& metric, const std::vector<Largest>& parts) {
-    Largest all{0.0, 1};
-    for (const Largest& part : parts) {
-        all.magnitude = std::max(all.magnitude, part.magnitude);
-        all.all_finite &= part.all_finite;
+int exponent_of(const MetricTable& table, const MetricColumn& metric, const std::vector<std::int32_t>& bounds) {
+    std::int32_t exponent = -largest_exponent;
+    for (const std::int32_t bound : bounds) {
+        exponent = std::max(exponent, bound);
     }
-    int exponent = 0;
-    std::frexp(all.all_finite != 0 ? all.magnitude : 0.0, &exponent);
-    if (all.all_finite == 0 || exponent > largest_exponent) {
+    if (exponent > largest_exponent) {
         if (metric.type == MetricType::float32) {
             raise_value<float>(metric, table.include, table.size);
         }
         raise_value<double>(metric, table.include, table.size);
     }
-    return std::max(exponent, -largest_exponent);
+    return exponent;
 }
 
 void check_table(const MetricTable& table) {
@@ -81,20 +78,20 @@ TermTable prepare_terms(const MetricTable& table, bool with_count, ThreadTeam& t
     check_table(table);
     const std::size_t tasks = (table.size + rows_per_task - 1) / rows_per_task;
     const std::size_t metrics = table.metrics.size();
-    std::vector<std::vector<Largest>> largest(metrics, std::vector<Largest>(tasks));
+    std::vector<std::vector<std::int32_t>> bounds(metrics, std::vector<std::int32_t>(tasks));
     team.run(tasks * metrics, [&](std::size_t task, std::size_t) {
         const std::size_t part = task % tasks;
         const std::size_t begin = part * rows_per_task;
         const std::size_t size = std::min(rows_per_task, table.size - begin);
         const MetricColumn& metric = table.metrics[task / tasks];
-        largest[task / tasks][part] = metric.type == MetricType::float32
-                                          ? largest_in<float>(table, metric, begin, size, kernels.largest_of_floats)
-                                          : largest_in<double>(table, metric, begin, size, kernels.largest_of_doubles);
+        bounds[task / tasks][part] = metric.type == MetricType::float32
+                                         ? bound_in<float>(table, metric, begin, size, kernels.bound_of_floats)
+                                         : bound_in<double>(table, metric, begin, size, kernels.bound_of_doubles);
     });
     TermTable result;
     std::vector<int> exponents;
     for (std::size_t m = 0; m < metrics; ++m) {
-        exponents.push_back(exponent_of(table, table.metrics[m], largest[m]));
+        exponents.push_back(exponent_of(table, table.metrics[m], bounds[m]));
         result.columns.push_back(
             {table.metrics[m].data, table.metrics[m].type == MetricType::float32, std::ldexp(1.0, -exponents.back())});
     }

@@ -14,27 +14,57 @@ std::vector<double> random_values(std::size_t size, Random& random) {
     return values;
 }
 
-void test_largest(const Kernels& kernels, std::size_t size, Random& random) {
+void test_bounds(const Kernels& kernels, std::size_t size, Random& random) {
     auto values = random_values(size, random);
-    std::vector<float> floats(values.begin(), values.end());
-    double truth = 0.0;
-    float float_truth = 0.0f;
+    for (auto& value : values) value = std::ldexp(value, static_cast<int>(random() % 200) - 100);
+    const std::vector<float> floats(values.begin(), values.end());
+    int truth = -1022;
+    int float_truth = -126;
     for (std::size_t i = 0; i < size; ++i) {
-        truth = std::max(truth, std::fabs(values[i]));
-        float_truth = std::max(float_truth, std::fabs(floats[i]));
+        truth = std::max(truth, std::ilogb(values[i]) + 1);
+        float_truth = std::max(float_truth, std::ilogb(floats[i]) + 1);
     }
-    const Largest found = kernels.largest_of_doubles(values.data(), size);
-    CHECK(found.all_finite && found.magnitude == truth);
-    const Largest found_float = kernels.largest_of_floats(floats.data(), size);
-    CHECK(found_float.all_finite && found_float.magnitude == static_cast<double>(float_truth));
+    CHECK(kernels.bound_of_doubles(values.data(), size) == truth);
+    CHECK(kernels.bound_of_floats(floats.data(), size) == float_truth);
+    const std::vector<double> zeros(size, -0.0);
+    CHECK(kernels.bound_of_doubles(zeros.data(), size) == -1022);
     for (const double bad : {std::nan(""), HUGE_VAL, -HUGE_VAL}) {
         const std::size_t where = random() % size;
         auto broken = values;
         broken[where] = bad;
-        CHECK(!kernels.largest_of_doubles(broken.data(), size).all_finite);
+        CHECK(kernels.bound_of_doubles(broken.data(), size) == not_finite);
         auto broken_floats = floats;
         broken_floats[where] = static_cast<float>(bad);
-        CHECK(!kernels.largest_of_floats(broken_floats.data(), size).all_finite);
+        CHECK(kernels.bound_of_floats(broken_floats.data(), size) == not_finite);
+    }
+}
+
+void test_products_of_five(const Kernels& kernels, std::size_t size, std::size_t columns, Random& random) {
+    size = std::min(size, rows_of_products);
+    std::vector<std::vector<double>> values;
+    std::vector<ScaledColumn> scaled;
+    for (std::size_t c = 0; c < columns; ++c) values.push_back(random_values(size, random));
+    for (const auto& column : values) scaled.push_back({column.data(), 0, 1.0});
+    std::vector<std::uint8_t> codes(size);
+    for (auto& code : codes) code = random() % 3;
+    std::vector<std::uint64_t> table(3 * slots_of_products);
+    kernels.add_products_of_five(scaled.data(), columns, 0, size, codes.data(), table.data());
+    for (std::size_t group = 0; group < 3; ++group) {
+        const std::uint64_t* slots = table.data() + group * slots_of_products;
+        const std::uint64_t rows = slots[slot_of_count] & 0xFFFFFFFFFFFFull;
+        CHECK(rows == static_cast<std::uint64_t>(std::count(codes.begin(), codes.end(), group)));
+        const auto sum_of = [&](std::size_t first, std::size_t second) {
+            std::int64_t total = 0;
+            for (std::size_t i = 0; i < size && first < columns; ++i) {
+                const double other = second == 5 ? 1.0 : second < columns ? values[second][i] : 0.0;
+                if (codes[i] == group) total += std::llrint(values[first][i] * other * 0x1p51);
+            }
+            return static_cast<std::uint64_t>(total) + rows * biased_bits;
+        };
+        for (std::size_t c = 0; c < 5; ++c) {
+            CHECK(slots[c] == sum_of(c, 5));
+            for (std::size_t move = 0; move < 3; ++move) CHECK(slots[8 + 8 * move + c] == sum_of(c, (c + move) % 5));
+        }
     }
 }
 
@@ -141,7 +171,8 @@ void test_log_buckets(const Kernels& kernels, std::size_t size, Random& random) 
 void test_moments(const Kernels& kernels) {
     Random random(3);
     for (const std::size_t size : sizes) {
-        test_largest(kernels, size, random);
+        test_bounds(kernels, size, random);
+        for (std::size_t columns = 1; columns <= 5; ++columns) test_products_of_five(kernels, size, columns, random);
         test_term_rows(kernels, size, random);
         test_log_buckets(kernels, size, random);
         for (std::size_t stride = 8; stride <= most_terms; stride += 8) test_add_rows(kernels, size, stride, random);
