@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from covey.rollout.counts import Counts, counts_of, fallen, faults_of, probe_counts
-from covey.rollout.gates.look import Arm, Look, durations_fault, durations_of, shards_fault, shards_of, summed
+from covey.rollout.gates.look import Arm, Look, PageFault, durations_of, shards_of, summed
 from covey.rollout.gates.memory import GateMemory
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
 from covey.rollout.outcomes import moments_of, relative_effect
@@ -109,7 +109,7 @@ def _deltas(
     believed: dict[str, ReplicaReading] = {}
     for reading in readings:
         before = state.last_readings.get(reading.replica)
-        fault = faults_of(reading, candidate, limits) or _shape_fault(reading)
+        fault = faults_of(reading, candidate, limits)
         restarted = before is None or reading.server_start_time_seconds > before.server_start_time_seconds
         if reading.replica in believed:
             fault = "it was read twice in one tick"
@@ -117,7 +117,12 @@ def _deltas(
             if reading.server_start_time_seconds < before.server_start_time_seconds:
                 fault = fault or "its page is older than the one before"
             fault = fault or fallen(before, reading)
-        arms = None if fault else _arms(state, reading)
+        arms = None
+        if not fault:
+            try:
+                arms = _arms(state, reading)
+            except PageFault as impossible:
+                fault = str(impossible)
         earlier = None if restarted else state.last_arms.get(reading.replica)
         since = None
         if arms is not None and earlier is not None:
@@ -143,17 +148,6 @@ def _arms(state: RolloutState, reading: ReplicaReading) -> _Arms:
         for variant in (state.spec.candidate, state.spec.baseline)
     )
     return candidate, baseline
-
-
-def _shape_fault(reading: ReplicaReading) -> str:
-    """Why shards or durations of a page cannot be true; empty where they can."""
-    for shards in reading.shards:
-        if fault := shards_fault(shards):
-            return fault
-    for durations in reading.durations:
-        if fault := durations_fault(durations):
-            return fault
-    return ""
 
 
 def _array_fault(since: _Arms) -> str:

@@ -113,12 +113,22 @@ def counts_of(
         counters.request_count,
         counters.error_count,
         counters.unavailable_count,
-        tuple(_over_limit(counters, limit) or 0 for limit in limits_seconds),
+        tuple(count or 0 for count in _over_limits(counters, limits_seconds)),
         shadow.equal_count,
         shadow.different_count,
         shadow.failed_count,
         shed=counters.shed_count,
     )
+
+
+def _over_limits(counters: VariantCounters, limits_seconds: Sequence[float]) -> list[int | None]:
+    """Requests slower than each limit; None where a limit is not counted."""
+    overs = counters.over_limits
+    if len(overs) == len(limits_seconds) and all(
+        abs(over.limit_seconds - limit) <= LIMIT_TOLERANCE for over, limit in zip(overs, limits_seconds, strict=True)
+    ):
+        return [over.request_count for over in overs]
+    return [_over_limit(counters, limit) for limit in limits_seconds]
 
 
 def _over_limit(counters: VariantCounters, limit: float) -> int | None:
@@ -143,8 +153,8 @@ def faults_of(reading: ReplicaReading, candidate: str, limits_seconds: Sequence[
         if max(overs, default=0) > counters.request_count + counters.shed_count:
             return f"{max(overs):,} slow requests of {name} among {counters.request_count:,}"
         if name == candidate and counters.request_count:
-            for limit in limits_seconds:
-                if _over_limit(counters, limit) is None:
+            for limit, count in zip(limits_seconds, _over_limits(counters, limits_seconds), strict=True):
+                if count is None:
                     return f"requests of {name} slower than {limit:g} s are not counted"
     shadow = reading.shadow
     if min(shadow.equal_count, shadow.different_count, shadow.failed_count) < 0:
@@ -162,8 +172,8 @@ def fallen(before: ReplicaReading, after: ReplicaReading) -> str:
             was, now = getattr(earlier, field), getattr(counters, field)
             if now < was:
                 return f"{field} of {counters.variant} fell from {was:,} to {now:,} without a restart"
-        for over in earlier.over_limits:
-            now = _over_limit(counters, over.limit_seconds)
+        limits = [over.limit_seconds for over in earlier.over_limits]
+        for over, now in zip(earlier.over_limits, _over_limits(counters, limits), strict=True):
             if now is not None and now < over.request_count:
                 was, name = over.request_count, counters.variant
                 return f"slow requests of {name} fell from {was:,} to {now:,} without a restart"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
+import numpy as np
+
 from covey.v1.evidence_pb2 import OutcomeMoments
 from covey.v1.rollout_spec_pb2 import RolloutSpec
 
@@ -20,8 +22,22 @@ Arms: TypeAlias = tuple[OutcomeMoments | None, OutcomeMoments | None]
 
 def moments_of(outcomes: Sequence[OutcomeMoments], spec: RolloutSpec, metric: str, segment: str = "") -> Arms:
     """The moments of an outcome for the spec's candidate and baseline."""
-    found = {moments.variant: moments for moments in outcomes if (moments.metric, moments.segment) == (metric, segment)}
-    return found.get(spec.candidate), found.get(spec.baseline)
+    return arms_by_segment(outcomes, spec, metric).get(segment, (None, None))
+
+
+def arms_by_segment(outcomes: Sequence[OutcomeMoments], spec: RolloutSpec, metric: str) -> dict[str, Arms]:
+    """The moments of an outcome for the spec's candidate and baseline, by segment; "" is all learners."""
+    found: dict[str, Arms] = {}
+    for moments in outcomes:
+        if moments.metric != metric:
+            continue
+        candidate, baseline = found.get(moments.segment, (None, None))
+        if moments.variant == spec.candidate:
+            candidate = moments
+        elif moments.variant == spec.baseline:
+            baseline = moments
+        found[moments.segment] = (candidate, baseline)
+    return found
 
 
 @dataclass(frozen=True)
@@ -46,33 +62,50 @@ class RelativeEffect:
 
 
 def relative_effect(arms: Arms) -> RelativeEffect | None:
-    """The relative effect of (candidate, baseline); None where there is too little to compute one.
+    """The relative effect of (candidate, baseline); None where there is too little to compute one."""
+    return relative_effects([arms])[0]
+
+
+def relative_effects(pairs: Sequence[Arms]) -> list[RelativeEffect | None]:
+    """The relative effect of each pair of arms, all in one evaluation; None where there is too little for one.
 
     Where both arms carry sums of one covariate, means and variances are adjusted by it (CUPED), with one slope from the
     pooled arms.
     """
     from covey.stats import ratio_delta
 
-    candidate, baseline = arms
-    if candidate is None or baseline is None or min(candidate.learner_count, baseline.learner_count) < FEWEST_LEARNERS:
-        return None
-    slope, explained = _slope(candidate, baseline)
-    middle = _pooled_covariate(candidate, baseline)
-    mean_c, variance_c = _adjusted(candidate, slope, middle)
-    mean_b, variance_b = _adjusted(baseline, slope, middle)
-    if mean_b <= 0:
-        return None
-    estimate, variance = ratio_delta(
-        mean_c, variance_c, candidate.learner_count, mean_b, variance_b, baseline.learner_count
-    )
-    return RelativeEffect(
-        float(estimate),
-        float(variance),
-        candidate.learner_count,
-        baseline.learner_count,
-        min(candidate.nonzero_count, baseline.nonzero_count),
-        explained,
-    )
+    effects: list[RelativeEffect | None] = [None] * len(pairs)
+    places: list[int] = []
+    numbers: list[tuple[float, ...]] = []
+    known: list[tuple[OutcomeMoments, OutcomeMoments, float]] = []
+    for place, (candidate, baseline) in enumerate(pairs):
+        if candidate is None or baseline is None:
+            continue
+        if min(candidate.learner_count, baseline.learner_count) < FEWEST_LEARNERS:
+            continue
+        slope, explained = _slope(candidate, baseline)
+        middle = _pooled_covariate(candidate, baseline) if slope else 0.0
+        mine, other = _adjusted(candidate, slope, middle), _adjusted(baseline, slope, middle)
+        if other[0] <= 0:
+            continue
+        places.append(place)
+        numbers.append((*mine, candidate.learner_count, *other, baseline.learner_count))
+        known.append((candidate, baseline, explained))
+    if not places:
+        return effects
+    estimates, variances = ratio_delta(*np.array(numbers, dtype=np.float64).T)
+    for place, estimate, variance, (candidate, baseline, explained) in zip(
+        places, estimates, variances, known, strict=True
+    ):
+        effects[place] = RelativeEffect(
+            float(estimate),
+            float(variance),
+            candidate.learner_count,
+            baseline.learner_count,
+            min(candidate.nonzero_count, baseline.nonzero_count),
+            explained,
+        )
+    return effects
 
 
 def mean_and_variance(moments: OutcomeMoments) -> tuple[float, float]:

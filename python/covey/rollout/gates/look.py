@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from covey.rollout.counts import Counts
 from covey.rollout.gates.values import ComparedByValue
 from covey.stats.special import Floats
-from covey.v1.evidence_pb2 import DurationHistogram, ReplicaReading, ShardCounters
+from covey.v1.evidence_pb2 import ReplicaReading
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,58 +121,55 @@ class Look(ComparedByValue):
 NOTHING = Arm(Counts())
 
 
+class PageFault(ValueError):  # noqa: N818 - a fault of a page, as faults_of names them
+    """Why shards or durations of a page cannot be true."""
+
+
 def shards_of(reading: ReplicaReading, variant: str) -> Shards | None:
-    """The page's shards of a variant; None where it has none, or of unequal lengths."""
+    """The page's shards of a variant; None where it has none.
+
+    Raises:
+        PageFault: they cannot be true.
+    """
     found = next((shards for shards in reading.shards if shards.variant == variant), None)
-    return None if found is None or shards_fault(found) else _shards(found)
-
-
-def shards_fault(shards: ShardCounters) -> str:
-    """Why shard counters cannot be true; empty where they can."""
-    lengths = {len(shards.request_counts), len(shards.error_counts), len(shards.unavailable_counts)}
+    if found is None:
+        return None
+    lengths = {len(found.request_counts), len(found.error_counts), len(found.unavailable_counts)}
     if len(lengths) > 1:
-        return f"the shards of {shards.variant} have {', '.join(map(str, sorted(lengths)))} entries"
-    arrays = [_array(shards.request_counts), _array(shards.error_counts), _array(shards.unavailable_counts)]
-    if any((array < 0).any() for array in arrays):
-        return f"a shard counter of {shards.variant} is negative"
-    if (arrays[1] > arrays[0]).any() or (arrays[2] > arrays[1]).any():
-        return f"a shard of {shards.variant} has more failures than requests"
-    return ""
+        raise PageFault(f"the shards of {variant} have {', '.join(map(str, sorted(lengths)))} entries")
+    table = np.array([found.request_counts, found.error_counts, found.unavailable_counts], dtype=np.float64)
+    if (table < 0).any():
+        raise PageFault(f"a shard counter of {variant} is negative")
+    if (table[1:] > table[:-1]).any():
+        raise PageFault(f"a shard of {variant} has more failures than requests")
+    return Shards(table[0], table[1:])
 
 
 def durations_of(reading: ReplicaReading, variant: str) -> Durations | None:
-    """The page's durations of a variant; None where it has none."""
+    """The page's durations of a variant; None where it has none.
+
+    Raises:
+        PageFault: they cannot be true.
+    """
     found = next((durations for durations in reading.durations if durations.variant == variant), None)
-    if found is None or durations_fault(found):
+    if found is None:
         return None
-    return Durations(tuple(found.edges_seconds), _array(found.request_counts))
-
-
-def durations_fault(durations: DurationHistogram) -> str:
-    """Why a histogram cannot be true; empty where it can."""
-    edges, counts = durations.edges_seconds, durations.request_counts
+    edges, counts = tuple(found.edges_seconds), np.array(found.request_counts, dtype=np.float64)
     if len(counts) != len(edges) + 1:
-        return f"the durations of {durations.variant} have {len(counts)} counts for {len(edges)} edges"
-    if any(count < 0 for count in counts):
-        return f"a duration counter of {durations.variant} is negative"
+        raise PageFault(f"the durations of {variant} have {len(counts)} counts for {len(edges)} edges")
+    if (counts < 0).any():
+        raise PageFault(f"a duration counter of {variant} is negative")
     if any(after <= before for before, after in pairwise(edges)):
-        return f"the duration edges of {durations.variant} do not rise"
-    return ""
+        raise PageFault(f"the duration edges of {variant} do not rise")
+    return Durations(edges, counts)
+
+
+NOTHING = Arm(Counts())
 
 
 def summed(arms: Sequence[Arm]) -> Arm:
     """All replicas together."""
-    total = Arm(Counts())
-    for arm in arms:
+    total = arms[0] if arms else NOTHING
+    for arm in arms[1:]:
         total = total.plus(arm)
     return total
-
-
-def _shards(shards: ShardCounters) -> Shards:
-    return Shards(
-        _array(shards.request_counts), np.stack([_array(shards.error_counts), _array(shards.unavailable_counts)])
-    )
-
-
-def _array(counts: Iterable[int]) -> NDArray[np.float64]:
-    return np.array(counts, dtype=np.float64)
