@@ -49,7 +49,8 @@ py::array_t<float> centroid_array(const std::vector<float>& centroids, std::size
 }
 
 py::array_t<float> seeds(const py::object& points_object, const py::object& id_hashes, py::ssize_t k,
-                         std::uint64_t seed, py::ssize_t threads, const std::optional<std::string>& isa) {
+                         std::uint64_t seed, py::ssize_t threads, const std::optional<std::string>& isa,
+                         const Cancellation* cancellation) {
     const PointColumns points = require_points(points_object);
     const py::array hashes =
         require_column<std::uint64_t>(id_hashes, "id_hashes", "uint64", static_cast<py::ssize_t>(points.size));
@@ -64,13 +65,13 @@ py::array_t<float> seeds(const py::object& points_object, const py::object& id_h
     {
         const py::gil_scoped_release released;
         centroids = seed_centroids(points, data_of<std::uint64_t>(hashes), static_cast<std::size_t>(k), seed,
-                                   thread_count, kernels);
+                                   thread_count, kernels, cancellation);
     }
     return centroid_array(centroids, points.dimensions);
 }
 
 KMeansResult cluster(const py::object& points_object, const py::object& initial_centroids, int max_iterations,
-                     py::ssize_t threads, const std::optional<std::string>& isa) {
+                     py::ssize_t threads, const std::optional<std::string>& isa, const Cancellation* cancellation) {
     const PointColumns points = require_points(points_object);
     const std::vector<float> initial = require_centroids(initial_centroids, "initial_centroids", points);
     if (max_iterations < 0) {
@@ -83,7 +84,7 @@ KMeansResult cluster(const py::object& points_object, const py::object& initial_
     KMeans found;
     {
         const py::gil_scoped_release released;
-        found = kmeans(points, initial, max_iterations, thread_count, kernels, to);
+        found = kmeans(points, initial, max_iterations, thread_count, kernels, to, cancellation);
     }
     return {centroid_array(found.centroids, points.dimensions),
             labels,
@@ -94,7 +95,7 @@ KMeansResult cluster(const py::object& points_object, const py::object& initial_
 }
 
 py::tuple assign_points(const py::object& points_object, const py::object& centroids_object, py::ssize_t threads,
-                        const std::optional<std::string>& isa) {
+                        const std::optional<std::string>& isa, const Cancellation* cancellation) {
     const PointColumns points = require_points(points_object);
     const std::vector<float> centroids = require_centroids(centroids_object, "centroids", points);
     const std::size_t thread_count = require_threads(threads);
@@ -105,13 +106,13 @@ py::tuple assign_points(const py::object& points_object, const py::object& centr
     float* distances_to = squared_distance.mutable_data();
     {
         const py::gil_scoped_release released;
-        assign(points, centroids, thread_count, kernels, labels_to, distances_to);
+        assign(points, centroids, thread_count, kernels, labels_to, distances_to, cancellation);
     }
     return py::make_tuple(labels, squared_distance);
 }
 
 double mean_silhouette(const py::object& points_object, const py::object& labels_object, py::ssize_t k,
-                       py::ssize_t threads, const std::optional<std::string>& isa) {
+                       py::ssize_t threads, const std::optional<std::string>& isa, const Cancellation* cancellation) {
     const PointColumns points = require_points(points_object);
     const py::array labels =
         require_column<std::int32_t>(labels_object, "labels", "int32", static_cast<py::ssize_t>(points.size));
@@ -119,7 +120,7 @@ double mean_silhouette(const py::object& points_object, const py::object& labels
     const std::size_t thread_count = require_threads(threads);
     const Kernels& kernels = require_kernels(isa);
     const py::gil_scoped_release released;
-    return silhouette(points, data_of<std::int32_t>(labels), clusters, thread_count, kernels);
+    return silhouette(points, data_of<std::int32_t>(labels), clusters, thread_count, kernels, cancellation);
 }
 
 }  // namespace
@@ -133,13 +134,13 @@ void bind_cohorts(py::module_& module) {
         .def_readonly("iterations", &KMeansResult::iterations)
         .def_readonly("converged", &KMeansResult::converged);
     module.def("seed_centroids", &seeds, py::arg("points"), py::arg("id_hashes"), py::arg("k"), py::arg("seed"),
-               py::arg("threads") = 1, py::arg("isa") = py::none());
+               py::arg("threads") = 1, py::arg("isa") = py::none(), py::arg("cancellation") = py::none());
     module.def("kmeans", &cluster, py::arg("points"), py::arg("initial_centroids"), py::arg("max_iterations") = 300,
-               py::arg("threads") = 1, py::arg("isa") = py::none());
+               py::arg("threads") = 1, py::arg("isa") = py::none(), py::arg("cancellation") = py::none());
     module.def("assign", &assign_points, py::arg("points"), py::arg("centroids"), py::arg("threads") = 1,
-               py::arg("isa") = py::none());
+               py::arg("isa") = py::none(), py::arg("cancellation") = py::none());
     module.def("silhouette", &mean_silhouette, py::arg("points"), py::arg("labels"), py::arg("k"),
-               py::arg("threads") = 1, py::arg("isa") = py::none());
+               py::arg("threads") = 1, py::arg("isa") = py::none(), py::arg("cancellation") = py::none());
 }
 
 }  // namespace covey::bindings

@@ -40,6 +40,11 @@ void unpack_64(const uint64_t* words, size_t size, unsigned shift, uint64_t mask
 void nearest(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,
              float* squared_distance);
 void shrink(Points points, size_t size, const float* centroid, float* nearest);
+uint32_t nearest_among(Points points, size_t size, const float* centroids, const int32_t* names, size_t count,
+                       float moved, float slack, float* until, int32_t* labels);
+void box_gaps(Box box, size_t dimensions, const float* centroids, size_t count, float* gaps);
+int64_t step_sums(Points points, size_t size, const int32_t* labels, int32_t label, int64_t* sums);
+void cell_keys(Points points, size_t size, const float* low, float scale, size_t bits, uint32_t* keys);
 int64_t distance_sum(Points points, size_t size, const float* point, float scale);
 
 int32_t bound_of_doubles(const double* values, size_t size);

@@ -63,6 +63,16 @@ constexpr size_t resampling_row_of_bit(size_t bit) {
     return bit % 2 * 32 + bit / 2;
 }
 
+// Points that k-means looks at together, whatever the width of the vectors.
+constexpr size_t points_per_group = 16;
+
+// A bounding box: |coordinate - centre| <= half_width; `radius` is the length of half_width.
+struct Box {
+    const float* centre;
+    const float* half_width;
+    float radius;
+};
+
 struct Kernels {
     const char* name;
 
@@ -140,6 +150,28 @@ struct Kernels {
     // nearest[i] = min(nearest[i], squared distance to one centroid).
     void (*shrink)(Points points, size_t size, const float* centroid, float* nearest);
 
+    // ---- cohorts, by blocks of neighbouring points ----
+    // For groups g of 16 points with until[g] <= moved: labels as `nearest` among the centroids of the rows names[0] <
+    // names[1] < ..., the labels being those names, and until[g] = moved - slack + a gap: at most the least difference
+    // between the distances of a point of g to its second nearest centroid and to its nearest, but for float32
+    // rounding. size <= 512. Returns the groups in which a label differs from before, a bit each.
+    uint32_t (*nearest_among)(Points points, size_t size, const float* centroids, const int32_t* names, size_t count,
+                              float moved, float slack, float* until, int32_t* labels);
+
+    // gaps[c] <= distance to c - distance to the centroid nearest to the box's centre, for every point of the box, but
+    // for float32 rounding; not above 0, or NaN, for that centroid itself. centroids[d * count + c]; count and gaps
+    // are whole vectors.
+    void (*box_gaps)(Box box, size_t dimensions, const float* centroids, size_t count, float* gaps);
+
+    // sums[d] = sum of rint(coordinate * 2^32) over the points with labels[i] = label, all points where `labels` is
+    // null; |coordinate| < 2^19. Returns how many points these are.
+    int64_t (*step_sums)(Points points, size_t size, const int32_t* labels, int32_t label, int64_t* sums);
+
+    // Morton code of the cell floor((coordinate - low) * scale), clamped to `bits` bits: bit j of dimension d is bit
+    // j * dimensions + d of the key. dimensions * bits <= 31.
+    void (*cell_keys)(Points points, size_t size, const float* low, float scale, size_t bits, uint32_t* keys);
+
+    // ---- silhouette ----
     // Sum over i < size of trunc(distance to `point` * scale), every product below 2^31. Points padded.
     int64_t (*distance_sum)(Points points, size_t size, const float* point, float scale);
 

@@ -31,6 +31,10 @@ const Kernels kernels = {
     // cohorts
     nearest,
     shrink,
+    nearest_among,
+    box_gaps,
+    step_sums,
+    cell_keys,
     distance_sum,
     // moments, resampling, sketch
     bound_of_doubles,

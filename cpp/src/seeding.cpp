@@ -22,18 +22,20 @@ struct Racer {
 class Race {
 public:
     Race(const PointColumns& points, const std::uint64_t* id_hashes, std::uint64_t seed, std::size_t threads,
-         const Kernels& kernels)
+         const Kernels& kernels, const Cancellation* cancellation)
         : points_(points),
           id_hashes_(id_hashes),
           seed_(seed),
           kernels_(kernels),
-          team_(useful_threads(threads, points.size, points_per_thread)),
+          team_(useful_threads(threads, points.size, points_per_thread), cancellation),
           nearest_(points.size, std::numeric_limits<float>::infinity()) {}
 
     Racer winner(std::uint64_t round);
     void add_centroid(const float* centroid);
 
 private:
+    // One millisecond of work each: a cancellation is looked at between them.
+    std::size_t chunk_count() const { return std::max(team_.size(), points_.size / (8 * points_per_thread)); }
     bool beats(const Racer& one, const Racer& other) const;
     Racer winner_of(std::size_t begin, std::size_t end, std::uint64_t round) const;
 
@@ -82,7 +84,7 @@ Racer Race::winner_of(std::size_t begin, std::size_t end, std::uint64_t round) c
 }
 
 Racer Race::winner(std::uint64_t round) {
-    const std::size_t chunks = team_.size();
+    const std::size_t chunks = chunk_count();
     std::vector<Racer> best(chunks);
     team_.run(chunks, [&](std::size_t chunk, std::size_t) {
         best[chunk] = winner_of(points_.size * chunk / chunks, points_.size * (chunk + 1) / chunks, round);
@@ -97,7 +99,7 @@ Racer Race::winner(std::uint64_t round) {
 }
 
 void Race::add_centroid(const float* centroid) {
-    const std::size_t chunks = team_.size();
+    const std::size_t chunks = chunk_count();
     team_.run(chunks, [&](std::size_t chunk, std::size_t) {
         const std::size_t begin = points_.size * chunk / chunks;
         const std::size_t end = points_.size * (chunk + 1) / chunks;
@@ -109,9 +111,10 @@ void Race::add_centroid(const float* centroid) {
 }  // namespace
 
 std::vector<float> seed_centroids(const PointColumns& points, const std::uint64_t* id_hashes, std::size_t k,
-                                  std::uint64_t seed, std::size_t threads, const Kernels& kernels) {
+                                  std::uint64_t seed, std::size_t threads, const Kernels& kernels,
+                                  const Cancellation* cancellation) {
     check_points(points);
-    Race race(points, id_hashes, seed, threads, kernels);
+    Race race(points, id_hashes, seed, threads, kernels, cancellation);
     std::vector<float> centroids;
     for (std::size_t round = 0; round < k; ++round) {
         const Racer winner = race.winner(round);

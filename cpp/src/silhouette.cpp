@@ -114,7 +114,7 @@ double silhouette_of(const Grouped& grouped, std::size_t i, float scale, const K
 }  // namespace
 
 double silhouette(const PointColumns& points, const std::int32_t* labels, std::size_t k, std::size_t threads,
-                  const Kernels& kernels) {
+                  const Kernels& kernels, const Cancellation* cancellation) {
     check_points(points);
     if (points.size > most_points) {
         throw std::invalid_argument("points has " + std::to_string(points.size) +
@@ -131,7 +131,7 @@ double silhouette(const PointColumns& points, const std::int32_t* labels, std::s
     }
     const float scale = distance_scale(points);
     std::atomic<std::int64_t> total{0};
-    ThreadTeam team(useful_threads(threads, points.size, points_per_task));
+    ThreadTeam team(useful_threads(threads, points.size, points_per_task), cancellation);
     const std::size_t tasks = (points.size + points_per_task - 1) / points_per_task;
     team.run(tasks, [&](std::size_t task, std::size_t) {
         std::int64_t steps = 0;

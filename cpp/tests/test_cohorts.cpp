@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
@@ -71,6 +72,120 @@ void test_distance_sum(const Kernels& kernels, Points points, std::size_t size, 
     }
 }
 
+// Labels of settled groups stay, those of the others are the nearest of the named centroids, and no gap is overstated.
+void test_nearest_among(const Kernels& kernels, Points points, std::size_t size, Random& random) {
+    const auto centroids = random_floats(9 * points.dimensions, random);
+    const std::vector<std::int32_t> names = {1, 2, 5, 8};
+    const std::size_t groups = (size + points_per_group - 1) / points_per_group;
+    std::vector<float> until(groups, 0.5f);
+    if (groups > 1) until[1] = 2.0f;
+    std::vector<std::int32_t> labels(size, 77);
+    const std::uint32_t changed = kernels.nearest_among(points, size, centroids.data(), names.data(), names.size(),
+                                                        1.0f, 0.25f, until.data(), labels.data());
+    for (std::size_t i = 0; i < size; ++i) {
+        const std::size_t group = i / points_per_group;
+        CHECK(((changed >> group) & 1u) == (group == 1 ? 0u : 1u));
+        if (group == 1) {
+            CHECK(labels[i] == 77 && until[group] == 2.0f);
+            continue;
+        }
+        std::int32_t best = names[0];
+        float nearest = std::numeric_limits<float>::infinity();
+        float second = nearest;
+        for (const std::int32_t name : names) {
+            const float distance =
+                squared_distance(points, i, centroids.data() + static_cast<std::size_t>(name) * points.dimensions);
+            if (distance < nearest) {
+                second = nearest;
+                nearest = distance;
+                best = name;
+            } else {
+                second = std::min(second, distance);
+            }
+        }
+        CHECK(labels[i] == best);
+        CHECK(until[group] - 0.75f <= std::sqrt(second) - std::sqrt(nearest) + 1e-6f);
+    }
+    if (groups == 1) {
+        CHECK(kernels.nearest_among(points, size, centroids.data(), names.data(), names.size(), 1.0f, 0.25f,
+                                    std::vector<float>(groups, 0.0f).data(), labels.data()) == 0);
+    }
+}
+
+// No point of the box is nearer to a centroid than its gap says.
+void test_box_gaps(const Kernels& kernels, Points points, std::size_t size, Random& random) {
+    constexpr std::size_t count = 32;
+    const auto columns = random_floats(count * points.dimensions, random);
+    std::vector<float> centre(points.dimensions);
+    std::vector<float> half_width(points.dimensions);
+    float squared_radius = 0.0f;
+    for (std::size_t d = 0; d < points.dimensions; ++d) {
+        const float* row = points.data + d * points.stride;
+        const auto [low, high] = std::minmax_element(row, row + size);
+        centre[d] = 0.5f * (*low + *high);
+        half_width[d] = (*high - *low) * 0.50001f;
+        squared_radius += half_width[d] * half_width[d];
+    }
+    std::vector<float> gaps(count);
+    const Box box{centre.data(), half_width.data(), std::sqrt(squared_radius) * 1.0001f};
+    kernels.box_gaps(box, points.dimensions, columns.data(), count, gaps.data());
+    auto distance = [&](std::size_t c, auto coordinate) {
+        double total = 0.0;
+        for (std::size_t d = 0; d < points.dimensions; ++d) {
+            const double difference = static_cast<double>(coordinate(d)) - static_cast<double>(columns[d * count + c]);
+            total += difference * difference;
+        }
+        return std::sqrt(total);
+    };
+    for (std::size_t i = 0; i < size; ++i) {
+        const auto of_point = [&](std::size_t d) { return points.data[d * points.stride + i]; };
+        double nearest = distance(0, of_point);
+        for (std::size_t c = 1; c < count; ++c) nearest = std::min(nearest, distance(c, of_point));
+        for (std::size_t c = 0; c < count; ++c) {
+            CHECK(!(static_cast<double>(gaps[c]) > distance(c, of_point) - nearest + 2e-5));
+        }
+    }
+}
+
+void test_step_sums(const Kernels& kernels, Points points, std::size_t size, Random& random) {
+    std::vector<std::int32_t> labels(size);
+    for (auto& label : labels) label = static_cast<std::int32_t>(random() % 3);
+    for (const bool all : {true, false}) {
+        const std::int32_t* of = all ? nullptr : labels.data();
+        std::vector<std::int64_t> truth(points.dimensions, 0);
+        std::int64_t count = 0;
+        for (std::size_t i = 0; i < size; ++i) {
+            if (of != nullptr && of[i] != 1) continue;
+            ++count;
+            for (std::size_t d = 0; d < points.dimensions; ++d) {
+                truth[d] += __builtin_llrint(static_cast<double>(points.data[d * points.stride + i]) * 0x1p32);
+            }
+        }
+        std::vector<std::int64_t> sums(points.dimensions, -1);
+        CHECK(kernels.step_sums(points, size, of, 1, sums.data()) == count);
+        CHECK(sums == truth);
+    }
+}
+
+void test_cell_keys(const Kernels& kernels, Points points, std::size_t size) {
+    const std::size_t bits = 20 / points.dimensions > 4 ? 4 : 1;
+    const std::vector<float> low(points.dimensions, 0.25f);
+    std::vector<std::uint32_t> keys(size);
+    kernels.cell_keys(points, size, low.data(), 20.0f, bits, keys.data());
+    for (std::size_t i = 0; i < size; ++i) {
+        std::uint32_t key = 0;
+        for (std::size_t d = 0; d < points.dimensions; ++d) {
+            const float cell = (points.data[d * points.stride + i] - low[d]) * 20.0f;
+            const float last = static_cast<float>((1u << bits) - 1);
+            const auto number = static_cast<std::uint32_t>(std::min(std::max(cell, 0.0f), last));
+            for (std::size_t bit = 0; bit < bits; ++bit) {
+                key |= ((number >> bit) & 1u) << (bit * points.dimensions + d);
+            }
+        }
+        CHECK(keys[i] == key);
+    }
+}
+
 }  // namespace
 
 void test_cohorts(const Kernels& kernels) {
@@ -82,6 +197,10 @@ void test_cohorts(const Kernels& kernels) {
             const Points points{data.data(), size, dimensions};
             test_nearest(kernels, points, size, random);
             test_shrink(kernels, points, size, random);
+            test_nearest_among(kernels, points, size, random);
+            test_box_gaps(kernels, points, size, random);
+            test_step_sums(kernels, points, size, random);
+            if (dimensions < 32) test_cell_keys(kernels, points, size);
             const auto padded = random_floats(dimensions * (size + padding), random);
             test_distance_sum(kernels, {padded.data(), size + padding, dimensions}, size, random);
         }

@@ -221,6 +221,7 @@ def seed_centroids(
     seed: int,
     threads: int = 1,
     isa: str | None = None,
+    cancellation: Cancellation | None = None,
 ) -> NDArray[np.float32]:
     """k-means++ by exponential race on the ids' hashes, so that the choice never depends on a point's position.
 
@@ -266,6 +267,7 @@ def kmeans(
     max_iterations: int = 300,
     threads: int = 1,
     isa: str | None = None,
+    cancellation: Cancellation | None = None,
 ) -> KMeansResult:
     """Lloyd's algorithm with sums in fixed point: assign, then update and assign until no label changes.
 
@@ -285,6 +287,7 @@ def assign(
     centroids: NDArray[np.float32],
     threads: int = 1,
     isa: str | None = None,
+    cancellation: Cancellation | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Label of the nearest centroid (the lowest among equals) and the squared distance to it, each of shape (n,)."""
 
@@ -294,6 +297,7 @@ def silhouette(
     k: int,
     threads: int = 1,
     isa: str | None = None,
+    cancellation: Cancellation | None = None,
 ) -> float:
     """Mean silhouette over all points, Euclidean and exact: n**2 distances, so call it with a sample.
 

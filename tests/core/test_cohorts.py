@@ -162,6 +162,77 @@ def test_kmeans_of_many_points_has_the_same_bits_in_any_order_and_way(k: int, ma
         same_result(_core.kmeans(shuffled, seeds, max_iterations, **way), elsewhere)
 
 
+def adversarial(name: str) -> tuple[Floats, Floats]:
+    """Points that try the shortcuts, and centroids to begin with."""
+    random = np.random.default_rng(11)
+    points = random.random((5, 12_000)).astype(np.float32)
+    centroids = points[:, :12].T.copy()
+    if name == "all equal":
+        points[:] = 0.3
+    elif name == "duplicate centroids":
+        centroids[6:] = centroids[:6]
+    elif name == "grid of ties":
+        points = np.rint(points * 4).astype(np.float32) / 4
+        centroids = np.rint(centroids * 2).astype(np.float32) / 2
+    elif name == "far outliers":
+        points[:, :3] = np.array([[50, -50, 60]], np.float32)
+    elif name == "far centroids":
+        centroids[3:] += 100
+    elif name == "tiny":
+        points *= np.float32(1e-9)
+        centroids *= np.float32(1e-9)
+    elif name == "more clusters than the kept contenders":
+        centroids = points[:, :40].T.copy()
+    return points, centroids
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "uniform",
+        "all equal",
+        "duplicate centroids",
+        "grid of ties",
+        "far outliers",
+        "far centroids",
+        "tiny",
+        "more clusters than the kept contenders",
+    ],
+)
+def test_leaving_blocks_alone_changes_no_bit(name: str) -> None:
+    points, centroids = adversarial(name)
+    expected = kmeans_oracle(points, centroids, 60)
+    for isa in _core.available_isas():
+        same_result(_core.kmeans(points, centroids, 60, isa=isa, threads=2), expected)
+
+
+def test_every_point_its_own_cluster() -> None:
+    points, _ = random_points(300, 9)
+    distinct = np.unique(points, axis=1)
+    result = _core.kmeans(points, np.ascontiguousarray(distinct.T))
+    assert result.inertia == 0.0
+    assert result.converged
+    assert (result.sizes > 0).all()
+
+
+def test_cancelled_calls_raise() -> None:
+    points, hashes = random_points(40_000, 12)
+    seeds = _core.seed_centroids(points, hashes, 4, 0)
+    labels = _core.assign(points, seeds)[0]
+    cancellation = _core.Cancellation()
+    cancellation.cancel()
+    for threads in (1, 2):
+        options: dict[str, Any] = {"threads": threads, "cancellation": cancellation}
+        with pytest.raises(_core.Cancelled):
+            _core.seed_centroids(points, hashes, 4, 0, **options)
+        with pytest.raises(_core.Cancelled):
+            _core.kmeans(points, seeds, **options)
+        with pytest.raises(_core.Cancelled):
+            _core.assign(points, seeds, **options)
+        with pytest.raises(_core.Cancelled):
+            _core.silhouette(points, labels, 4, **options)
+
+
 def test_an_empty_cluster_keeps_its_centroid_and_ties_go_to_the_lowest_label() -> None:
     points = np.array([[0.25, 0.5, 0.75]], np.float32)
     result = _core.kmeans(points, np.array([[0.5], [0.5], [7.0]], np.float32))

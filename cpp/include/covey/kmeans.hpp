@@ -7,6 +7,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "covey/cancellation.hpp"
+
 namespace covey {
 
 struct Kernels;
@@ -26,7 +28,8 @@ void check_points(const PointColumns& points);
 // hash. Row-major centroids, fewer than k where there are fewer distinct points; the first j rows are the answer for
 // k = j. `points` are checked. O(k * size).
 std::vector<float> seed_centroids(const PointColumns& points, const std::uint64_t* id_hashes, std::size_t k,
-                                  std::uint64_t seed, std::size_t threads, const Kernels& kernels);
+                                  std::uint64_t seed, std::size_t threads, const Kernels& kernels,
+                                  const Cancellation* cancellation = nullptr);
 
 struct KMeans {
     std::vector<float> centroids;  // row-major, k x dimensions
@@ -41,10 +44,12 @@ struct KMeans {
 // `labels` has room for every point. Throws std::invalid_argument for more than 2^30 points or values too large for
 // the fixed-point sums.
 KMeans kmeans(const PointColumns& points, const std::vector<float>& initial_centroids, int max_iterations,
-              std::size_t threads, const Kernels& kernels, std::int32_t* labels);
+              std::size_t threads, const Kernels& kernels, std::int32_t* labels,
+              const Cancellation* cancellation = nullptr);
 
 // Label and squared distance of the nearest centroid, the lowest index among equals.
 void assign(const PointColumns& points, const std::vector<float>& centroids, std::size_t threads,
-            const Kernels& kernels, std::int32_t* labels, float* squared_distance);
+            const Kernels& kernels, std::int32_t* labels, float* squared_distance,
+            const Cancellation* cancellation = nullptr);
 
 }  // namespace covey

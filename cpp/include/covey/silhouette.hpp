@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "covey/cancellation.hpp"
 #include "covey/kmeans.hpp"
 
 namespace covey {
@@ -13,6 +14,6 @@ namespace covey {
 // k). O(size^2). Throws std::invalid_argument for fewer than two non-empty clusters, a label out of range, or more than
 // 2^20 points.
 double silhouette(const PointColumns& points, const std::int32_t* labels, std::size_t k, std::size_t threads,
-                  const Kernels& kernels);
+                  const Kernels& kernels, const Cancellation* cancellation = nullptr);
 
 }  // namespace covey

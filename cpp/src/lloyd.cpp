@@ -1,0 +1,250 @@
+#include "lloyd.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "fixed_point.hpp"
+
+namespace covey {
+namespace {
+
+constexpr std::size_t vector_floats = 16;
+constexpr std::size_t tasks_per_thread = 8;
+constexpr std::size_t blocks_per_task = 256;  // at most, about: a cancellation is looked at between tasks
+constexpr std::size_t points_per_compare = 64;
+constexpr float far_away = 0x1p40f;                 // coordinates are below 2^31
+constexpr std::size_t least_k_of_neighbours = 8;    // with fewer centroids most of them are contenders anyway
+constexpr int least_iterations_of_neighbours = 24;  // what bringing neighbours together costs
+constexpr std::size_t settled_share = 64;           // of the points: when fewer change, most blocks can be left alone
+constexpr std::size_t most_masked_sums = 12;
+constexpr double unit_roundoff = 0x1p-24;
+
+// How much nearer, in distance, one centroid must be than another for its float32 squared distance to be smaller too,
+// with room for the rounding of the gaps themselves.
+//
+// A float32 squared distance is off by a factor within 1 +- e, e = (dimensions + 3) u (subtraction, square and
+// additions, each 1 +- u). Let s < t be two true distances. The computed t^2 is larger than the computed s^2 where
+// t^2 - s^2 > e (s^2 + t^2), so where t - s > e (s + t); s + t <= 2 diameter. A gap taken from float32 squares errs by
+// no more than that again, a gap of a box by twice that and the rounding of a root and a division. Six times
+// 2 e diameter in all would do, and 24 u diameter more for counters in float32 up to 4 diameters;
+// 16 (dimensions + 4) u diameter is more than both. Below a diameter of 2^-30 subnormal numbers
+// would have to be counted too: there nothing is skipped.
+double slack_of(double diameter, std::size_t dimensions) {
+    if (diameter < 0x1p-30) {
+        return std::numeric_limits<double>::infinity();
+    }
+    return 16.0 * static_cast<double>(dimensions + 4) * unit_roundoff * diameter;
+}
+
+}  // namespace
+
+void ClusterSums::add(const ClusterSums& other) {
+    for (std::size_t i = 0; i < coordinates.size(); ++i) {
+        coordinates[i] += other.coordinates[i];
+    }
+    for (std::size_t c = 0; c < sizes.size(); ++c) {
+        sizes[c] += other.sizes[c];
+    }
+    changed += other.changed;
+}
+
+Lloyd::Lloyd(const PointColumns& points, const std::vector<float>& centroids, Extent extent, int max_iterations,
+             ThreadTeam& team, const Kernels& kernels, std::int32_t* labels)
+    : points_(points),
+      kernels_(kernels),
+      max_iterations_(max_iterations),
+      labels_(labels),
+      dimensions_(points.dimensions),
+      k_(centroids.size() / points.dimensions),
+      padded_k_((k_ + vector_floats - 1) / vector_floats * vector_floats),
+      largest_(static_cast<float>(extent.largest)),
+      diameter_(extent.diameter),
+      slack_(slack_of(extent.diameter, points.dimensions)),
+      team_(team),
+      blocks_(points, labels),
+      total_(k_, points.dimensions),
+      centroids_(centroids),
+      centroid_columns_(padded_k_ * points.dimensions, far_away),
+      drift_(k_, 0.0) {
+    lay_out_centroids();
+}
+
+std::size_t Lloyd::task_count() const {
+    return std::min(blocks_.count(), std::max(tasks_per_thread * team_.size(), blocks_.count() / blocks_per_task));
+}
+
+KMeans Lloyd::run() {
+    std::fill_n(labels_, points_.size, unseen);
+    assign(&Lloyd::assign_all);
+    KMeans result;
+    bool settled = false;
+    while (result.iterations < max_iterations_ && !result.converged) {
+        update();
+        ++result.iterations;
+        if (!settled && total_.changed < points_.size / settled_share) {
+            settled = true;
+            if (k_ >= least_k_of_neighbours && max_iterations_ - result.iterations >= least_iterations_of_neighbours) {
+                blocks_ = PointBlocks(points_, labels_, team_, kernels_);
+            }
+            states_.resize(blocks_.count());
+        }
+        assign(settled ? &Lloyd::assign_block : &Lloyd::assign_all);
+        result.converged = total_.changed == 0;
+    }
+    result.inertia = finish();
+    result.centroids = std::move(centroids_);
+    result.sizes = std::move(total_.sizes);
+    return result;
+}
+
+// Brings labels up to date, and sums for those that changed.
+void Lloyd::assign(void (Lloyd::*assign_one)(std::size_t block, Scratch& scratch, ClusterSums& sums)) {
+    const std::size_t tasks = task_count();
+    std::vector<ClusterSums> sums(tasks, ClusterSums(k_, dimensions_));
+    team_.run(tasks, [&](std::size_t task, std::size_t) {
+        Scratch scratch(padded_k_, dimensions_);
+        const std::size_t end = blocks_.count() * (task + 1) / tasks;
+        for (std::size_t block = blocks_.count() * task / tasks; block < end; ++block) {
+            (this->*assign_one)(block, scratch, sums[task]);
+        }
+    });
+    total_.changed = 0;
+    for (const ClusterSums& part : sums) {
+        total_.add(part);
+    }
+}
+
+// While many labels change: every point, every centroid.
+void Lloyd::assign_all(std::size_t block, Scratch& scratch, ClusterSums& sums) {
+    const std::size_t size = blocks_.size(block);
+    std::int32_t* labels = blocks_.labels(block);
+    kernels_.nearest(blocks_.points(block), size, centroids_.data(), k_, scratch.labels, nullptr);
+    if (labels[0] == unseen && k_ <= most_masked_sums) {
+        std::copy_n(scratch.labels, size, labels);
+        first_sums(block, sums);
+        return;
+    }
+    for (std::size_t begin = 0; begin < size; begin += points_per_compare) {
+        const std::size_t end = std::min(begin + points_per_compare, size);
+        if (std::memcmp(scratch.labels + begin, labels + begin, (end - begin) * sizeof *labels) == 0) {
+            continue;
+        }
+        for (std::size_t i = begin; i < end; ++i) {
+            if (scratch.labels[i] != labels[i]) {
+                move_point(block, i, labels[i], scratch.labels[i], sums);
+                labels[i] = scratch.labels[i];
+            }
+        }
+    }
+}
+
+void Lloyd::first_sums(std::size_t block, ClusterSums& sums) {
+    std::int64_t steps[largest_dimensions];
+    for (std::size_t c = 0; c < k_; ++c) {
+        sums.sizes[c] += sum_steps(blocks_.points(block), blocks_.size(block), blocks_.labels(block),
+                                   static_cast<std::int32_t>(c), largest_, kernels_, steps);
+        for (std::size_t d = 0; d < dimensions_; ++d) {
+            sums.coordinates[c * dimensions_ + d] += steps[d];
+        }
+    }
+    sums.changed += blocks_.size(block);
+}
+
+void Lloyd::move_point(std::size_t block, std::size_t point, std::int32_t from, std::int32_t to, ClusterSums& sums) {
+    const Points points = blocks_.points(block);
+    std::int64_t* added = sums.coordinates.data() + static_cast<std::size_t>(to) * dimensions_;
+    std::int64_t* taken = from < 0 ? nullptr : sums.coordinates.data() + static_cast<std::size_t>(from) * dimensions_;
+    for (std::size_t d = 0; d < dimensions_; ++d) {
+        const std::int64_t steps = to_steps(points.data[d * points.stride + point]);
+        added[d] += steps;
+        if (taken != nullptr) {
+            taken[d] -= steps;
+        }
+    }
+    ++sums.sizes[static_cast<std::size_t>(to)];
+    if (from >= 0) {
+        --sums.sizes[static_cast<std::size_t>(from)];
+    }
+    ++sums.changed;
+}
+
+void Lloyd::update() {
+    constexpr double up = 1.0 + 0x1p-40;  // more than what double rounds away, here and over all iterations
+    double farthest = 0.0;
+    double second = 0.0;
+    for (std::size_t c = 0; c < k_; ++c) {
+        if (total_.sizes[c] == 0) {
+            drift_[c] = 0.0;
+            continue;
+        }
+        double squared = 0.0;
+        for (std::size_t d = 0; d < dimensions_; ++d) {
+            float& coordinate = centroids_[c * dimensions_ + d];
+            const auto sum = static_cast<double>(total_.coordinates[c * dimensions_ + d]);
+            const auto mean = static_cast<float>(sum / static_cast<double>(total_.sizes[c]) * step);
+            const double difference = static_cast<double>(mean) - static_cast<double>(coordinate);
+            squared += difference * difference;
+            coordinate = mean;
+        }
+        drift_[c] = std::sqrt(squared) * up;
+        second = std::max(second, std::min(drift_[c], farthest));
+        farthest = std::max(farthest, drift_[c]);
+    }
+    moved_ = (moved_ + farthest + second) * up;
+    lay_out_centroids();
+}
+
+void Lloyd::lay_out_centroids() {
+    for (std::size_t c = 0; c < k_; ++c) {
+        for (std::size_t d = 0; d < dimensions_; ++d) {
+            centroid_columns_[d * padded_k_ + c] = centroids_[c * dimensions_ + d];
+        }
+    }
+}
+
+std::int64_t Lloyd::distance_steps(const Scratch& scratch, std::size_t size) const {
+    const auto largest = static_cast<float>(diameter_ * diameter_ * 1.5);
+    std::int64_t steps = 0;
+    sum_steps({scratch.distances, size, 1}, size, nullptr, 0, largest, kernels_, &steps);
+    return steps;
+}
+
+// Labels in the caller's order; returns the inertia.
+double Lloyd::finish() {
+    std::atomic<std::int64_t> total{0};
+    const std::size_t tasks = task_count();
+    team_.run(tasks, [&](std::size_t task, std::size_t) {
+        Scratch scratch(padded_k_, dimensions_);
+        std::int64_t sum = 0;
+        const std::size_t end = blocks_.count() * (task + 1) / tasks;
+        for (std::size_t block = blocks_.count() * task / tasks; block < end; ++block) {
+            const std::size_t size = blocks_.size(block);
+            if (!blocks_.are_neighbours()) {
+                kernels_.nearest(blocks_.points(block), size, centroids_.data(), k_, blocks_.labels(block),
+                                 scratch.distances);
+                sum += distance_steps(scratch, size);
+                continue;
+            }
+            gaps(block, scratch);
+            for (std::size_t n = 0; n < scratch.count; ++n) {
+                std::copy_n(centroids_.data() + static_cast<std::size_t>(scratch.names[n]) * dimensions_, dimensions_,
+                            scratch.centroids.data() + n * dimensions_);
+            }
+            kernels_.nearest(blocks_.points(block), size, scratch.centroids.data(), scratch.count, scratch.labels,
+                             scratch.distances);
+            sum += distance_steps(scratch, size);
+            const std::int32_t* positions = blocks_.positions(block);
+            for (std::size_t i = 0; i < size; ++i) {
+                labels_[positions[i]] = scratch.names[static_cast<std::size_t>(scratch.labels[i])];
+            }
+        }
+        total.fetch_add(sum, std::memory_order_relaxed);
+    });
+    return static_cast<double>(total.load()) * step;
+}
+
+}  // namespace covey
