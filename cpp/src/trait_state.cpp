@@ -12,6 +12,7 @@ namespace {
 constexpr double log2_of_e = 0x1.71547652b82fep+0;
 constexpr std::uint32_t not_interned = IdTable::unknown;
 constexpr std::size_t block_rows = 512;
+constexpr std::size_t rows_ahead = 8;
 
 template <typename Value>
 bool all_below(const void* data, std::size_t size, std::uint32_t count) {
@@ -160,8 +161,10 @@ void TraitState::Parts::advance(LearnerState& learner, const Event& event) {
         if (learner.total == 0) {
             learner.newest_positive_us = time;
         } else if (time > learner.newest_positive_us) {
-            learner.total = decayed(learner.total, learner.newest_positive_us, time);
-            learner.repeated = decayed(learner.repeated, learner.newest_positive_us, time);
+            const double halvings = static_cast<double>(time - learner.newest_positive_us) * halvings_per_us;
+            const wide::Decay decay = wide::decay_of(halvings);
+            learner.total = wide::decayed(learner.total, decay);
+            learner.repeated = wide::decayed(learner.repeated, decay);
             learner.newest_positive_us = time;
         }
     }
@@ -255,6 +258,12 @@ void TraitState::update(const LearnerIdColumn& learners, const EventColumns& eve
             }
         } else {
             group = static_cast<std::uint32_t>(events.learner_index[row]);
+        }
+        if (events.learner_index != nullptr && row + rows_ahead < events.size) {
+            // In a log the next rows are of other learners, far away in memory.
+            if (const std::uint32_t next = numbers[events.learner_index[row + rows_ahead]]; next != not_interned) {
+                parts.learners.prefetch(next);
+            }
         }
         std::uint32_t& number = numbers[group];
         if (number == not_interned) {

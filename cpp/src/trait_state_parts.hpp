@@ -44,6 +44,12 @@ public:
     const LearnerState& operator[](std::uint32_t number) const {
         return blocks_[number / block_size][number % block_size];
     }
+    void prefetch(std::uint32_t number) const {
+        const char* learner = reinterpret_cast<const char*>(&(*this)[number]);
+        __builtin_prefetch(learner);
+        __builtin_prefetch(learner + 64);
+        __builtin_prefetch(learner + sizeof(LearnerState) - 1);
+    }
     void reserve(std::uint32_t count) {
         while (blocks_.size() * block_size < count) {
             blocks_.push_back(std::make_unique<LearnerState[]>(block_size));

@@ -67,16 +67,33 @@ inline double half_to_the(double f) {
     return series * 0x1.6a09e667f3bcdp-1;
 }
 
-// sum * 2^-halvings, halvings >= 0.
-inline WideSum decayed(WideSum sum, double halvings) {
-    if (sum == 0 || halvings >= 65536.0) {
-        return 0;
+// 2^-halvings, to be applied to many sums.
+struct Decay {
+    std::int64_t whole;
+    double factor;  // 2^-1 < factor <= 1
+};
+
+// halvings >= 0.
+inline Decay decay_of(double halvings) {
+    if (halvings >= 65536.0) {
+        return {65536, 1.0};
     }
     const auto whole = static_cast<std::int64_t>(halvings);
-    const double scaled = static_cast<double>(mantissa_of(sum)) * half_to_the(halvings - static_cast<double>(whole));
+    return {whole, half_to_the(halvings - static_cast<double>(whole))};
+}
+
+inline WideSum decayed(WideSum sum, const Decay& decay) {
+    if (sum == 0) {
+        return 0;
+    }
+    const double scaled = static_cast<double>(mantissa_of(sum)) * decay.factor;
     const bool below = scaled < 0x1p48;
     const auto mantissa = static_cast<std::uint64_t>(below ? scaled * 2.0 + 0.5 : scaled + 0.5);
-    return packed(exponent_of(sum) - whole - below, mantissa < one_bit ? one_bit : mantissa);
+    return packed(exponent_of(sum) - decay.whole - below, mantissa < one_bit ? one_bit : mantissa);
+}
+
+inline WideSum decayed(WideSum sum, double halvings) {
+    return decayed(sum, decay_of(halvings));
 }
 
 // part / whole as a double, 0 where it is below its range; whole > 0, part not much larger.

@@ -186,6 +186,9 @@ class TraitStates:
             most_rows: that may be read now; more is left to the background.
         """
         try:
+            if not kept.covered <= {segment.row.number for segment in view.segments}:
+                _log.error("a trait state holds events of files that are gone", extra={"dataset": kept.name})
+                kept.drop()
             begun = kept.state is not None or kept.begin(view, _INLINE_BYTES, most_rows)
             missing = kept.missing(view)
             if not begun or sum(segment.row.row_count for segment in missing) > most_rows:
