@@ -6,14 +6,14 @@ The rival in its best plain form: codes already of the dtype that it wants, one 
 products of the upper triangle only. Ours gets the same float64 columns and the codes as bytes, and checks both.
 
 What a profile says (columns in the cache, per row at AVX-512): bounds of the columns 1.5 cycles, the rest 11.6, of 18
-when every term had a place of its own and all of them were transposed; now only the columns are transposed and products
-come from a row times itself moved by 0, 1 and 2 places. On 1M rows of float64 the 40 MB are read twice, which is a third
-of the time on a quiet machine and more than half on a busy one. Four additions to memory per row remain.
+when every term had a place of its own and all of them were transposed; now only the columns are transposed and
+products come from a row times itself moved by 0, 1 and 2 places. On 1M rows of float64 the 40 MB are read twice, which
+is a third of the time on a quiet machine and more than half on a busy one. Four additions to memory per row remain.
 
-One thread needs 7.1 ms of processor time at AVX-512, 8.6 at AVX2, 15.5 at baseline, the rival 52 (21 calls of 2.5 ns per
-row). The floor of 30 would be 1.7 ms, less than one reading of the columns from memory: the bars were set against a
-bincount of 0.945 s, which this rival's best form is far ahead of. Floating point
-sums in a fixed order would save the first reading, and with it exactness in any order of the rows.
+One thread needs 7.1 ms of processor time at AVX-512, 8.6 at AVX2, 15.5 at baseline, the rival 52 (21 calls of 2.5 ns
+per row). The floor of 30 would be 1.7 ms, less than one reading of the columns from memory: the bars were set against
+a bincount of 0.945 s, which this rival's best form is far ahead of. Floating point sums in a fixed order would save
+the first reading, and with it exactness in any order of the rows.
 """
 
 from __future__ import annotations
