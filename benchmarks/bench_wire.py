@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import statistics
+import tempfile
 import threading
+import uuid
+from collections import deque
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+import harness
 import wire_servers as servers
-from covey.v1 import analyzer_pb2, events_pb2
+from covey.parameters import TraitParameters
+from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
+from covey_server.answering.decoding import decode_packed
+from covey_server.answering.engines import AnalyzerEngine
 
 _SERVICE = "/covey.v1.AnalyzerService/"
 INGEST = "packed ingest over gRPC, MB/s over a raw echo stream of the same chunks"
@@ -19,6 +28,7 @@ CLAIMS_HERE = (INGEST, UNARY, STREAM)
 _EVENTS_EACH = 56
 _LEARNERS_PER_MESSAGE = 1024
 _CALLERS = 4
+_CHUNK_BYTES = 256 * 1024
 _DAY_US = 86_400_000_000
 _AS_OF_US = 20_000 * _DAY_US
 _DOMAINS = [f"domain {number}" for number in range(12)]
@@ -83,3 +93,170 @@ def streamer(server: servers.ServerProcess, messages: list[bytes]) -> Callable[[
             raise RuntimeError("a message was not answered")
 
     return ask_all
+
+
+def chunks(count: int, in_order: bool) -> list[bytes]:
+    """`count` serialized messages of an append, each of about 256 KiB."""
+    generator = np.random.default_rng(3)
+    rows = _CHUNK_BYTES // 20
+    learners = np.repeat(np.arange(count * rows // _EVENTS_EACH + 1), _EVENTS_EACH)[: count * rows]
+    if not in_order:
+        generator.shuffle(learners)
+    messages = []
+    for number in range(count):
+        packed = events_pb2.PackedEvents(
+            event_count=rows,
+            learner_id_int64=learners[number * rows : (number + 1) * rows].astype("<i8").tobytes(),
+            time_us=(_AS_OF_US - generator.integers(0, 56 * _DAY_US, rows)).astype("<i8").tobytes(),
+            domain=events_pb2.DictionaryColumn(
+                values=_DOMAINS, indices_uint8=generator.integers(0, 12, rows).astype("u1").tobytes()
+            ),
+            capability=events_pb2.DictionaryColumn(
+                values=_CAPABILITIES, indices_uint8=generator.integers(0, 100, rows).astype("u1").tobytes()
+            ),
+            kind=generator.integers(1, 5, rows).astype("u1").tobytes(),
+            action_taken=generator.integers(0, 2, rows).astype("u1").tobytes(),
+        )
+        message = datasets_pb2.AppendEventsRequest(chunk_sequence=number + 1, packed=packed)
+        messages.append(message.SerializeToString())
+    return messages
+
+
+def appender(server: servers.ServerProcess, messages: list[bytes]) -> Callable[[], None]:
+    """Appends all of `messages` to a new dataset until the last is acknowledged, and deletes it."""
+    delete = server.channel.unary_unary(f"{_SERVICE}DeleteDataset", _registered_method=True)
+    create = server.channel.unary_unary(f"{_SERVICE}CreateDataset", _registered_method=True)
+    append = server.channel.stream_stream(f"{_SERVICE}AppendEvents", _registered_method=True)
+
+    def append_all() -> None:
+        name = f"d{uuid.uuid4().hex}"
+        create(analyzer_pb2.CreateDatasetRequest(dataset_id=name, request_id=name).SerializeToString())
+        first = datasets_pb2.AppendEventsRequest(dataset=f"datasets/{name}", append_id="a").SerializeToString()
+        last = deque(append(iter([first, *messages])), maxlen=1).pop()
+        synced = datasets_pb2.AppendEventsResponse.FromString(last).synced_chunk_sequence
+        if synced != len(messages):
+            raise RuntimeError(f"{synced} of {len(messages)} chunks are synced")
+        # At once: what follows an append at leisure, putting its events in order, is not to run beside the rival.
+        delete(analyzer_pb2.DeleteDatasetRequest(name=f"datasets/{name}", request_id=name).SerializeToString())
+
+    return append_all
+
+
+def echoer(server: servers.ServerProcess, messages: list[bytes]) -> Callable[[], None]:
+    """Streams the same messages to a handler that acknowledges each and does nothing with it."""
+    call = server.channel.stream_stream(servers.STREAM, _registered_method=True)
+
+    def stream_all() -> None:
+        if sum(1 for _ in call(iter(messages))) != len(messages):
+            raise RuntimeError("a message was not acknowledged")
+
+    return stream_all
+
+
+def together(requests: list[bytes]) -> bytes:
+    """One message of all these questions."""
+    message = analyzer_pb2.AnalyzeLearnersRequest()
+    for request in requests:
+        message.requests.add().MergeFromString(request)
+    return message.SerializeToString()
+
+
+def check(server: servers.ServerProcess, requests: list[bytes], message: bytes) -> None:
+    """Both forms of the question have the answers of the library, bit for bit."""
+    ask = server.channel.unary_unary(f"{_SERVICE}AnalyzeLearner", _registered_method=True)
+    stream = server.channel.stream_stream(f"{_SERVICE}AnalyzeLearners", _registered_method=True)
+    (answers,) = map(analyzer_pb2.AnalyzeLearnersResponse.FromString, stream(iter([message])))
+    engine = AnalyzerEngine("native", TraitParameters())
+    for request, result in zip(requests[:200], answers.results[:200], strict=True):
+        packed = analyzer_pb2.AnalyzeLearnerRequest.FromString(request).packed
+        assert result.response.traits == engine.analyze(decode_packed(packed, "packed"), _AS_OF_US).traits
+        assert result.response == analyzer_pb2.AnalyzeLearnerResponse.FromString(ask(request))
+
+
+def with_server_time(
+    server: servers.ServerProcess, work: Callable[[], None], seconds: list[float]
+) -> Callable[[], None]:
+    """The same work; the server's processor time goes to `seconds`."""
+
+    def measured() -> None:
+        before = server.cpu_seconds()
+        work()
+        seconds.append(server.cpu_seconds() - before)
+
+    return measured
+
+
+def run(smoke: bool) -> list[harness.Row]:
+    """The three claims."""
+    rounds = 5 if smoke else 9
+    call_count, message_count, chunk_count = (800, 8, 160) if smoke else (4000, 40, 600)
+    requests = questions(_LEARNERS_PER_MESSAGE)
+    message = together(requests)
+    calls = [requests[number % len(requests)] for number in range(call_count)]
+    messages = chunks(chunk_count, in_order=False)
+    megabytes = sum(map(len, messages)) / 1e6
+    learner_count = message_count * _LEARNERS_PER_MESSAGE
+    with tempfile.TemporaryDirectory(dir=Path(__file__).parent / "out") as folder:
+        covey, bare = servers.covey_server(Path(folder)), servers.bare_server(Path(folder))
+        try:
+            check(covey, requests, message)
+            server_seconds: dict[str, list[float]] = {"ours": [], "empty": [], "stream": [], "ingest": [], "echo": []}
+            asked = harness.interleave(
+                {
+                    "ours": with_server_time(
+                        covey, asker(covey, f"{_SERVICE}AnalyzeLearner", calls), server_seconds["ours"]
+                    ),
+                    "empty": with_server_time(bare, asker(bare, servers.UNARY, calls), server_seconds["empty"]),
+                    "stream": with_server_time(
+                        covey, streamer(covey, [message] * message_count), server_seconds["stream"]
+                    ),
+                },
+                rounds,
+            )
+            sent = harness.interleave(
+                {
+                    "ingest": with_server_time(covey, appender(covey, messages), server_seconds["ingest"]),
+                    "echo": with_server_time(bare, echoer(bare, messages), server_seconds["echo"]),
+                },
+                rounds,
+            )
+        finally:
+            covey.stop()
+            bare.stop()
+    sizes = {"ours": call_count, "empty": call_count, "stream": learner_count, "ingest": megabytes, "echo": megabytes}
+    for name, seconds in server_seconds.items():
+        harness.note(f"server processor time, {name}: {statistics.median(seconds) / sizes[name] * 1e6:,.1f} us each")
+    rates = {name: [sizes[name] / each for each in seconds] for name, seconds in (asked | sent).items()}
+    return [
+        harness.claim_result(
+            INGEST,
+            ours=rates["ingest"],
+            rival=rates["echo"],
+            rival_name="raw stream with an acknowledgement a chunk, nothing stored",
+            unit="MB/s",
+            n=round(megabytes * 1e6),
+            better="larger",
+        ),
+        harness.claim_result(
+            UNARY,
+            ours=rates["ours"],
+            rival=rates["empty"],
+            rival_name="empty handler, same pool",
+            unit="calls/s",
+            n=call_count,
+            better="larger",
+        ),
+        harness.claim_result(
+            STREAM,
+            ours=rates["stream"],
+            rival=rates["ours"],
+            rival_name="AnalyzeLearner",
+            unit="learners/s",
+            n=learner_count,
+            better="larger",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    harness.main(run)

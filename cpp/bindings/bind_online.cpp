@@ -66,7 +66,7 @@ std::optional<Questions> questions_of(const py::bytes& message) {
 
 std::uint32_t bucket(const LearnerQuestion& question, const std::string& salt) {
     std::string salted = salt;
-    salted.append(1, ':').append(question.learner_id);
+    salted.append(1, ':').append(question.learner);
     return murmur3_x86_32(salted, 0);
 }
 
@@ -120,7 +120,7 @@ std::optional<std::string> message_of(const Analyzer& analyzer, const LearnerQue
         return std::nullopt;
     }
     const std::size_t tail = analyzer.online.cohort_count() == 0 ? 0 : finding.cohort;
-    return answer_message(question.learner_id, finding, as_of_us, analyzer.tails[tail]);
+    return answer_message(question.learner, finding, as_of_us, analyzer.tails[tail]);
 }
 
 py::object as_python(const std::optional<std::string>& message) {
@@ -191,7 +191,7 @@ py::bytes response_of(const py::list& answers, const py::dict& failures) {
 void bind_online(py::module_& module) {
     py::class_<Question>(module, "LearnerQuestion")
         .def_property_readonly("message", [](const Question& question) { return bytes(question.parts.message); })
-        .def_property_readonly("learner_id", [](const Question& question) { return text(question.parts.learner_id); })
+        .def_property_readonly("learner_id", [](const Question& question) { return text(question.parts.learner); })
         .def_property_readonly("segment", [](const Question& question) { return text(question.parts.segment); })
         .def_property_readonly("as_of_us", [](const Question& question) { return question.parts.as_of_us; })
         .def_property_readonly("event_count", [](const Question& question) { return question.parts.event_count; })

@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 namespace covey::bindings {
+void bind_appended(pybind11::module_& module);
 void bind_cancellation(pybind11::module_& module);
 void bind_dispatch(pybind11::module_& module);
 void bind_traits(pybind11::module_& module);
@@ -26,4 +27,5 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_cohorts(module);
     bind_online(module);
     bind_moments(module);
+    bind_appended(module);
 }

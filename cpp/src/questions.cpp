@@ -107,7 +107,7 @@ bool all_below(const char* column, std::size_t size, std::uint32_t limit) {
     return largest < limit;
 }
 
-bool times_in_range(const char* column, std::size_t size) {
+bool times_in_range(const char* column, std::size_t size, std::int64_t& newest_us) {
     std::int64_t oldest = std::numeric_limits<std::int64_t>::max();
     std::int64_t newest = std::numeric_limits<std::int64_t>::min();
     for (std::size_t i = 0; i < size; ++i) {
@@ -115,6 +115,7 @@ bool times_in_range(const char* column, std::size_t size) {
         oldest = std::min(oldest, time);
         newest = std::max(newest, time);
     }
+    newest_us = newest;
     return oldest >= earliest_us && newest <= latest_us;
 }
 
@@ -142,6 +143,7 @@ private:
 
 bool read_dictionary(std::string_view message, std::size_t rows, PackedIndex& column) {
     constexpr std::array types = {IndexType::uint8, IndexType::uint16, IndexType::int32};
+    column.dictionary = message;
     Reader reader(message);
     Names names;
     Field field;
@@ -195,7 +197,7 @@ bool read_timestamp(std::string_view message, std::int64_t& microseconds) {
     return true;
 }
 
-// Fields 5 to 10 of PackedEvents by number; the learner's id (2 to 4) is the question's to name.
+// Fields of PackedEvents by number. A dictionary of learners (4) is the full decoder's.
 struct PackedFields {
     std::array<std::string_view, 11> bytes{};
     std::size_t rows = 0;
@@ -211,7 +213,7 @@ bool read_fields(std::string_view message, PackedFields& fields) {
         }
         if (field.number == 1 && field.type == Type::varint && field.value <= largest_history) {
             fields.rows = static_cast<std::size_t>(field.value);
-        } else if (field.number >= 5 && field.number <= 10 && field.type == Type::bytes) {
+        } else if (field.number >= 2 && field.number <= 10 && field.number != 4 && field.type == Type::bytes) {
             fields.bytes[field.number] = field.bytes;
         } else {
             return false;
@@ -226,26 +228,39 @@ bool take_column(std::string_view bytes, std::size_t expected_size, const char*&
     return bytes.empty() || bytes.size() == expected_size;
 }
 
-bool read_packed(std::string_view message, LearnerQuestion& question) {
+bool take_learners(const PackedFields& fields, bool wanted, PackedColumns& columns) {
+    const std::string_view as_signed = fields.bytes[2];
+    const std::string_view as_unsigned = fields.bytes[3];
+    if (!wanted) {
+        return as_signed.data() == nullptr && as_unsigned.data() == nullptr;
+    }
+    columns.learner_id_is_signed = as_signed.data() != nullptr;
+    const std::string_view bytes = columns.learner_id_is_signed ? as_signed : as_unsigned;
+    columns.learner_id = bytes.data();
+    const bool both = columns.learner_id_is_signed && as_unsigned.data() != nullptr;
+    return !both && bytes.size() == columns.event_count * sizeof(std::int64_t);
+}
+
+bool read_packed(std::string_view message, bool with_learners, PackedColumns& columns) {
     PackedFields fields;
     if (message.size() > largest_history || !read_fields(message, fields) || fields.rows == 0) {
         return false;
     }
-    const std::size_t rows = question.event_count = fields.rows;
+    const std::size_t rows = columns.event_count = fields.rows;
     // A dictionary that was sent and is empty is not one that was not sent; the full decoder tells them apart.
     const auto dictionary = [&](std::string_view bytes, PackedIndex& column) {
         return bytes.data() == nullptr || read_dictionary(bytes, rows, column);
     };
-    return fields.bytes[5].size() == rows * sizeof(std::int64_t) &&
-           take_column(fields.bytes[5], rows * sizeof(std::int64_t), question.time_us) &&
-           take_column(fields.bytes[8], rows, question.kind) &&
-           take_column(fields.bytes[9], rows, question.action_taken) &&
-           take_column(fields.bytes[10], rows * sizeof(float), question.weight) &&
-           dictionary(fields.bytes[6], question.domain) && dictionary(fields.bytes[7], question.capability) &&
-           times_in_range(question.time_us, rows) &&
-           (question.kind == nullptr || all_below<std::uint8_t>(question.kind, rows, kind_count)) &&
-           (question.action_taken == nullptr || all_below<std::uint8_t>(question.action_taken, rows, 2)) &&
-           (question.weight == nullptr || weights_in_range(question.weight, rows));
+    return take_learners(fields, with_learners, columns) && fields.bytes[5].size() == rows * sizeof(std::int64_t) &&
+           take_column(fields.bytes[5], rows * sizeof(std::int64_t), columns.time_us) &&
+           take_column(fields.bytes[8], rows, columns.kind) &&
+           take_column(fields.bytes[9], rows, columns.action_taken) &&
+           take_column(fields.bytes[10], rows * sizeof(float), columns.weight) &&
+           dictionary(fields.bytes[6], columns.domain) && dictionary(fields.bytes[7], columns.capability) &&
+           times_in_range(columns.time_us, rows, columns.newest_us) &&
+           (columns.kind == nullptr || all_below<std::uint8_t>(columns.kind, rows, kind_count)) &&
+           (columns.action_taken == nullptr || all_below<std::uint8_t>(columns.action_taken, rows, 2)) &&
+           (columns.weight == nullptr || weights_in_range(columns.weight, rows));
 }
 
 }  // namespace
@@ -263,8 +278,8 @@ std::optional<LearnerQuestion> read_question(std::string_view message) {
         bool good = true;
         std::int64_t as_of_us = 0;
         switch (field.number) {
-            case 1: question.learner_id = field.bytes; break;
-            case 3: good = read_packed(field.bytes, question); break;
+            case 1: question.learner = field.bytes; break;
+            case 3: good = read_packed(field.bytes, false, question); break;
             case 5:
                 good = read_timestamp(field.bytes, as_of_us);
                 question.as_of_us = as_of_us;
@@ -276,12 +291,42 @@ std::optional<LearnerQuestion> read_question(std::string_view message) {
             return std::nullopt;
         }
     }
-    const std::size_t id_size = question.learner_id.size();
-    if (question.event_count == 0 || id_size == 0 || id_size > longest_learner_id || !is_utf8(question.learner_id) ||
+    const std::size_t id_size = question.learner.size();
+    if (question.event_count == 0 || id_size == 0 || id_size > longest_learner_id || !is_utf8(question.learner) ||
         question.segment.size() > longest_segment || !is_utf8(question.segment)) {
         return std::nullopt;
     }
     return question;
+}
+
+std::optional<AppendedChunk> read_chunk(std::string_view message) {
+    AppendedChunk chunk;
+    Reader reader(message);
+    Once first;
+    Field field;
+    while (!reader.at_end()) {
+        if (!reader.read(field) || !first(field.number)) {
+            return std::nullopt;
+        }
+        if (field.number == 3 && field.type == Type::varint) {
+            chunk.sequence = static_cast<std::int64_t>(field.value);
+        } else if (field.number != 4 || field.type != Type::bytes || !read_packed(field.bytes, true, chunk)) {
+            return std::nullopt;
+        }
+    }
+    return chunk.sequence >= 1 && chunk.event_count > 0 ? std::optional(chunk) : std::nullopt;
+}
+
+std::vector<std::string_view> names_of(const PackedIndex& column) {
+    std::vector<std::string_view> names;
+    Reader reader(column.dictionary);
+    Field field;
+    while (!reader.at_end() && reader.read(field)) {
+        if (field.number == 1) {
+            names.push_back(field.bytes);
+        }
+    }
+    return names;
 }
 
 std::optional<std::vector<QuestionPart>> read_questions(std::string_view message) {

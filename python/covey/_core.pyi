@@ -390,6 +390,37 @@ def read_question(message: bytes) -> LearnerQuestion | None:
 def read_questions(message: bytes) -> LearnerQuestions | None:
     """A serialized AnalyzeLearnersRequest; None where it has other than questions in it."""
 
+class AppendedChunk:
+    """A plain AppendEventsRequest with a packed chunk whose learners are integers."""
+
+    @property
+    def message(self) -> bytes:
+        """The request."""
+    @property
+    def chunk_sequence(self) -> int: ...
+    @property
+    def row_count(self) -> int:
+        """At least 1."""
+    @property
+    def newest_us(self) -> int:
+        """Time of the newest event, microseconds since the epoch."""
+    @property
+    def domains(self) -> list[str]:
+        """Names by position; empty where the column is absent."""
+    @property
+    def capabilities(self) -> list[str]:
+        """As `domains`."""
+    @property
+    def layout(self) -> list[tuple[str, str, int]]:
+        """(name, NumPy type, first byte in `message`) of each column: learner_id, time, domain, capability, kind,
+        action_taken, weight; those that are absent are left out."""
+    @property
+    def shape(self) -> bytes:
+        """Equal for chunks of the same columns, types and dictionaries."""
+
+def read_chunk(message: bytes) -> AppendedChunk | None:
+    """A serialized AppendEventsRequest, checked value by value; None unless it is plain."""
+
 def learners_response(answers: list[bytes | None], failures: dict[int, bytes]) -> bytes:
     """A serialized AnalyzeLearnersResponse of the learners' responses; where there is none, of google.rpc.Statuses.
 

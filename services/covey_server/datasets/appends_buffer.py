@@ -5,10 +5,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass
 from threading import Condition
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from covey.v1 import datasets_pb2
+from covey_server.answering.decoding import decode_packed
 
 if TYPE_CHECKING:
+    from covey._core import AppendedChunk
     from covey_server.answering.decoding import EventColumns
+    from covey_server.datasets.segments import FilledSegment
     from covey_server.errors import CallError
 
 
@@ -19,17 +24,77 @@ class Chunk:
     Attributes:
         sequence: its number within the append.
         byte_count: of its message.
-        events: None where it is refused.
+        plain: its columns where they lie in the message; None where it came in another form.
+        decoded: its events in that case; None where it is refused.
         error: why.
     """
 
     sequence: int
     byte_count: int
-    events: EventColumns | None
+    plain: AppendedChunk | None = None
+    decoded: EventColumns | None = None
     error: CallError | None = None
 
+    @property
+    def row_count(self) -> int:
+        """Events."""
+        if self.plain is not None:
+            return self.plain.row_count
+        return self.decoded.row_count if self.decoded is not None else 0
 
-class ChunkBuffer:
+    def events(self) -> EventColumns:
+        """The events of a chunk that is not refused."""
+        if self.plain is not None:
+            message = datasets_pb2.AppendEventsRequest.FromString(self.plain.message)
+            return decode_packed(message.packed, "packed", with_learners=True)
+        assert self.decoded is not None
+        return self.decoded
+
+
+@dataclass(slots=True, eq=False)
+class Group:
+    """Chunks that are stored together, as far as they are good.
+
+    Attributes:
+        byte_count: of their messages.
+        first: number of the first chunk to store; 0 where there is none.
+        last: number of the last one.
+        answer_count: chunks that are synced once this group is, repeated ones included.
+        filled: the file with their events; None where there are none.
+        refused: number of the first chunk that cannot be stored, and why; nothing follows it.
+        failure: why nothing could be written; nothing follows it.
+        is_idle: no chunk came for too long; nothing follows.
+    """
+
+    byte_count: int = 1
+    first: int = 0
+    last: int = 0
+    answer_count: int = 0
+    filled: FilledSegment | None = None
+    refused: tuple[int, CallError] | None = None
+    failure: Exception | None = None
+    is_idle: bool = False
+
+    @property
+    def is_last(self) -> bool:
+        """Whether nothing follows."""
+        return self.refused is not None or self.failure is not None or self.is_idle
+
+    def discard(self) -> None:
+        """Remove its file."""
+        if self.filled is not None:
+            self.filled.discard()
+
+
+class _Counted(Protocol):
+    @property
+    def byte_count(self) -> int: ...
+
+
+Item = TypeVar("Item", bound=_Counted)
+
+
+class Buffer(Generic[Item]):
     """A queue bounded by bytes: what is not stored yet does not pile up, whatever the caller sends.
 
     Args:
@@ -39,12 +104,12 @@ class ChunkBuffer:
     def __init__(self, byte_limit: int) -> None:
         self._byte_limit = byte_limit
         self._changed = Condition()
-        self._chunks: deque[Chunk] = deque()
+        self._chunks: deque[Item] = deque()
         self._byte_count = 0
         self._ended = False
         self._closed = False
 
-    def put(self, chunk: Chunk) -> bool:
+    def put(self, chunk: Item) -> bool:
         """Queue a chunk; False where the other side has gone."""
         with self._changed:
             self._changed.wait_for(lambda: self._closed or not self._chunks or self._byte_count < self._byte_limit)
@@ -61,15 +126,17 @@ class ChunkBuffer:
             self._ended = True
             self._changed.notify_all()
 
-    def close(self) -> None:
-        """Nobody takes any more: `put` answers False, `take` answers nothing."""
+    def close(self) -> list[Item]:
+        """Nobody takes any more: `put` answers False, `take` answers nothing; returns what was queued."""
         with self._changed:
             self._closed = True
+            queued = list(self._chunks)
             self._chunks.clear()
             self._byte_count = 0
             self._changed.notify_all()
+            return queued
 
-    def take(self, limit: int, timeout_seconds: float) -> list[Chunk] | None:
+    def take(self, limit: int, timeout_seconds: float) -> list[Item] | None:
         """What is queued, 1 to `limit` chunks; empty at the end of the stream; None after the timeout."""
         with self._changed:
             if not self._changed.wait_for(lambda: self._chunks or self._ended or self._closed, timeout_seconds):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import grpc
@@ -44,6 +45,28 @@ def compact(store: Store, datasets: Datasets, name: str) -> bool:
         return False
     finally:
         datasets.rewriting.release()
+
+
+def put_in_order(store: Store, datasets: Datasets, name: str, may_go_on: Callable[[], bool]) -> None:
+    """Replace the files in the order of arrival by files in order; a failure, which is logged, leaves the rest.
+
+    Args:
+        store: of the server.
+        datasets: of the server.
+        name: of the dataset.
+        may_go_on: asked before each file.
+    """
+    while may_go_on():
+        with datasets.rewriting:
+            arrived = next((it for it in datasets.segments_of(name) if it.is_of_arrivals), None)
+            if arrived is None:
+                return
+            try:
+                _merge(store, datasets, datasets.view(name), (arrived,))
+            except (OSError, StoreError, CallError, DamagedSegmentError):
+                if arrived in datasets.segments_of(name):  # otherwise the dataset was deleted meanwhile
+                    _log.exception("events were not put in order", extra={"dataset": name})
+                    return
 
 
 def _small(view: DatasetView) -> tuple[SegmentFile, ...]:

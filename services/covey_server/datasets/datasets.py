@@ -92,6 +92,11 @@ class Datasets:
         """All datasets, by name."""
         return [view for _, view in sorted(self._views.items())]
 
+    def segments_of(self, name: str) -> tuple[SegmentFile, ...]:
+        """The files of a dataset as it is now; none where there is no such dataset."""
+        found = self._views.get(name)
+        return () if found is None else found.segments
+
     def events(self, name: str) -> Events:
         """All events of a dataset; see `DatasetView.events` for errors."""
         return self.view(name).events()

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import mmap
 import os
 import secrets
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from covey_server.answering.decoding import EventColumns, NamedColumn
+from covey_server.datasets.arrivals import ARRIVAL_ENDING, in_order, is_of_arrivals, write_arrivals
 from covey_server.datasets.segments_columns import SortedColumns, integer_of, merged_names
 from covey_server.datasets.tables import SegmentRow
 from covey_server.store.directory import sync_directory
+
+if TYPE_CHECKING:
+    from covey._core import AppendedChunk
 
 FILE_ENDING = ".arrow"
 TEMPORARY_ENDING = ".tmp"
@@ -55,36 +61,84 @@ class WrittenSegment:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class FilledSegment:
+    """A file that is written and neither synced nor named: to be finished or discarded."""
+
+    path: Path
+    temporary: Path
+    row_count: int
+    byte_count: int
+    crc32: int
+    newest_us: int
+
+    def finish(self) -> WrittenSegment:
+        """Sync and name it: fsync, rename, fsync of the folder.
+
+        Raises:
+            OSError: nothing is left behind.
+        """
+        try:
+            with self.temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            self.temporary.rename(self.path)
+            sync_directory(self.path.parent)
+        except BaseException:
+            self.discard()
+            self.path.unlink(missing_ok=True)
+            raise
+        return WrittenSegment(self.path, self.row_count, self.byte_count, self.crc32, self.newest_us)
+
+    def discard(self) -> None:
+        """Remove it."""
+        self.temporary.unlink(missing_ok=True)
+
+
 def write_segment(folder: Path, columns: SortedColumns) -> WrittenSegment:
-    """Write, sync and name a file: temporary name, fsync, rename, fsync of the folder.
+    """Write, sync and name a file.
 
     Raises:
         OSError: nothing with a segment's name is left behind.
     """
+    return fill_segment(folder, columns).finish()
+
+
+def fill_segment(folder: Path, columns: SortedColumns) -> FilledSegment:
+    """Write a file under a temporary name.
+
+    Raises:
+        OSError: nothing is left behind.
+    """
     import pyarrow as pa
 
-    sink = pa.BufferOutputStream()
     table = _table(columns)
-    with pa.ipc.new_file(sink, table.schema) as writer:
-        writer.write_table(table, max_chunksize=max(table.num_rows, 1))
-    data = sink.getvalue()
-    path = folder / (secrets.token_hex(8) + FILE_ENDING)
+
+    def fill(path: Path) -> None:
+        with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table, max_chunksize=max(table.num_rows, 1))
+
+    return _filled(folder, FILE_ENDING, fill, table.num_rows, int(columns.time_us.max()))
+
+
+def fill_arrival_segment(folder: Path, chunks: Sequence[AppendedChunk]) -> FilledSegment:
+    """The same for chunks of one shape, in the order in which they came."""
+    row_count, newest_us = sum(chunk.row_count for chunk in chunks), max(chunk.newest_us for chunk in chunks)
+    return _filled(folder, ARRIVAL_ENDING, lambda path: write_arrivals(path, chunks), row_count, newest_us)
+
+
+def _filled(folder: Path, ending: str, fill: Callable[[Path], None], row_count: int, newest_us: int) -> FilledSegment:
+    path = folder / (secrets.token_hex(8) + ending)
     temporary = path.with_suffix(TEMPORARY_ENDING)
     try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
+        fill(temporary)
+        with (
+            temporary.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ) as data,
+        ):
+            return FilledSegment(path, temporary, row_count, len(data), zlib.crc32(data), newest_us)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    try:
-        sync_directory(folder)
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    return WrittenSegment(path, table.num_rows, len(data), zlib.crc32(data), int(columns.time_us.max()))
 
 
 class SegmentFile:
@@ -97,6 +151,11 @@ class SegmentFile:
         self._table: Any = None
         self._columns: dict[str, Any] = {}
         self._names: dict[str, tuple[str, ...]] = {}
+
+    @property
+    def is_of_arrivals(self) -> bool:
+        """Whether its events are in the order of arrival, so that reading them puts them in order in memory."""
+        return self.row.file.endswith(ARRIVAL_ENDING)
 
     def table(self) -> Any:
         """The events as a pyarrow table whose columns are pages of the file.
@@ -238,7 +297,8 @@ def _checked_table(path: Path, row: SegmentRow) -> Any:
             data = source.read_buffer()
             if zlib.crc32(data) != row.crc32:
                 raise DamagedSegmentError(path, "its bytes are not those that were written (CRC-32 differs)")
-            return pa.ipc.open_file(data).read_all()
+            table = pa.ipc.open_file(data).read_all()
+            return _table(in_order(table)) if is_of_arrivals(table) else table
     except FileNotFoundError:
         raise DamagedSegmentError(path, "the file is missing") from None
     except (OSError, pa.ArrowInvalid) as error:
