@@ -18,9 +18,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import workload
 
 import harness
+import workload
 from covey.events import Events
 from covey.identifiers import LearnerIds
 from harness import ROUNDS_FACTOR_VARIABLE, Row
