@@ -7,9 +7,9 @@ k-means on the 32,768 learners of the smallest id hashes, then one assignment of
 A sampling profile on a busy machine (k=5, one thread, AVX-512; no instruction counts were taken): an assignment alone
 is a third validation of the points, a third the first sums and a sixth the distances. Once fewer than 1 in 64 labels
 change, groups of 16 points whose labels cannot have changed are left alone; with 8 centroids or more the points are
-first sorted along a Morton curve, which took some 40 ms. Of 16 centroids about 5 then stay in a block's box. Half of the
-time of k=16 to convergence is distances to those. The first twenty iterations are passes over everyone: they gain
-nothing from any of this.
+first sorted along a Morton curve, which took some 40 ms. Of 16 centroids about 5 then stay in a block's box.
+Half of the time of k=16 to convergence is distances to those. The first twenty iterations are passes over everyone:
+they gain nothing from any of this.
 
 The cost of k="auto" contains the run at the k it chose, usually cheaper than one at 12: the bar says little about the
 silhouettes, whose distances are not shared between the k, and it is not held below a million learners.
