@@ -18,7 +18,7 @@ from covey.events_intake import MOST_ROWS, Intake, check_domains
 from covey.events_mapping import EventMapping
 from covey.events_values import Place, is_text
 
-_BATCH_ROWS = 1 << 17
+_BATCH_ROWS = 1 << 16
 
 
 class Batch(NamedTuple):
