@@ -3,7 +3,7 @@
     python benchmarks/bench_traits.py [--smoke]
 
 1M learners, 56M events of 17 bytes (learner int32, time int64, domain uint8, capability uint16, kind and action_taken
-uint8; see `workload`), 100,000 learners with --smoke. Ours computes the five traits and six further numbers, the rivals
+uint8; see `workload`), 50,000 learners with --smoke. Ours computes the five traits and six further numbers, the rivals
 the five. The rivals' forms, and what else was tried, stand in `rivals/`; each answers to 1e-6 what `covey.reference`
 answers. Unless a claim says otherwise everything runs on one thread; polars has a process of its own for that.
 """
@@ -67,7 +67,7 @@ def polars_contenders(learner_count: int) -> Contenders:
 
 def run(smoke: bool) -> list[harness.Row]:
     """The rows of `CLAIMS_HERE`."""
-    learner_count = 100_000 if smoke else 1_000_000
+    learner_count = 50_000 if smoke else 1_000_000
     _check_against_reference()
     events = workload.learners(learner_count)
     log = events.arrival_order()
