@@ -57,14 +57,22 @@ inline WideSum add(WideSum first, WideSum second) {
     return packed(exponent_of(large) + carry, (sum + (std::uint64_t{128} << carry)) >> (8 + carry));
 }
 
-// 2^-f for 0 <= f < 1: the series of exp around the middle, plain operations, so the same bits everywhere.
+// 2^-f for 0 <= f < 1: the series of exp around the middle, even and odd powers side by side; plain operations, so the
+// same bits everywhere.
 inline double half_to_the(double f) {
     const double y = (0.5 - f) * 0x1.62e42fefa39efp-1;
-    double series = 1.0;
-    for (int n = 13; n >= 1; --n) {
-        series = 1.0 + series * y * (1.0 / n);
+    const double y2 = y * y;
+    double even = 1.0 / 479001600;
+    double odd = 1.0 / 39916800;
+    constexpr double even_terms[] = {1.0 / 3628800, 1.0 / 40320, 1.0 / 720, 1.0 / 24, 1.0 / 2, 1.0};
+    constexpr double odd_terms[] = {1.0 / 362880, 1.0 / 5040, 1.0 / 120, 1.0 / 6, 1.0};
+    for (const double term : even_terms) {
+        even = even * y2 + term;
     }
-    return series * 0x1.6a09e667f3bcdp-1;
+    for (const double term : odd_terms) {
+        odd = odd * y2 + term;
+    }
+    return (even + y * odd) * 0x1.6a09e667f3bcdp-1;
 }
 
 // 2^-halvings, to be applied to many sums.
