@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "plain.hpp"
+
 namespace covey {
 
 struct AgeRange {
@@ -139,6 +141,34 @@ struct Kernels {
                       uint32_t* values);
     void (*unpack_64)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
                       uint64_t* values);
+
+    // ---- columns; the inputs are not padded ----
+    // Writes one past the last row of each run of equal values, ascending, and returns their number. size >= 1.
+    size_t (*learner_ends)(const int32_t* learner_index, size_t size, uint32_t* ends);
+    bool (*never_decreases)(const int32_t* values, size_t size);
+    // Copy unsigned values of 1, 2 or 4 bytes and return the largest; `to_bytes` keeps the low byte of each.
+    uint32_t (*widen)(const void* values, size_t value_bytes, size_t size, uint32_t* out);
+    uint32_t (*to_bytes)(const void* values, size_t value_bytes, size_t size, uint8_t* out);
+
+    // ---- plain histories (plain.hpp); the columns are not padded ----
+    // Ages, day ages and `unusable`. Returns some_out_of_range, or 0.
+    uint32_t (*plain_ages)(const int64_t* time_us, size_t size, int64_t as_of_us, uint64_t rest_of_day_us,
+                           const PlainBlock& block);
+    // The same of seconds since an origin of that age, which may be negative.
+    void (*plain_ages_of_seconds)(const uint32_t* seconds, size_t size, int64_t age_of_origin_us,
+                                  uint64_t rest_of_day_us, const PlainBlock& block);
+    // The sets that follow from ages and day ages. The first event of the block is compared with what lies before it.
+    void (*plain_sets)(const PlainBlock& block, uint32_t window_days);
+    // `feedback` and `acted`; `action_taken` may be null.
+    void (*plain_feedback)(const uint8_t* kind, const uint8_t* action_taken, size_t size, const PlainBlock& block);
+    // `first` from `use`.
+    void (*plain_first_uses)(const PlainBlock& block);
+    // Sums of the learners whose events are begins[i] ... begins[i + 1]; not plain where they have none, events
+    // unusable or unordered, or a history that only the general way computes the same bits for.
+    void (*plain_learners)(const PlainBlock& block, const uint32_t* begins, size_t count, const PlainRules& rules,
+                           const PlainSums& sums);
+    // What follows from the sums; meaningless where they are.
+    void (*plain_traits)(const PlainSums& sums, size_t count, const PlainTraits& rules, const PlainColumns& out);
 
     // ---- cohorts ----
     // Squared distance = sum over d = 0, 1, ... of (p_d - c_d) * (p_d - c_d) in float32. Not padded.

@@ -21,16 +21,22 @@
 #define COVEY_INLINE static inline __attribute__((always_inline))
 
 typedef float f32v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+typedef uint32_t u32v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
 typedef int32_t i32v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+typedef uint8_t u8v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+typedef int8_t i8v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
 typedef double f64v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
 typedef int64_t i64v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
 typedef uint64_t u64v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
+// As many 8-bit lanes as a full vector has 64-bit ones.
+typedef uint8_t u8e __attribute__((vector_size(COVEY_VECTOR_BYTES / 8)));
 // As many 32-bit lanes as a full vector has 64-bit ones.
 typedef uint32_t u32h __attribute__((vector_size(COVEY_VECTOR_BYTES / 2)));
 typedef int32_t i32h __attribute__((vector_size(COVEY_VECTOR_BYTES / 2)));
 
 namespace {
 
+constexpr size_t lanes_8 = COVEY_VECTOR_BYTES;
 constexpr size_t lanes_32 = COVEY_VECTOR_BYTES / 4;
 constexpr size_t lanes_64 = COVEY_VECTOR_BYTES / 8;
 
@@ -79,6 +85,92 @@ COVEY_INLINE int64_t sum(i64v vector) {
     return total;
 }
 
+// ---- a bit per lane, lane 0 lowest ----
+
+COVEY_INLINE uint64_t signs_of(i64v value) {
+#if defined(__AVX512F__)
+    return _mm512_movepi64_mask(reinterpret_cast<__m512i>(value));
+#elif defined(__AVX2__)
+    return static_cast<uint64_t>(_mm256_movemask_pd(reinterpret_cast<__m256d>(value)));
+#elif defined(__x86_64__)
+    return static_cast<uint64_t>(_mm_movemask_pd(reinterpret_cast<__m128d>(value)));
+#else
+    uint64_t bits = 0;
+    for (size_t lane = 0; lane < lanes_64; ++lane) bits |= static_cast<uint64_t>(value[lane] < 0) << lane;
+    return bits;
+#endif
+}
+
+COVEY_INLINE uint64_t where_less(f64v left, f64v right) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_pd_mask(reinterpret_cast<__m512d>(left), reinterpret_cast<__m512d>(right), _CMP_LT_OQ);
+#else
+    return signs_of(left < right);
+#endif
+}
+
+COVEY_INLINE uint64_t where_equal(f64v left, f64v right) {
+#if defined(__AVX512F__)
+    return _mm512_cmp_pd_mask(reinterpret_cast<__m512d>(left), reinterpret_cast<__m512d>(right), _CMP_EQ_OQ);
+#else
+    return signs_of(left == right);
+#endif
+}
+
+COVEY_INLINE uint64_t signs_of(i32v value) {
+#if defined(__AVX512F__)
+    return _mm512_movepi32_mask(reinterpret_cast<__m512i>(value));
+#elif defined(__AVX2__)
+    return static_cast<uint64_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(value)));
+#elif defined(__x86_64__)
+    return static_cast<uint64_t>(_mm_movemask_ps(reinterpret_cast<__m128>(value)));
+#else
+    uint64_t bits = 0;
+    for (size_t lane = 0; lane < lanes_32; ++lane) bits |= static_cast<uint64_t>(value[lane] < 0) << lane;
+    return bits;
+#endif
+}
+
+COVEY_INLINE uint64_t where_less(i32v left, i32v right) {
+#if defined(__AVX512F__)
+    return _mm512_cmplt_epi32_mask(reinterpret_cast<__m512i>(left), reinterpret_cast<__m512i>(right));
+#else
+    return signs_of(left < right);
+#endif
+}
+
+COVEY_INLINE uint64_t where_different(i32v left, i32v right) {
+#if defined(__AVX512F__)
+    return _mm512_cmpneq_epi32_mask(reinterpret_cast<__m512i>(left), reinterpret_cast<__m512i>(right));
+#else
+    return signs_of(left != right);
+#endif
+}
+
+COVEY_INLINE uint64_t where_equal(u8v left, u8v right) {
+#if defined(__AVX512F__)
+    return _mm512_cmpeq_epi8_mask(reinterpret_cast<__m512i>(left), reinterpret_cast<__m512i>(right));
+#elif defined(__AVX2__)
+    return static_cast<uint32_t>(_mm256_movemask_epi8(reinterpret_cast<__m256i>(left == right)));
+#elif defined(__x86_64__)
+    return static_cast<uint32_t>(_mm_movemask_epi8(reinterpret_cast<__m128i>(left == right)));
+#else
+    uint64_t bits = 0;
+    for (size_t lane = 0; lane < lanes_8; ++lane) bits |= static_cast<uint64_t>(left[lane] == right[lane]) << lane;
+    return bits;
+#endif
+}
+
+COVEY_INLINE uint64_t count_ones(uint64_t bits) {
+#if defined(__POPCNT__) || defined(__aarch64__)
+    return static_cast<uint64_t>(__builtin_popcountll(bits));
+#else  // the library call costs more
+    bits -= (bits >> 1) & 0x5555555555555555ull;
+    bits = (bits & 0x3333333333333333ull) + ((bits >> 2) & 0x3333333333333333ull);
+    return (((bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0Full) * 0x0101010101010101ull) >> 56;
+#endif
+}
+
 // ---- conversions that SSE2 and AVX2 lack, exact by the magic of adding 2^52 ----
 
 // Integers below 2^52.
@@ -116,6 +208,37 @@ COVEY_INLINE f64v exp2_fraction(f64v f) {
     series = series * x + 0.5;
     series = series * x + 1.0;
     return series * x + 1.0;
+}
+
+// 2^f for |f| <= 1/2: interpolated at the Chebyshev nodes to the sixth power, relative error below 2.6e-9, 1 at 0.
+COVEY_INLINE f64v exp2_fraction_short(f64v f) {
+    f64v series = spread(0x1.443fffc90db78p-13);
+    series = series * f + 0x1.5f48c04f62e63p-10;
+    series = series * f + 0x1.3b2a1b7152bf1p-7;
+    series = series * f + 0x1.c6aecc669b6ddp-5;
+    series = series * f + 0x1.ebfbe045f4d3cp-3;
+    series = series * f + 0x1.62e430d034702p-1;
+    return series * f + 1.0;
+}
+
+// Bits of the largest term in fixed point, so that the sum of `size` terms stays below 2^62.
+COVEY_INLINE int decay_bits(size_t size) {
+    const int width = 64 - __builtin_clzll(size);
+    return width > 12 ? 62 - width : 50;
+}
+
+COVEY_INLINE double decay_magic(int bits) {
+    return rounding_magic + bits;
+}
+
+// rint(2^(power + bits)) for -1000 <= power <= 0: `magic` puts the whole part of the power and the bits where a shift
+// makes them an exponent.
+COVEY_INLINE i64v decay_steps(f64v power, double magic) {
+    const f64v whole = power + magic;
+    const f64v fraction = power - (whole - magic);
+    const u64v exponent = reinterpret_cast<u64v>(whole) << 52;
+    const u64v scaled = reinterpret_cast<u64v>(exp2_fraction_short(fraction)) + exponent;
+    return round_to_integer(reinterpret_cast<f64v>(scaled));
 }
 
 // log2 of normal numbers: the exponent and 2 atanh(s) log2(e), s = (m - 1) / (m + 1), with m in [sqrt(1/2), sqrt(2)).

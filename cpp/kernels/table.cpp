@@ -28,6 +28,19 @@ const Kernels kernels = {
     unpack_16,
     unpack_32,
     unpack_64,
+    // columns
+    learner_ends,
+    never_decreases,
+    widen,
+    to_bytes,
+    // plain histories
+    plain_ages,
+    plain_ages_of_seconds,
+    plain_sets,
+    plain_feedback,
+    plain_first_uses,
+    plain_learners,
+    plain_traits,
     // cohorts
     nearest,
     shrink,

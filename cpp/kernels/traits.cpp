@@ -132,13 +132,12 @@ int64_t quantise(const double* weight, size_t size, double factor, double second
 }
 
 int64_t decay(const uint64_t* age_us, size_t size, uint64_t newest_us, double rate, int bits, int64_t* steps) {
+    const double magic = decay_magic(bits);
     i64v total{};
     for (size_t i = 0; i < size; i += lanes_64) {
         f64v powers = decayed_powers(age_us + i, newest_us, rate);
         powers = powers < spread(1000.0) ? powers : spread(1000.0);
-        const i64v whole = round_to_integer(-powers);
-        const f64v fraction = -powers - ((-powers + rounding_magic) - rounding_magic);
-        const i64v rounded = round_to_integer(exp2_fraction(fraction) * power_of_two(whole + bits));
+        const i64v rounded = decay_steps(-powers, magic);
         store(steps + i, rounded);
         total += rounded & first_lanes_64(size - i);
     }

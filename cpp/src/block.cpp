@@ -5,77 +5,45 @@
 namespace covey {
 namespace {
 
-// Which rows of the columns a block takes.
-struct Rows {
-    const std::uint32_t* permutation;  // null: as they come
-    std::size_t begin;
-    std::size_t size;
-
-    // use(i, row) for every row of the block; two loops, so that the plain one can use vectors.
-    template <typename Use>
-    void each(const Use& use) const {
-        if (permutation == nullptr) {
-            for (std::size_t i = 0; i < size; ++i) {
-                use(i, begin + i);
-            }
-        } else {
-            for (std::size_t i = 0; i < size; ++i) {
-                use(i, permutation[begin + i]);
-            }
-        }
-    }
-};
-
-// Copies values to `out` and returns the largest as unsigned, so that a negative one counts as too large.
-template <typename Value>
-std::uint32_t widen_typed(const void* data, const Rows& rows, std::uint32_t* out) {
-    const auto* values = static_cast<const Value*>(data);
-    std::uint32_t largest = 0;
-    rows.each([&](std::size_t i, std::size_t row) {
-        const std::uint32_t value = values[row];
-        out[i] = value;
-        largest = value > largest ? value : largest;
-    });
-    return largest;
-}
-
-void widen(const IndexColumn& column, const Rows& rows, std::uint32_t* out, BadValue name) {
-    std::uint32_t largest = 0;
-    switch (column.type) {
-        case IndexType::uint8: largest = widen_typed<std::uint8_t>(column.data, rows, out); break;
-        case IndexType::uint16: largest = widen_typed<std::uint16_t>(column.data, rows, out); break;
-        case IndexType::int32: largest = widen_typed<std::uint32_t>(column.data, rows, out); break;
-    }
-    if (largest >= column.count) {
+// Copies values to `out`, checked.
+void widen(const IndexColumn& column, std::size_t begin, std::size_t size, std::uint32_t* out, BadValue name,
+           const Kernels& kernels) {
+    const std::size_t bytes = bytes_per_row(column.type);
+    const auto* values = static_cast<const std::byte*>(column.data) + begin * bytes;
+    if (size > 0 && kernels.widen(values, bytes, size, out) >= column.count) {
         throw BadBlock{name};
     }
 }
 
 template <typename Value>
-void widen_weight(const void* data, const Rows& rows, double* out) {
-    const auto* values = static_cast<const Value*>(data);
+void widen_weight(const void* data, std::size_t begin, std::size_t size, double* out) {
+    const auto* values = static_cast<const Value*>(data) + begin;
     unsigned bad = 0;
-    rows.each([&](std::size_t i, std::size_t row) {
-        const double value = values[row];
+    for (std::size_t i = 0; i < size; ++i) {
+        const double value = values[i];
         bad |= !((value >= 0.0) & (value <= std::numeric_limits<double>::max()));
         out[i] = value;
-    });
+    }
     if (bad != 0) {
         throw BadBlock{BadValue::weight};
     }
 }
 
 // 1 for feedback, 17 where it was acted upon.
-void mark_feedback(const EventColumns& events, const Rows& rows, std::uint8_t* out) {
+void mark_feedback(const EventColumns& events, std::size_t begin, std::size_t size, std::uint8_t* out) {
+    const std::uint8_t* kind = events.kind + begin;
     if (events.action_taken == nullptr) {
-        rows.each([&](std::size_t i, std::size_t row) { out[i] = events.kind[row] == feedback_kind; });
+        for (std::size_t i = 0; i < size; ++i) {
+            out[i] = kind[i] == feedback_kind;
+        }
         return;
     }
-    rows.each([&](std::size_t i, std::size_t row) {
-        const std::uint8_t feedback = events.kind[row] == feedback_kind;
-        const std::uint8_t acted = events.action_taken[row] != 0;
+    const std::uint8_t* action_taken = events.action_taken + begin;
+    for (std::size_t i = 0; i < size; ++i) {
+        const std::uint8_t feedback = kind[i] == feedback_kind;
+        const std::uint8_t acted = action_taken[i] != 0;
         out[i] = static_cast<std::uint8_t>(feedback | ((feedback & acted) << 4));
-    });
+    }
 }
 
 }  // namespace
@@ -98,28 +66,27 @@ void Block::resize(std::size_t size) {
     }
 }
 
-void Block::load(const EventColumns& events, const std::uint32_t* rows, std::size_t begin, std::size_t size,
-                 const Instant& instant, const Kernels& kernels) {
+void Block::load(const EventColumns& events, std::size_t row, const BlockLearners& learners, std::size_t first,
+                 std::size_t last, const Instant& instant, const Kernels& kernels) {
+    const std::size_t begin = row + learners.begins[first];
+    const std::size_t size = learners.begins[last] - learners.begins[first];
+    learners_.clear();
+    for (std::size_t i = first; i < last; ++i) {
+        learners_.push_back({learners.ids[i], learners.begins[i] - learners.begins[first],
+                             learners.begins[i + 1] - learners.begins[first]});
+    }
     has_weight_ = events.weight.type != WeightType::none;
     has_feedback_ = events.kind != nullptr;
     later_count_ = 0;
     resize(size);
-    find_learners(rows == nullptr ? events.learner_index + begin : events.learner_index,
-                  rows == nullptr ? nullptr : rows + begin, size);
 
-    const Rows wanted{rows, begin, size};
     const std::int64_t* time_us = events.time.microseconds() + begin;
     if (events.time.type == TimeType::seconds_uint32) {
-        const std::uint32_t* seconds = events.time.seconds();
+        const std::uint32_t* seconds = events.time.seconds() + begin;
         time_us_.resize(size);
-        wanted.each([&](std::size_t i, std::size_t row) {
-            time_us_[i] = events.time.origin_us + std::int64_t{1'000'000} * seconds[row];
-        });
-        time_us = time_us_.data();
-    } else if (rows != nullptr) {
-        const std::int64_t* times = events.time.microseconds();
-        time_us_.resize(size);
-        wanted.each([&](std::size_t i, std::size_t row) { time_us_[i] = times[row]; });
+        for (std::size_t i = 0; i < size; ++i) {
+            time_us_[i] = events.time.origin_us + std::int64_t{1'000'000} * seconds[i];
+        }
         time_us = time_us_.data();
     }
     const std::uint32_t flags =
@@ -127,38 +94,18 @@ void Block::load(const EventColumns& events, const std::uint32_t* rows, std::siz
     if (flags & some_out_of_range) {
         throw BadBlock{BadValue::time};
     }
-    widen(events.domain, wanted, domain_.data(), BadValue::domain);
-    widen(events.capability, wanted, capability_.data(), BadValue::capability);
+    widen(events.domain, begin, size, domain_.data(), BadValue::domain, kernels);
+    widen(events.capability, begin, size, capability_.data(), BadValue::capability, kernels);
     if (events.weight.type == WeightType::float32) {
-        widen_weight<float>(events.weight.data, wanted, weight_.data());
+        widen_weight<float>(events.weight.data, begin, size, weight_.data());
     } else if (has_weight_) {
-        widen_weight<double>(events.weight.data, wanted, weight_.data());
+        widen_weight<double>(events.weight.data, begin, size, weight_.data());
     }
     if (has_feedback_) {
-        mark_feedback(events, wanted, feedback_.data());
+        mark_feedback(events, begin, size, feedback_.data());
     }
     if (flags & some_later) {
         drop_later(size);
-    }
-}
-
-void Block::find_learners(const std::int32_t* learner_index, const std::uint32_t* rows, std::size_t size) {
-    learners_.clear();
-    constexpr std::size_t stride = 16;
-    std::size_t begin = 0;
-    const auto learner_at = [&](std::size_t i) { return learner_index[rows == nullptr ? i : rows[i]]; };
-    while (begin < size) {
-        const std::int32_t learner = learner_at(begin);
-        std::size_t end = begin + 1;
-        // Rows of one learner are adjacent: equal ends mean equal rows between them.
-        while (end + stride < size && learner_at(end + stride) == learner) {
-            end += stride;
-        }
-        while (end < size && learner_at(end) == learner) {
-            ++end;
-        }
-        learners_.push_back({static_cast<std::uint32_t>(learner), begin, end});
-        begin = end;
     }
 }
 

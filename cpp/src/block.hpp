@@ -6,6 +6,7 @@
 
 #include "covey/columns.hpp"
 #include "kernels.hpp"
+#include "learner_blocks.hpp"
 
 namespace covey {
 
@@ -36,14 +37,14 @@ struct LearnerRows {
     std::size_t end;
 };
 
-// Some thousand events of whole learners, widened and checked, in scratch that stays in the cache: the only place that
-// knows the types of the caller's columns and whether rows come in place or through a permutation.
+// Some thousand events of whole learners, widened and checked, in scratch that stays in the cache: the place that
+// knows the types of the caller's columns.
 class Block {
 public:
-    // Rows begin ... begin + size of the columns, or rows[begin ...] where `rows` is not null. Events later than as_of
-    // are dropped. Rows of one learner are adjacent, their learner_index is in range. Throws BadBlock.
-    void load(const EventColumns& events, const std::uint32_t* rows, std::size_t begin, std::size_t size,
-              const Instant& instant, const Kernels& kernels);
+    // The rows of learners first ... last, begins[first] of which is row + begins[first]. Events later than as_of are
+    // dropped. Throws BadBlock.
+    void load(const EventColumns& events, std::size_t row, const BlockLearners& learners, std::size_t first,
+              std::size_t last, const Instant& instant, const Kernels& kernels);
 
     const std::vector<LearnerRows>& learners() const { return learners_; }
     std::size_t later_count() const { return later_count_; }  // of the last load
@@ -59,11 +60,10 @@ public:
 
 private:
     void resize(std::size_t size);
-    void find_learners(const std::int32_t* learner_index, const std::uint32_t* rows, std::size_t size);
     void drop_later(std::size_t size);
 
     std::vector<LearnerRows> learners_;
-    std::vector<std::int64_t> time_us_;  // only where rows are gathered or widened
+    std::vector<std::int64_t> time_us_;  // only where seconds are widened
     std::vector<std::uint64_t> age_us_;
     std::vector<std::uint32_t> day_age_;
     std::vector<std::uint32_t> domain_;

@@ -29,6 +29,10 @@ public:
 
     double log2(std::size_t count) const { return log2_[count]; }
 
+    // By count below `size`.
+    const std::int64_t* steps() const { return steps_.data(); }
+    const double* logarithms() const { return log2_.data(); }
+
 private:
     EntropyTable() {
         for (std::size_t count = 1; count < size; ++count) {

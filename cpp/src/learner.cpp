@@ -13,11 +13,6 @@ namespace {
 constexpr double log2_of_e = 0x1.71547652b82fep+0;
 constexpr int most_bits = 50;  // of one step: what the rounding of the kernels can hold
 
-// A table by index pays while it fits a cache and is not much larger than the work of the call.
-bool needs_local_index(std::uint32_t count, std::size_t event_count) {
-    return count > 4096 && (count > (1u << 18) || count > event_count / 16);
-}
-
 template <typename Element>
 void grow(std::vector<Element>& elements, std::size_t size) {
     if (elements.size() < size) {
@@ -44,12 +39,22 @@ Factors factors_for(double largest, std::size_t size) {
 
 }  // namespace
 
+bool needs_local_index(std::uint32_t count, std::size_t event_count) {
+    return count > 4096 && (count > (1u << 18) || count > event_count / 16);
+}
+
+double powers_of_two_per_microsecond(const TraitParameters& parameters) {
+    return parameters.retention_decay_per_day * log2_of_e / static_cast<double>(day_us);
+}
+
 LearnerAnalyzer::LearnerAnalyzer(const TraitParameters& parameters, const Instant& instant, const Kernels& kernels,
-                                 std::uint32_t domain_count, std::uint32_t capability_count, std::size_t event_count)
+                                 std::uint32_t domain_count, std::uint32_t capability_count, std::size_t event_count,
+                                 const Cancellation* cancellation)
     : parameters_(parameters),
       instant_(instant),
       kernels_(kernels),
-      decay_rate_(parameters.retention_decay_per_day * log2_of_e / static_cast<double>(day_us)),
+      cancellation_(cancellation),
+      decay_rate_(powers_of_two_per_microsecond(parameters)),
       local_domains_(needs_local_index(domain_count, event_count)),
       local_capabilities_(needs_local_index(capability_count, event_count)),
       first_use_(local_capabilities_ ? 0 : capability_count),
@@ -71,9 +76,12 @@ void LearnerAnalyzer::analyze(Block& block, const LearnerRows& rows, const Trait
                         block.capability() + rows.begin,
                         weight};
     range_ = kernels_.age_range(events.age_us, weight, size);
+    check_cancellation(cancellation_);
     quantise_weights(events);
+    check_cancellation(cancellation_);
     find_first_uses(events);
 
+    check_cancellation(cancellation_);
     const std::size_t row = rows.learner;
     traits.event_count[row] = static_cast<std::int64_t>(size);
     traits.tenure_days[row] = static_cast<double>(range_.oldest_us) / static_cast<double>(day_us);
@@ -81,6 +89,7 @@ void LearnerAnalyzer::analyze(Block& block, const LearnerRows& rows, const Trait
     traits.retention_strength[row] = static_cast<float>(retention(events));
     traits.learning_velocity[row] = static_cast<float>(velocity());
     traits.momentum[row] = static_cast<float>(momentum(events));
+    check_cancellation(cancellation_);
     const Spread spread = domain_spread(events);
     traits.domain_affinity[row] = static_cast<float>(spread.affinity);
     traits.domain_entropy[row] = static_cast<float>(spread.entropy);

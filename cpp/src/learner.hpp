@@ -10,6 +10,12 @@
 
 namespace covey {
 
+// Whether a table by position of `count` values is too large for a cache or for the work of a call of that many events.
+bool needs_local_index(std::uint32_t count, std::size_t event_count);
+
+// Of the weight of an event, in retention strength.
+double powers_of_two_per_microsecond(const TraitParameters& parameters);
+
 // Traits of one learner after the other; holds the tables that they share. One per thread.
 //
 // A pass per trait over the learner's events, which stay in the first-level cache. Tables by domain and capability are
@@ -18,9 +24,10 @@ class LearnerAnalyzer {
 public:
     // `event_count` is that of the whole call: tables larger than the work pays for are replaced by a local index.
     LearnerAnalyzer(const TraitParameters& parameters, const Instant& instant, const Kernels& kernels,
-                    std::uint32_t domain_count, std::uint32_t capability_count, std::size_t event_count);
+                    std::uint32_t domain_count, std::uint32_t capability_count, std::size_t event_count,
+                    const Cancellation* cancellation);
 
-    // Writes row `rows.learner` of `traits`; `rows` is not empty.
+    // Writes row `rows.learner` of `traits`; `rows` is not empty. Throws Cancelled between passes.
     void analyze(Block& block, const LearnerRows& rows, const TraitColumns& traits);
 
 private:
@@ -49,6 +56,7 @@ private:
     TraitParameters parameters_;
     Instant instant_;
     const Kernels& kernels_;
+    const Cancellation* cancellation_;
     double decay_rate_;  // powers of two per microsecond
     bool local_domains_;
     bool local_capabilities_;

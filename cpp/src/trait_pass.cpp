@@ -1,0 +1,196 @@
+#include "trait_pass.hpp"
+
+#include <algorithm>
+
+namespace covey {
+namespace {
+
+constexpr std::size_t plain_block_rows = 2048;    // scratch of one block: about 50 KB
+constexpr std::size_t general_block_rows = 1024;  // about 40 KB with weights
+constexpr std::size_t events_per_thread = 32768;
+constexpr std::size_t events_per_task = 65536;
+
+}  // namespace
+
+TraitPass::TraitPass(const EventColumns& events, const Instant& instant, const TraitParameters& parameters,
+                     std::size_t threads, const Kernels& kernels, const TraitColumns& traits,
+                     const Cancellation* cancellation)
+    : events_(events),
+      instant_(instant),
+      parameters_(parameters),
+      kernels_(kernels),
+      traits_(traits),
+      cancellation_(cancellation),
+      is_plain_(PlainAnalyzer::fits(events)),
+      block_rows_(is_plain_ ? plain_block_rows : general_block_rows),
+      team_(useful_threads(threads, events.size, events_per_thread), cancellation),
+      workers_(team_.size()) {}
+
+std::int64_t TraitPass::run() {
+    if (events_.size == 0) {
+        fill_absent(0, events_.learner_count);
+    } else if (events_.learner_offsets != nullptr) {
+        run_by_offsets();
+    } else if (!run_by_index()) {
+        later_count_ = 0;
+        run_partitioned();
+    }
+    return static_cast<std::int64_t>(later_count_.load());
+}
+
+void TraitPass::fill_absent(std::size_t begin, std::size_t end) const {
+    if (begin >= end) {
+        return;
+    }
+    const double prior_mean =
+        parameters_.feedback_prior_acted / (parameters_.feedback_prior_acted + parameters_.feedback_prior_ignored);
+    const std::size_t size = end - begin;
+    for (float* column : {traits_.learning_velocity, traits_.domain_affinity, traits_.interaction_frequency,
+                          traits_.retention_strength, traits_.domain_entropy}) {
+        std::fill_n(column + begin, size, 0.0f);
+    }
+    std::fill_n(traits_.feedback_responsiveness + begin, size, static_cast<float>(prior_mean));
+    std::fill_n(traits_.momentum + begin, size, 0.5f);
+    std::fill_n(traits_.event_count + begin, size, 0);
+    std::fill_n(traits_.active_days + begin, size, 0);
+    std::fill_n(traits_.tenure_days + begin, size, 0.0);
+    std::fill_n(traits_.recency_days + begin, size, 0.0);
+}
+
+TraitPass::Worker& TraitPass::worker(std::size_t number) {
+    if (!workers_[number]) {
+        workers_[number].reset(new Worker{
+            .block = {},
+            .general = LearnerAnalyzer(parameters_, instant_, kernels_, events_.domain.count, events_.capability.count,
+                                       events_.size, cancellation_),
+            .plain = is_plain_ ? std::make_unique<PlainAnalyzer>(parameters_, instant_, kernels_, events_.domain.count,
+                                                                 events_.capability.count)
+                               : nullptr,
+            .partition = {}});
+    }
+    return *workers_[number];
+}
+
+// A learner of many events is one task; many learners without any are cut by their number.
+void TraitPass::run_by_offsets() {
+    const std::int64_t* offsets = events_.learner_offsets;
+    const std::size_t learners = events_.learner_count;
+    std::vector<std::size_t> begins{0};
+    while (begins.back() < learners) {
+        const std::size_t begin = begins.back();
+        const std::size_t end = std::min(learners, begin + events_per_task);
+        const std::int64_t row = offsets[begin] + static_cast<std::int64_t>(events_per_task);
+        const auto next = static_cast<std::size_t>(std::upper_bound(offsets + begin, offsets + end, row) - offsets);
+        begins.push_back(next < end ? std::max(begin + 1, next - 1) : end);
+    }
+    team_.run(begins.size() - 1, [&](std::size_t task, std::size_t number) {
+        LearnerBlocks blocks(offsets, begins[task], begins[task + 1], 0, block_rows_, kernels_);
+        analyze(worker(number), events_, blocks);
+    });
+}
+
+// First rows of tasks: of about equal numbers of events where the index never decreases, each the first of a learner.
+// Their learners ascend strictly and are in range whatever the index holds, or there is none.
+std::vector<std::size_t> TraitPass::task_begins() const {
+    const std::int32_t* learner = events_.learner_index;
+    const std::size_t size = events_.size;
+    if (learner[0] < 0 || static_cast<std::uint32_t>(learner[size - 1]) >= events_.learner_count) {
+        return {};
+    }
+    std::vector<std::size_t> begins{0};
+    for (std::size_t row = events_per_task; row < size; row += events_per_task) {
+        const auto begin = static_cast<std::size_t>(std::lower_bound(learner, learner + row, learner[row]) - learner);
+        if (learner[begin] < learner[begins.back()] || learner[begin] > learner[size - 1]) {
+            return {};
+        }
+        if (learner[begin] > learner[begins.back()]) {
+            begins.push_back(begin);
+        }
+    }
+    return begins;
+}
+
+// Returns false where the index decreases somewhere. Each task checks its own rows before it writes anything: they stay
+// in the second-level cache for the analysis. No two tasks write a row of one learner even if the check of another
+// fails, for each keeps to the learners from its first row's to the next task's.
+bool TraitPass::run_by_index() {
+    const std::vector<std::size_t> begins = task_begins();
+    if (begins.empty()) {
+        return false;
+    }
+    const std::int32_t* learner = events_.learner_index;
+    std::atomic<bool> is_sorted{true};
+    team_.run(begins.size(), [&](std::size_t task, std::size_t number) {
+        const std::size_t begin = begins[task];
+        const bool is_last = task + 1 == begins.size();
+        const std::size_t end = is_last ? events_.size : begins[task + 1];
+        if (!is_sorted.load(std::memory_order_relaxed) || end <= begin ||
+            !kernels_.never_decreases(learner + begin, end - begin) || (!is_last && learner[end - 1] >= learner[end])) {
+            is_sorted = false;
+            return;
+        }
+        LearnerBlocks blocks(learner, begin, end, block_rows_, kernels_);
+        fill_absent(task == 0 ? 0 : static_cast<std::size_t>(learner[begin]), static_cast<std::size_t>(learner[begin]));
+        analyze(worker(number), events_, blocks);
+        // Absent learners between this task's last one and the next task's first.
+        fill_absent(static_cast<std::size_t>(learner[end - 1]) + 1,
+                    is_last ? events_.learner_count : static_cast<std::size_t>(learner[end]));
+    });
+    return is_sorted;
+}
+
+void TraitPass::run_partitioned() {
+    const Partition partition(events_, team_, kernels_, cancellation_);
+    team_.run(partition.size(), [&](std::size_t number_of_part, std::size_t number) {
+        Worker& own = worker(number);
+        const Partition::Part part = partition.part(number_of_part, own.partition);
+        LearnerBlocks blocks(part.columns.learner_offsets, 0, part.columns.learner_count, part.first_learner,
+                             block_rows_, kernels_);
+        analyze(own, part.columns, blocks);
+    });
+}
+
+void TraitPass::analyze(Worker& worker, const EventColumns& events, LearnerBlocks& blocks) {
+    std::uint32_t next_learner = UINT32_MAX;
+    while (blocks.next()) {
+        check_cancellation(cancellation_);
+        const BlockLearners& learners = blocks.learners();
+        for (const std::uint32_t id : learners.ids) {
+            if (id > next_learner) {
+                fill_absent(next_learner, id);
+            }
+            next_learner = id + 1;
+        }
+        if (worker.plain == nullptr || learners.row_count() > PlainAnalyzer::most_events) {
+            analyze_generally(worker, events, blocks.row(), learners, 0, learners.size());
+            continue;
+        }
+        worker.plain->analyze(events, blocks.row(), learners, traits_);
+        const std::uint8_t* is_plain = worker.plain->is_plain();
+        for (std::size_t first = 0; first < learners.size(); ++first) {
+            std::size_t last = first;
+            while (last < learners.size() && !is_plain[last]) {
+                ++last;
+            }
+            if (last > first) {
+                analyze_generally(worker, events, blocks.row(), learners, first, last);
+                first = last;
+            }
+        }
+    }
+}
+
+void TraitPass::analyze_generally(Worker& worker, const EventColumns& events, std::size_t row,
+                                  const BlockLearners& learners, std::size_t first, std::size_t last) {
+    worker.block.load(events, row, learners, first, last, instant_, kernels_);
+    later_count_ += worker.block.later_count();
+    for (const auto& rows : worker.block.learners()) {
+        if (rows.begin < rows.end) {
+            worker.general.analyze(worker.block, rows, traits_);
+        } else {
+            fill_absent(rows.learner, std::size_t{rows.learner} + 1);
+        }
+    }
+}
+
+}  // namespace covey
