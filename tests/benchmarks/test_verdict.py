@@ -55,6 +55,7 @@ def test_a_run_without_a_result_with_two_or_with_few_rounds_is_at_fault() -> Non
         "more than one result for",
         "4 rounds, at least 5 are asked for",
     ]
+    assert verdict.faults([row(NUMPY, 60.0, rounds=4)], [NUMPY], ["baseline"], least_rounds=1) == []
     assert "other keys" in verdict.faults([row(NUMPY, 60.0) | {"colour": "blue"}], [], [])[0]
 
 
