@@ -46,3 +46,38 @@ NEEDS_INSTRUCTIONS: dict[str, str] = {
     "sorted traits, AVX2, one thread: column bytes/s over readcols": "avx2",
 }
 """Claims that only a machine with these instructions can show."""
+
+HELD_AT: dict[str, tuple[float, str]] = {
+    "sorted traits over polars, equal threads": (
+        12,
+        "the bars rest on polars at 368 ns an event; its best form takes 160 to 180 here, so 80 would need 2.1 ns",
+    ),
+    "sorted traits over numpy": (
+        10,
+        "the bars rest on NumPy at 232 ns an event; NumPy 2 sorts with AVX-512 and takes 120 to 150 here",
+    ),
+    "arrival-order traits over polars": (8, "as sorted traits over polars"),
+    "grouped moments (1M rows x 5 metrics x 16 groups) over numpy bincount": (
+        3.5,
+        "the bars rest on bincount at 945 ms; it takes 47 ms here, and 30 would need 1.6 ms: less than one reading",
+    ),
+    "1,000 re-randomisations of 1M learners x 5 metrics over numpy (extrapolated from 10)": (
+        20,
+        "the bars rest on NumPy at 330 s; its best form, a product of the mask with all terms, takes 17 s here",
+    ),
+    "packed ingest over gRPC, MB/s over a raw echo stream of the same chunks": (
+        0.25,
+        "synced writes share two cores with the client; the echo writes nothing",
+    ),
+    "one thread's time over two threads', traits": (1.2, "a neighbour on one of two cores halves it"),
+    "k-means 20 iterations over faiss full data": (5, "small sizes fit faiss's cache as well as ours"),
+}
+"""What continuous integration holds where a claim's floor cannot be held there, and why (docs/decisions/006).
+
+A full run still judges every claim by its own bars.
+"""
+
+
+def held_floor(claim: str, *, smoke: bool) -> float:
+    """The floor that a run must not fall below."""
+    return HELD_AT[claim][0] if smoke and claim in HELD_AT else CLAIMS[claim].floor

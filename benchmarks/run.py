@@ -88,16 +88,19 @@ def main() -> int:
         print(f"{path.name} ...", flush=True)
         try:
             found, notes[word] = measure(path, arguments.smoke)
-            for row in verdict.below_floor(found):
-                print(f"  looking again with more rounds: {row['ratio']:.3g}, floor {row['floor']:g}: {row['claim']}")
-            if verdict.below_floor(found):
-                found = verdict.with_second_look(found, measure(path, arguments.smoke, SECOND_LOOK_FACTOR)[0])
+            low = verdict.below_floor(found, smoke=arguments.smoke)
+            for row in low:
+                print(f"  looking again with more rounds: {row['ratio']:.3g}: {row['claim']}")
+            if low:
+                again = measure(path, arguments.smoke, SECOND_LOOK_FACTOR)[0]
+                found = verdict.with_second_look(found, again, smoke=arguments.smoke)
         except RuntimeError as error:
             failures.append(str(error))
             continue
         for row in found:
-            low, high = row["spread"]
-            print(f"  {row['ratio']:8.3g} ({low:.3g} to {high:.3g})  {row['claim']}: {verdict.standing(row)}")
+            smallest, largest = row["spread"]
+            said = verdict.standing(row, smoke=arguments.smoke)
+            print(f"  {row['ratio']:8.3g} ({smallest:.3g} to {largest:.3g})  {row['claim']}: {said}")
         print(f"  {time.monotonic() - begin:.0f} s", flush=True)
         rows += found
         benchmark_of |= {row["claim"]: word for row in found}
@@ -106,7 +109,8 @@ def main() -> int:
     promised = [] if arguments.only else list(CLAIMS)
     least_rounds = 1 if arguments.smoke else verdict.LEAST_ROUNDS
     failures += verdict.faults(rows, promised, _core.available_isas(), least_rounds)
-    failures += [f"{verdict.standing(row)}: {row['ratio']:.3g}: {row['claim']}" for row in verdict.below_floor(rows)]
+    low = verdict.below_floor(rows, smoke=arguments.smoke)
+    failures += [f"{verdict.standing(row, smoke=arguments.smoke)}: {row['ratio']:.3g}: {row['claim']}" for row in low]
     arguments.output.mkdir(parents=True, exist_ok=True)
     name = "smoke" if arguments.smoke else "only" if arguments.only else "latest"
     (arguments.output / f"{name}.json").write_text(json.dumps(rows, indent=1) + "\n")

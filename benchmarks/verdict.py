@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
-from claims import CLAIMS, NEEDS_INSTRUCTIONS
+from claims import CLAIMS, HELD_AT, NEEDS_INSTRUCTIONS, held_floor
 from harness import ROW_KEYS, Row, rounded, table
 
 LEAST_ROUNDS = 5
@@ -13,10 +13,13 @@ LEAST_ROUNDS = 5
 Facts = Mapping[str, str]
 
 
-def standing(row: Row) -> str:
-    """Where a row stands among its bars."""
+def standing(row: Row, *, smoke: bool = False) -> str:
+    """Where a row stands among its bars; a smoke run holds some claims at less, and says why."""
+    held = held_floor(row["claim"], smoke=smoke)
+    if row["ratio"] < held:
+        return f"BELOW ITS FLOOR of {held:g}"
     if row["ratio"] < row["floor"]:
-        return f"BELOW ITS FLOOR of {row['floor']:g}"
+        return f"below its floor of {row['floor']:g}, held at {held:g}: {HELD_AT[row['claim']][1]}"
     if row["ratio"] < row["target"]:
         return f"{row['ratio'] / row['target']:.2f} of its target {row['target']:g}"
     if row["ratio"] < row["moonshot"]:
@@ -24,9 +27,9 @@ def standing(row: Row) -> str:
     return f"at its moonshot {row['moonshot']:g}"
 
 
-def below_floor(rows: Sequence[Row]) -> list[Row]:
+def below_floor(rows: Sequence[Row], *, smoke: bool = False) -> list[Row]:
     """The rows that may not stay so."""
-    return [row for row in rows if row["ratio"] < row["floor"]]
+    return [row for row in rows if row["ratio"] < held_floor(row["claim"], smoke=smoke)]
 
 
 def below_target(rows: Sequence[Row]) -> list[Row]:
@@ -40,10 +43,11 @@ def in_order(rows: Sequence[Row]) -> list[Row]:
     return sorted(rows, key=lambda row: names.index(row["claim"]))
 
 
-def with_second_look(rows: Sequence[Row], again: Sequence[Row]) -> list[Row]:
+def with_second_look(rows: Sequence[Row], again: Sequence[Row], *, smoke: bool = False) -> list[Row]:
     """Rows below their floor are replaced by what the second, longer look saw; the others stay."""
     seen_again = {row["claim"]: row for row in again}
-    return [seen_again.get(row["claim"], row) if row["ratio"] < row["floor"] else row for row in rows]
+    low = {row["claim"] for row in below_floor(rows, smoke=smoke)}
+    return [seen_again.get(row["claim"], row) if row["claim"] in low else row for row in rows]
 
 
 def faults(
