@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from covey.cli import rollout_check, rollout_history, rollout_look, rollout_people, rollout_verbs, rollout_watch
+from covey.cli import (
+    rollout_check,
+    rollout_history,
+    rollout_look,
+    rollout_people,
+    rollout_replay,
+    rollout_verbs,
+    rollout_watch,
+)
 from covey.cli.rollout_arguments import rollout_app
 
 _ORDER = (
@@ -20,7 +28,7 @@ _ORDER = (
         "postpone",
         "abort",
     ),
-    *("approve", "deny", "revoke", "incident", "history", "report"),
+    *("approve", "deny", "revoke", "incident", "history", "report", "replay"),
 )
 
 app = rollout_app
@@ -33,6 +41,7 @@ __all__ = [
     "rollout_history",
     "rollout_look",
     "rollout_people",
+    "rollout_replay",
     "rollout_verbs",
     "rollout_watch",
 ]

@@ -12,4 +12,5 @@ evidence that is handed in, so every decision can be made again from the journal
     resource    the state as the Rollout message
     explain     one sentence per verdict
     replay      a journal decided again
+    rehearsal   decide() in virtual time; sample_replay and other_gates feed it counters and journals
 """
