@@ -413,7 +413,8 @@ class AppendedChunk:
     @property
     def layout(self) -> list[tuple[str, str, int]]:
         """(name, NumPy type, first byte in `message`) of each column: learner_id, time, domain, capability, kind,
-        action_taken, weight; those that are absent are left out."""
+        action_taken, weight; those that are absent are left out.
+        """
     @property
     def shape(self) -> bytes:
         """Equal for chunks of the same columns, types and dictionaries."""

@@ -9,12 +9,14 @@ from typing import Self
 
 from covey.rollout.codes import classify
 from covey.rollout.spec import active_limits_seconds
+from covey.rollout.statement import Kind
 from covey.v1 import evidence_pb2 as pb
 from covey.v1 import rollout_spec_pb2
 from covey_controller import page as names
-from covey_controller.outcomes import outcome_metrics, read_learners, read_outcomes
+from covey_controller.outcomes import outcome_metrics, read_learners, read_outcomes, statements_of
 from covey_controller.page import Page
 from covey_controller.scrape import AbsenceError
+from covey_controller.spread import read_durations, read_shards
 
 GATED_METHODS = frozenset({"AnalyzeLearner", "AnalyzeLearners"})
 """Methods whose requests are judged."""
@@ -31,12 +33,14 @@ class Subject:
         variants: baseline and candidate.
         limits_seconds: latency limits that must have been counted exactly.
         outcome_metrics: outcomes that the spec has statements about.
+        compares_latencies: whether a statement compares latencies with the baseline's.
     """
 
     rollout: str
     variants: tuple[str, str]
     limits_seconds: tuple[float, ...]
     outcome_metrics: frozenset[str]
+    compares_latencies: bool = False
 
     @classmethod
     def of(cls, rollout: str, spec: rollout_spec_pb2.RolloutSpec) -> Self:
@@ -46,6 +50,7 @@ class Subject:
             variants=(spec.baseline, spec.candidate),
             limits_seconds=active_limits_seconds(spec),
             outcome_metrics=outcome_metrics(spec),
+            compares_latencies=any(statement.kind is Kind.RELATIVE_LATENCY for statement in statements_of(spec)),
         )
 
 
@@ -102,13 +107,22 @@ def read_counters(page: Page, replica: str, subject: Subject) -> pb.ReplicaReadi
     ratio = page.single(names.WEIGHT, lambda labels: labels.get("rollout") == subject.rollout)
     if not 0 <= ratio <= 1:
         raise AbsenceError(pb.ABSENCE_TYPE_NAN, names.WEIGHT, f"{ratio} is no share")
-    return pb.ReplicaReading(
+    reading = pb.ReplicaReading(
         replica=replica,
         server_start_time_seconds=start,
         candidate_weight_bp=round(ratio * _BASIS_POINTS),
         variants=[_variant(page, name, subject.limits_seconds) for name in subject.variants],
         shadow=_shadow(page, subject.rollout),
+        shards=read_shards(page, subject.variants),
+        durations=read_durations(page, subject.variants, GATED_METHODS) if subject.compares_latencies else (),
     )
+    for counters, shards in zip(reading.variants, reading.shards, strict=False):
+        if sum(shards.request_counts) > counters.request_count:
+            detail = f"{sum(shards.request_counts)} requests in shards of {shards.variant} among "
+            raise AbsenceError(
+                pb.ABSENCE_TYPE_SCRAPE_FAILED, names.SHARDS, f"{detail}{counters.request_count}: torn page"
+            )
+    return reading
 
 
 def _variant(page: Page, variant: str, limits_seconds: Sequence[float]) -> pb.VariantCounters:
@@ -208,4 +222,8 @@ def _numbers(reading: pb.ReplicaReading) -> dict[tuple[str, str], int]:
         numbers[names.REQUESTS, f"shed of {name}"] = counters.shed_count
         for over in counters.over_limits:
             numbers[names.OVER_LIMIT, f"{name} over {over.limit_seconds:g} s"] = over.request_count
+    for shards in reading.shards:
+        numbers[names.SHARDS, f"requests in shards of {shards.variant}"] = sum(shards.request_counts)
+    for durations in reading.durations:
+        numbers[names.DURATION_BUCKETS, f"durations of {durations.variant}"] = sum(durations.request_counts)
     return numbers

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
 
 from covey.v1 import evidence_pb2 as pb
+from covey_controller.verdict_page import VerdictPage
 
 
 class Exporter:
@@ -41,6 +42,8 @@ class Exporter:
         self._epoch = Gauge(
             "covey_controller_lease_epoch", "Epoch of the lease held; 0 while standing by.", registry=self.registry
         )
+        self._verdicts = VerdictPage()
+        self.registry.register(self._verdicts)
 
     def probe(self, replica: str, variant: str, answered: bool) -> None:
         """Counts one probe."""
@@ -54,6 +57,14 @@ class Exporter:
         """Notes the time of a committed tick."""
         self.look(rollout, "committed")
         self._last_tick.labels(rollout).set(unix_seconds)
+
+    def judged(self, rollout: str, phase: str, verdicts: Sequence[pb.Verdict]) -> None:
+        """Shows what the gates say now."""
+        self._verdicts.show(rollout, phase, verdicts)
+
+    def ended(self, rollout: str) -> None:
+        """Shows a rollout's verdicts no longer."""
+        self._verdicts.forget(rollout)
 
     def absence(self, absence: pb.Absence) -> None:
         """Counts evidence that was not there."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from covey.rollout.statement import parse_statement
+from covey.rollout.statement import Statement, parse_statement
 from covey.v1 import evidence_pb2 as pb
 from covey.v1 import rollout_spec_pb2
 from covey_controller import page as names
@@ -16,9 +17,14 @@ _Key = tuple[str, str, str]
 
 def outcome_metrics(spec: rollout_spec_pb2.RolloutSpec) -> frozenset[str]:
     """Outcomes that a criterion or a trigger of the spec is about."""
+    return frozenset(statement.argument for statement in statements_of(spec) if statement.argument)
+
+
+def statements_of(spec: rollout_spec_pb2.RolloutSpec) -> list[Statement]:
+    """Every statement of the spec's criteria and triggers."""
     texts = [criterion.statement for phase in spec.phases for criterion in phase.criteria]
     texts += [trigger.statement for trigger in spec.triggers]
-    return frozenset(statement.argument for text in texts if (statement := parse_statement(text)).argument)
+    return [parse_statement(text) for text in texts]
 
 
 def read_learners(page: Page, variants: Collection[str]) -> tuple[pb.LearnerCount, ...]:
@@ -40,7 +46,8 @@ def read_outcomes(page: Page, variants: Collection[str], metrics: Collection[str
     A metric without any outcome so far has no series; its statements are then judged as having no data.
 
     Raises:
-        AbsenceError: when a number is broken, or the five gauges of an outcome are not all there.
+        AbsenceError: when a number is broken, or the five gauges of an outcome, or those of its covariate, are not all
+            there.
     """
     if not metrics:
         return ()
@@ -53,6 +60,7 @@ def read_outcomes(page: Page, variants: Collection[str], metrics: Collection[str
     squares = _by_key(page, names.OUTCOME_SUM_OF_SQUARES, wanted)
     centers = _by_key(page, names.OUTCOME_CENTER, wanted)
     nonzero = _by_key(page, names.OUTCOME_NONZERO, wanted)
+    covariates = _covariates(page, wanted)
     moments = []
     for labels, count in counts:
         key = _key(labels)
@@ -72,6 +80,7 @@ def read_outcomes(page: Page, variants: Collection[str], metrics: Collection[str
                 sum_of_squares=squares[key],
                 center=centers[key],
                 nonzero_count=whole(names.OUTCOME_NONZERO, labels, nonzero[key]),
+                **covariates.get(key, {}),
             )
         )
     return tuple(moments)
@@ -79,6 +88,36 @@ def read_outcomes(page: Page, variants: Collection[str], metrics: Collection[str
 
 def _key(labels: Labels) -> _Key:
     return labels["metric"], labels["variant"], labels.get("segment", "")
+
+
+def _covariates(page: Page, wanted: names.Matches) -> dict[_Key, dict[str, Any]]:
+    """Fields of the outcomes that have a covariate."""
+    series = page.select(names.OUTCOME_CROSS, wanted)
+    if not series:
+        return {}
+    sums, squares, centers = (
+        {(_key(labels), labels.get("covariate", "")): value for labels, value in page.select(name, wanted)}
+        for name in (names.COVARIATE_SUM, names.COVARIATE_SUM_OF_SQUARES, names.COVARIATE_CENTER)
+    )
+    found: dict[_Key, dict[str, Any]] = {}
+    for labels, cross in series:
+        key, covariate = _key(labels), labels.get("covariate", "")
+        place = key, covariate
+        if key in found:
+            raise AbsenceError(pb.ABSENCE_TYPE_DUPLICATE_SERIES, names.OUTCOME_CROSS, f"{key} has two covariates")
+        if not covariate or place not in sums or place not in squares or place not in centers:
+            raise AbsenceError(pb.ABSENCE_TYPE_NO_SERIES, names.OUTCOME_CROSS, f"{place} has not all of its gauges")
+        if squares[place] < 0:
+            detail = f"{squares[place]} is no sum of squares"
+            raise AbsenceError(pb.ABSENCE_TYPE_NAN, names.COVARIATE_SUM_OF_SQUARES, detail)
+        found[key] = {
+            "covariate": covariate,
+            "covariate_sum": sums[place],
+            "covariate_sum_of_squares": squares[place],
+            "cross_sum": cross,
+            "covariate_center": centers[place],
+        }
+    return found
 
 
 def _by_key(page: Page, name: str, wanted: names.Matches) -> dict[_Key, float]:

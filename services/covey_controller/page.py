@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from prometheus_client.parser import text_string_to_metric_families
 
 from covey.v1 import evidence_pb2 as pb
+from covey_controller.bulk import bulk_sample
 from covey_controller.scrape import AbsenceError, scrape_failed
 
 REQUESTS = "covey_requests_total"
@@ -22,15 +23,24 @@ OUTCOME_SUM = "covey_outcome_sum"
 OUTCOME_SUM_OF_SQUARES = "covey_outcome_sumsq"
 OUTCOME_CENTER = "covey_outcome_center"
 OUTCOME_NONZERO = "covey_outcome_nonzero"
+OUTCOME_CROSS = "covey_outcome_cross"
+COVARIATE_SUM = "covey_outcome_covariate_sum"
+COVARIATE_SUM_OF_SQUARES = "covey_outcome_covariate_sumsq"
+COVARIATE_CENTER = "covey_outcome_covariate_center"
+SHARDS = "covey_shard_requests_total"
+DURATION_BUCKETS = "covey_request_duration_seconds_bucket"
 
 _WANTED = frozenset(
     {REQUESTS, OVER_LIMIT, SHADOW, WEIGHT, START_TIME, LEARNERS, OUTCOME_COUNT, OUTCOME_SUM, OUTCOME_SUM_OF_SQUARES}
-    | {OUTCOME_CENTER, OUTCOME_NONZERO}
+    | {OUTCOME_CENTER, OUTCOME_NONZERO, OUTCOME_CROSS, COVARIATE_SUM, COVARIATE_SUM_OF_SQUARES, COVARIATE_CENTER}
 )
+# Hundreds of lines each, of which most are not asked for: kept as text until somebody asks.
+_BULK = frozenset({SHARDS, DURATION_BUCKETS})
 _LINE = re.compile(r"(?:#.*|\s*|([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{.*\})?[ \t]+\S+(?:[ \t]+-?\d+)?[ \t]*)")
 _LARGEST_EXACT = 2**53
 
 Labels = Mapping[str, str]
+_Sample = tuple[dict[str, str], float, float | None]
 Matches = Callable[[Labels], bool]
 
 
@@ -51,7 +61,8 @@ class Page:
         """
         self._oldest_timestamp = oldest_timestamp
         self.families: set[str] = set()
-        self._series: dict[str, list[tuple[dict[str, str], float, float | None]]] = {}
+        self._series: dict[str, list[_Sample]] = {}
+        self._bulk: dict[str, list[str]] = {}
         wanted = self._wanted(text, lines)
         try:
             for family in text_string_to_metric_families(wanted):
@@ -73,17 +84,21 @@ class Page:
             name = match[1]
             if name is None:
                 words = line.split(maxsplit=3)
-                if len(words) > 2 and words[1] == "TYPE" and words[2] in _WANTED:
+                if len(words) > 2 and words[1] == "TYPE" and words[2] in _WANTED | _BULK:
                     self.families.add(words[2])
                 continue
             samples += 1
             if name in _WANTED:
                 self.families.add(name)
                 wanted.append(line)
+            elif name in _BULK:
+                self.families.add(name)
+                self._bulk.setdefault(name, []).append(line)
         if not samples:
             raise AbsenceError(pb.ABSENCE_TYPE_NO_SAMPLES, "", "the page has no sample")
-        if len(wanted) > limit:
-            raise scrape_failed(f"{len(wanted)} series where at most {limit} are read")
+        read = len(wanted) + sum(map(len, self._bulk.values()))
+        if read > limit:
+            raise scrape_failed(f"{read} series where at most {limit} are read")
         return "".join(f"{line}\n" for line in wanted)
 
     def select(self, name: str, matches: Matches) -> list[tuple[Labels, float]]:
@@ -95,6 +110,8 @@ class Page:
         """
         selected: list[tuple[Labels, float]] = []
         seen: set[frozenset[tuple[str, str]]] = set()
+        if name in self._bulk:
+            self._series[name] = [bulk_sample(line) for line in self._bulk.pop(name)]
         for labels, value, stamp in self._series.get(name, ()):
             if not matches(labels):
                 continue

@@ -10,6 +10,7 @@ from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
 from covey.rollout.spec import with_defaults
 from covey.rollout.state import RolloutState, apply
+from covey.rollout.verdicts import current_verdicts
 from covey.v1 import evidence_pb2, journal_pb2, rollouts_pb2
 from covey_controller.client import ControlClient
 from covey_controller.clock import Clock
@@ -111,6 +112,8 @@ class Follower:
         self._take(recorded)
         self._settle()
         self._exporter.committed(self.name, now.timestamp())
+        if self._state is not None:
+            self._exporter.judged(self.name, self._state.phase, current_verdicts(self._state))
 
     def _observed_seconds(self, moment: float) -> float:
         if self._committed_at is None:
@@ -163,5 +166,6 @@ class Follower:
         self.due_at = after_last if after_last > now else now + self.interval_seconds
 
     def close(self) -> None:
-        """Stops probing."""
+        """Stops probing, and shows no verdicts any more."""
         self._prober.stop()
+        self._exporter.ended(self.name)

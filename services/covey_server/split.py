@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 _OLDER_SPLITS_KEPT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedOutcome:
+    """How an outcome becomes one observation per learner.
+
+    Attributes:
+        metric: name of the outcome.
+        low, high: ends within which a learner's sum is kept; infinite where there is none.
+        covariate: trait at the first exposure that explains some of its variance; "": none.
+    """
+
+    metric: str
+    low: float = -math.inf
+    high: float = math.inf
+    covariate: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +40,8 @@ class Split:
         shadow_share: share of answers that the other variant computes again, 0 to 1.
         limits_seconds: latency limits whose exceedances are counted exactly.
         outcome_window_seconds: how long after an exposure an outcome is credited to it.
+        outcomes: rules of the spec's outcomes.
+        excluded_segments: whose learners get the baseline and belong to neither arm any more.
     """
 
     rollout: str
@@ -35,6 +54,13 @@ class Split:
     shadow_share: float
     limits_seconds: tuple[float, ...]
     outcome_window_seconds: float
+    outcomes: tuple[JudgedOutcome, ...] = ()
+    excluded_segments: frozenset[str] = frozenset()
+
+    @property
+    def covariates(self) -> tuple[str, ...]:
+        """Traits that are kept with a learner's first exposure."""
+        return tuple(sorted({rule.covariate for rule in self.outcomes if rule.covariate}))
 
     @property
     def runs_candidate(self) -> bool:
@@ -73,4 +99,9 @@ class SplitBoard:
             # A split that nobody may wait for: it must hold even for a reader whose clock is behind.
             self._splits = (split,)
         elif split != self.latest():
-            self._splits = (*self._splits[-_OLDER_SPLITS_KEPT:], split)
+            # Segments are excluded at once, also for as long as an older weight is still in force.
+            older = (
+                replace(old, excluded_segments=split.excluded_segments) if old.uid == split.uid else old
+                for old in self._splits[-_OLDER_SPLITS_KEPT:]
+            )
+            self._splits = (*older, split)

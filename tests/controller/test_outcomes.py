@@ -96,3 +96,39 @@ triggers:
         "plan",
     )
     assert outcome_metrics(spec) == {"revenue", "engagement", "retention"}
+
+
+COVARIATE = {"cross": "12.5", "covariate_sum": "-3", "covariate_sumsq": "8", "covariate_center": "0.5"}
+
+
+def covariate_lines(trait: str = "momentum", **changed: str) -> str:
+    lines = []
+    for gauge, value in (COVARIATE | changed).items():
+        for variant in VARIANTS if value else ():
+            labels = f'metric="engagement",variant="{variant}",segment="",covariate="{trait}"'
+            lines.append(f"covey_outcome_{gauge}{{{labels}}} {value}\n")
+    return "".join(lines)
+
+
+def test_a_covariate_is_read_where_the_page_has_one() -> None:
+    moments = read_outcomes(parse(page() + outcome_lines() + covariate_lines()), VARIANTS, {"engagement"})
+    with_one = {(one.variant, one.segment) for one in moments if one.covariate == "momentum"}
+    assert with_one == {(variant, "") for variant in VARIANTS}
+    one = next(one for one in moments if one.covariate)
+    assert (one.cross_sum, one.covariate_sum, one.covariate_sum_of_squares, one.covariate_center) == (12.5, -3, 8, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind"),
+    [
+        (covariate_lines(covariate_sum=""), pb.ABSENCE_TYPE_NO_SERIES),
+        (covariate_lines(covariate_center="NaN"), pb.ABSENCE_TYPE_NAN),
+        (covariate_lines(covariate_sumsq="-8"), pb.ABSENCE_TYPE_NAN),
+        (covariate_lines() + covariate_lines("recency_days"), pb.ABSENCE_TYPE_DUPLICATE_SERIES),
+        (covariate_lines() + covariate_lines(), pb.ABSENCE_TYPE_DUPLICATE_SERIES),
+    ],
+)
+def test_half_a_covariate_is_an_absence(lines: str, kind: pb.AbsenceType.ValueType) -> None:
+    with pytest.raises(AbsenceError) as caught:
+        read_outcomes(parse(page() + outcome_lines() + lines), VARIANTS, {"engagement"})
+    assert caught.value.kind == kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from random import Random
 
 import grpc
@@ -11,7 +12,14 @@ import pytest
 
 from covey.v1 import cohorts_pb2, traits_pb2
 from covey_server.answering.engines import Analysis, same_result
-from covey_server.answering.faults import CALLS_PER_CRASH, FaultError, FaultPlan, Faults, load_plan
+from covey_server.answering.faults import (
+    CALLS_PER_CRASH,
+    SHORTEST_DOUBLING_SECONDS,
+    FaultError,
+    FaultPlan,
+    Faults,
+    load_plan,
+)
 from covey_server.errors import CallError
 
 HONEST = Analysis(traits_pb2.Traits(learning_velocity=0.25, event_count=3), None, -1, np.zeros(0, np.float32))
@@ -26,6 +34,7 @@ def test_a_server_without_the_flag_refuses_every_fault() -> None:
 def test_the_faults_of_the_demo_are_read() -> None:
     texts = ["error-rate=0.03", "latency=300ms@0.05", "wrong-result=0.02", "candidate-hangs", "candidate-crashes"]
     assert load_plan(texts, enabled=True) == FaultPlan(0.03, 0.3, 0.05, 0.02, hangs=True, crashes=True)
+    assert load_plan(["latency-doubled"], enabled=True) == FaultPlan(doubled=True)
     assert load_plan(["latency=1.5s@1"], enabled=True) == FaultPlan(delay_seconds=1.5, delay_share=1.0)
 
 
@@ -111,3 +120,22 @@ def test_agreement_allows_a_tie_of_two_centroids_and_nothing_else() -> None:
     assert not same_result(analysis(0.5, 0, [0.1, 0.9], model), analysis(0.5, 1, [0.1, 0.9], model))
     assert same_result(analysis(0.5, 0, [0.25, 0.25], model), analysis(0.5, 1, [0.25, 0.25], model))
     assert not same_result(analysis(0.5, 0, [0.1], model), analysis(0.5, -1, [], None))
+
+
+def test_a_doubled_latency_is_twice_the_time_and_never_too_little_to_see() -> None:
+    faults = Faults(FaultPlan(doubled=True), Random(0))
+
+    def seconds(work_seconds: float) -> float:
+        began = time.perf_counter()
+
+        def work() -> Analysis:
+            threading.Event().wait(work_seconds)
+            return HONEST
+
+        assert faults.around(work) is HONEST
+        return time.perf_counter() - began
+
+    assert seconds(0.0) >= SHORTEST_DOUBLING_SECONDS
+    assert seconds(0.05) >= 0.1
+    faults.release()
+    assert seconds(0.0) < SHORTEST_DOUBLING_SECONDS

@@ -38,8 +38,8 @@ def demo(
     fault: Annotated[
         list[str] | None,
         typer.Option(
-            help="Makes the candidate bad: error-rate=0.03, latency=300ms@0.05, wrong-result=0.02, candidate-hangs, "
-            "candidate-crashes. May be repeated."
+            help="Makes the candidate bad: error-rate=0.03, latency=300ms@0.05, latency-doubled, wrong-result=0.02, "
+            "candidate-hangs, candidate-crashes. May be repeated."
         ),
     ] = None,
     traffic: Annotated[float, typer.Option(min=0, max=2000, help="Calls a second; 0: none.")] = 200.0,

@@ -50,6 +50,8 @@ def _facts(rollout: Rollout, now: datetime) -> Table:
     table.add_column(style=QUIET, no_wrap=True, min_width=11)
     table.add_column(overflow="fold")
     table.add_row("  traffic", text(_traffic(rollout)))
+    if rollout.excluded_segments:
+        table.add_row("  excluded", text(f"{', '.join(rollout.excluded_segments)}: back at the baseline", WAITING))
     if rollout.state not in advice.TERMINAL and rollout.HasField("phase_hold"):
         table.add_row("  time", text(_progress(rollout)))
     if rollout.explanation:
@@ -144,11 +146,13 @@ def _add_verdict(table: Table, verdict: evidence_pb2.Verdict) -> None:
         remarks.append("report only")
     if verdict.literal_rule_holds:
         remarks.append(f"beyond the limit for {words.duration(verdict.literal_duration)}")
+    learners = verdict.affected_learner_count
+    affected = f"{words.count(learners)}+ learners" if learners and result in {"FAIL", "SHOWN"} else ""
     for remark in remarks:
         estimate.append("\n").append_text(text(remark, WAITING))
     table.add_row(
         text(f"  {verdict.statement}"),
         text(result, RESULT_STYLES.get(result, "")),
         estimate,
-        text(words.counters(verdict)),
+        text("\n".join(filter(None, (words.counters(verdict), words.rival(verdict), affected)))),
     )

@@ -39,6 +39,7 @@ def build_report(entries: Iterable[journal_pb2.Entry]) -> Report:
         candidate=state.spec.candidate,
         spec_digest=state.spec_digest,
         version=last.version,
+        excluded_segments=list(state.excluded_segments),
         decision=decision,
         headline=headline,
         reason=reason,

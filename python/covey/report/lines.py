@@ -37,6 +37,13 @@ def verdict_line(verdict: evidence_pb2.Verdict) -> VerdictLine:
         test=verdict.test,
         report_only=verdict.report_only,
         sentence=verdict.sentence,
+        rival_text=words.rival(verdict),
+        proof=words.proof(verdict),
+        alpha_spent=verdict.alpha_spent,
+        design_effect=verdict.design_effect,
+        baseline_event_count=verdict.baseline_event_count,
+        baseline_trial_count=verdict.baseline_trial_count,
+        affected_learner_count=verdict.affected_learner_count,
     )
 
 

@@ -64,6 +64,7 @@ def _head(report: Contents) -> Iterator[str]:
             ("requests of the baseline", _failed(totals.baseline_requests, totals.baseline_errors)),
             ("learners that met the candidate", learners),
             ("looks", f"{words.count(totals.tick_count)}, {words.span(totals.observed_seconds)} observed"),
+            *_excluded(report),
         ],
     )  # fmt: skip
     yield ""
@@ -71,6 +72,14 @@ def _head(report: Contents) -> Iterator[str]:
         yield "## What decided" if report.finished else "## Where it stands"
         yield ""
         yield from _verdicts(report.decided_by)
+        for line in report.decided_by:
+            if line.proof:
+                yield f"- {code(line.statement)}: {escape('; '.join(line.proof))}"
+        yield ""
+
+
+def _excluded(report: Contents) -> list[tuple[str, str]]:
+    return [("segments routed back", escape(", ".join(report.excluded_segments)))] if report.excluded_segments else []
 
 
 def _failed(requests: int, errors: int) -> str:
@@ -85,7 +94,7 @@ def _verdicts(lines: Sequence[VerdictLine]) -> Iterator[str]:
                 code(line.statement) + (" (report only)" if line.report_only else ""),
                 f"**{line.word}**" if line.result in {"PASS", "FAIL"} else line.word,
                 escape(line.estimate_text),
-                line.counters_text,
+                "; ".join(filter(None, (line.counters_text, line.rival_text))),
                 line.needs_text,
                 f"{line.log_e_value:.3g} of {line.log_threshold:.3g}" if line.log_threshold else "",
             )

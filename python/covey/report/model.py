@@ -31,6 +31,13 @@ class VerdictLine:
     test: str
     report_only: bool
     sentence: str
+    rival_text: str
+    proof: list[str]
+    alpha_spent: float
+    design_effect: float
+    baseline_event_count: int
+    baseline_trial_count: int
+    affected_learner_count: int
 
 
 @dataclass(frozen=True)
@@ -179,6 +186,7 @@ class Contents:
     candidate: str
     spec_digest: str
     version: str
+    excluded_segments: list[str]
     decision: str
     headline: str
     reason: str

@@ -87,10 +87,17 @@ def is_percentage(verdict: evidence_pb2.Verdict) -> bool:
     return "%" in verdict.statement or _is_latency(verdict.statement)
 
 
+def is_ratio(verdict: evidence_pb2.Verdict) -> bool:
+    """Whether the verdict's numbers are candidate over baseline."""
+    return verdict.statement.endswith("worse than baseline")
+
+
 def quantity(verdict: evidence_pb2.Verdict, value: float, *, unit: bool = True) -> str:
     """One number of a verdict in the unit of its statement."""
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
+    if is_ratio(verdict):
+        return f"{_rounded(value)}{' x' if unit else ''}"
     if is_percentage(verdict):
         return f"{_rounded(100 * value)}{' %' if unit else ''}"
     return _rounded(value)
@@ -113,6 +120,29 @@ def counters(verdict: evidence_pb2.Verdict) -> str:
     if verdict.statement.startswith("critical_incidents"):
         return f"{count(verdict.event_count)} open"
     return f"{count(verdict.event_count)} of {count(verdict.trial_count)}"
+
+
+def rival(verdict: evidence_pb2.Verdict) -> str:
+    """The baseline's counters where it was compared, "baseline 9 of 3,100"; else empty."""
+    if not verdict.baseline_trial_count:
+        return ""
+    return f"baseline {count(verdict.baseline_event_count)} of {count(verdict.baseline_trial_count)}"
+
+
+def proof(verdict: evidence_pb2.Verdict) -> list[str]:
+    """What is behind a verdict beyond its counters, one fact each: tests, design effect, alpha, learners."""
+    facts = [
+        f"{test.name}: ln E {test.log_e_value:.3g} of {test.log_threshold:.3g}"
+        + (f", at {_rounded(test.estimate)} against {_rounded(test.null_value)}" if test.HasField("estimate") else "")
+        for test in verdict.tests
+    ]
+    if verdict.design_effect > 1:
+        facts.append(f"design effect {verdict.design_effect:.3g}")
+    if verdict.alpha_spent:
+        facts.append(f"alpha {100 * verdict.alpha_spent:.3g} %")
+    if verdict.affected_learner_count:
+        facts.append(f"at least {count(verdict.affected_learner_count)} learners affected")
+    return facts
 
 
 def needs(verdict: evidence_pb2.Verdict) -> str:

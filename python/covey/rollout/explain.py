@@ -21,6 +21,8 @@ def _state_sentence(rollout: Rollout) -> str:
     if rollout.HasField("phase_hold"):
         elapsed, hold = seconds_of(rollout.phase_elapsed), seconds_of(rollout.phase_hold)
         text += f", {format_duration(elapsed)} of {format_duration(hold)} observed"
+    if rollout.excluded_segments:
+        text += f", without the segments {', '.join(rollout.excluded_segments)}, which get the baseline"
     return f"{text}: {rollout.explanation}" if rollout.explanation else text
 
 

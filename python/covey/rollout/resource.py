@@ -30,6 +30,7 @@ def to_resource(state: RolloutState, verdicts: bool = True) -> Rollout:
         open_incidents=state.open_incidents,
         last_sequence=state.last_sequence,
         epoch=state.epoch,
+        excluded_segments=state.excluded_segments,
     )
     if state.effective_at is not None:
         rollout.weight_effective_at.CopyFrom(timestamp_of(state.effective_at))

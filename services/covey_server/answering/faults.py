@@ -7,6 +7,7 @@ place, around the candidate's engine call. A server that was not started with `-
 |---|---|
 | `error-rate=0.03` | that share of its calls fails with INTERNAL |
 | `latency=300ms@0.05` | that share of its calls takes so much longer |
+| `latency-doubled` | every call takes twice as long, and 20 ms longer at least |
 | `wrong-result=0.02` | that share of its answers has another learning velocity and the next cohort |
 | `candidate-hangs` | its engine never returns |
 | `candidate-crashes` | every 20th call of its engine aborts the process |
@@ -17,6 +18,7 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
@@ -31,7 +33,16 @@ if TYPE_CHECKING:
     from covey_server.answering.engines import Analysis
 
 CALLS_PER_CRASH = 20
-_NAMES = ("error-rate=SHARE", "latency=TIME@SHARE", "wrong-result=SHARE", "candidate-hangs", "candidate-crashes")
+SHORTEST_DOUBLING_SECONDS = 0.02
+"""The native engine computes in less time than a thread takes to wake: twice that would be a fault nobody can see."""
+_NAMES = (
+    "error-rate=SHARE",
+    "latency=TIME@SHARE",
+    "latency-doubled",
+    "wrong-result=SHARE",
+    "candidate-hangs",
+    "candidate-crashes",
+)
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s)")
 
 
@@ -50,6 +61,7 @@ class FaultPlan:
         wrong_share: part of the candidate's answers that are wrong, 0 to 1.
         hangs: whether the candidate's engine never returns.
         crashes: whether the candidate's engine aborts the process now and then.
+        doubled: whether every call of the candidate takes twice its time.
     """
 
     error_share: float = 0.0
@@ -58,6 +70,7 @@ class FaultPlan:
     wrong_share: float = 0.0
     hangs: bool = False
     crashes: bool = False
+    doubled: bool = False
 
 
 def load_plan(texts: Sequence[str], *, enabled: bool) -> FaultPlan | None:
@@ -80,6 +93,8 @@ def load_plan(texts: Sequence[str], *, enabled: bool) -> FaultPlan | None:
         elif name == "latency":
             duration, _, share = value.partition("@")
             plan = replace(plan, delay_seconds=_seconds(text, duration), delay_share=_share(text, share))
+        elif text == "latency-doubled":
+            plan = replace(plan, doubled=True)
         elif text == "candidate-hangs":
             plan = replace(plan, hangs=True)
         elif text == "candidate-crashes":
@@ -121,7 +136,10 @@ class Faults:
             self._released.wait(plan.delay_seconds)
         if fails < plan.error_share:
             raise CallError(grpc.StatusCode.INTERNAL, "injected fault: error", reason="INJECTED_FAULT")
+        began = time.perf_counter()
         analysis = analyze()
+        if plan.doubled:
+            self._released.wait(max(time.perf_counter() - began, SHORTEST_DOUBLING_SECONDS))
         return _wrong(analysis) if is_wrong < plan.wrong_share else analysis
 
     def release(self) -> None:

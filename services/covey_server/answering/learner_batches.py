@@ -23,7 +23,7 @@ from covey_server.answering.admission import ARRIVAL
 from covey_server.answering.engines import no_events
 from covey_server.answering.learner_calls import for_caller, microseconds_since_epoch
 from covey_server.answering.online import written
-from covey_server.answering.routing import SHARD_SALT, Route, route, shards_of
+from covey_server.answering.routing import SHARD_SALT, Route, excluded, route, shards_of
 from covey_server.errors import from_exception, rpc_status
 
 if TYPE_CHECKING:
@@ -118,11 +118,15 @@ class LearnerBatches:
         split, stable = self._calls.board.current(now), self._calls.catalogue.stable()
         if split is None or not positions:
             return [(route("", split, stable), positions)] if positions else []
+        outside: list[int] = []
+        if split.excluded_segments:
+            outside, positions = _parted(questions, positions, split.excluded_segments)
         is_candidate = questions.buckets(split.uid, positions) < np.uint64(candidate_buckets(split.candidate_weight_bp))
         places = np.array(positions)
         groups = (
             (Route(split.baseline, split, is_candidate=False), places[~is_candidate].tolist()),
             (Route(split.candidate, split, is_candidate=True), places[is_candidate].tolist()),
+            (excluded(split), outside),
         )
         return [(where, found) for where, found in groups if found]
 
@@ -146,7 +150,8 @@ class LearnerBatches:
         limits = where.split.limits_seconds if where.split else ()
         for code, counted in codes.items():
             shards = shards_of(group.questions.buckets(SHARD_SALT, counted))
-            self._calls.book.count_many(call.method, where.variant, code, seconds, shards, limits=limits)
+            counted_as = where.counted_as or where.variant
+            self._calls.book.count_many(call.method, counted_as, code, seconds, shards, limits=limits)
 
     def _settled(
         self, group: _Group, position: int, answer: bytes | None, engine: AnalyzerEngine, results: _Results
@@ -175,6 +180,19 @@ class LearnerBatches:
             results.answers[position] = written(self._calls.answer(question, call, f"requests[{position}]"))
         except Exception as error:
             results.fail(position, error)
+
+
+def _parted(
+    questions: _core.LearnerQuestions, positions: Sequence[int], excluded_segments: frozenset[str]
+) -> tuple[list[int], list[int]]:
+    """The plain questions of excluded segments, and the others."""
+    inside: list[int] = []
+    outside: list[int] = []
+    for position in positions:
+        question = questions.question(position)
+        is_outside = question is not None and question.segment in excluded_segments
+        (outside if is_outside else inside).append(position)
+    return outside, inside
 
 
 def _question_at(questions: Questions, position: int) -> Question:

@@ -128,7 +128,7 @@ class LearnerCalls:
         where: Route | None = None
         code = grpc.StatusCode.INTERNAL
         try:
-            where = self.route(learner_id, call, now)
+            where = self.route(learner_id, call, now, request.segment)
             response = self._answer(request, call, where, now, path)
             code = grpc.StatusCode.OK
             return response
@@ -147,19 +147,19 @@ class LearnerCalls:
 
     def forget(self, request: Question, call: Call) -> None:
         """Count a question whose caller went away before its turn came."""
-        where = self.route(request.learner_id, call, self.clock())
+        where = self.route(request.learner_id, call, self.clock(), request.segment)
         self._count(request.learner_id, call, where, grpc.StatusCode.CANCELLED)
 
-    def route(self, learner_id: str, call: Call, now: datetime) -> Route:
+    def route(self, learner_id: str, call: Call, now: datetime, segment: str = "") -> Route:
         """Who answers for a learner."""
-        return route(learner_id, self.board.current(now), self.catalogue.stable(), call.probed_variant)
+        return route(learner_id, self.board.current(now), self.catalogue.stable(), call.probed_variant, segment)
 
     def _count(self, learner_id: str, call: Call, where: Route | None, code: grpc.StatusCode) -> None:
         if call.probed_variant:
             return
         self.book.count(
             call.method,
-            where.variant if where else NO_VARIANT,
+            (where.counted_as or where.variant) if where else NO_VARIANT,
             code.name,
             time.monotonic() - call.started,
             shard=shard_of(learner_id) if learner_id else -1,
@@ -202,7 +202,9 @@ class LearnerCalls:
             response.cohort.CopyFrom(analysis.cohort)
             response.cohort_model = analysis.model.name
         if where.split is not None and not where.is_probe:
-            response.exposure_token = self._ledger.record(where.split, learner_id, where.variant, request.segment, now)
+            response.exposure_token = self._ledger.record(
+                where.split, learner_id, where.variant, request.segment, now, lambda: analysis.traits
+            )
             self._shadow.offer(where, events, as_of_us, analysis)
         return response
 
@@ -223,7 +225,14 @@ class LearnerCalls:
     ) -> bytes:
         """An answer under a split, as it goes to its caller: noted by the ledger, and offered to the shadow."""
         assert where.split is not None
-        token = self._ledger.record(where.split, question.learner_id, where.variant, question.segment, now)
+        token = self._ledger.record(
+            where.split,
+            question.learner_id,
+            where.variant,
+            question.segment,
+            now,
+            lambda: analyzer_pb2.AnalyzeLearnerResponse.FromString(answer).traits,
+        )
         if self._shadow.draws(where):
             served = engine.with_cohort(analyzer_pb2.AnalyzeLearnerResponse.FromString(answer).traits)
             events = decode_packed(as_message(question).packed, "packed")

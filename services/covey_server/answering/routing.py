@@ -18,6 +18,9 @@ SHARD_COUNT = 100
 SHARD_SALT = "shard"
 _BUCKETS = 2**32
 
+EXCLUDED = "excluded"
+"""Label of requests of segments that were routed back: answered by the baseline, counted in neither arm."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -28,12 +31,14 @@ class Route:
         split: the traffic split in force; None while no rollout splits the traffic.
         is_candidate: whether that variant is the split's candidate.
         is_probe: sent there by a probe, outside request metrics, exposure and shadow.
+        counted_as: variant under whose name the request is counted; "" where that is `variant`.
     """
 
     variant: str
     split: Split | None
     is_candidate: bool
     is_probe: bool = False
+    counted_as: str = ""
 
     @property
     def other_variant(self) -> str | None:
@@ -43,17 +48,30 @@ class Route:
         return self.split.baseline if self.is_candidate else self.split.candidate
 
 
-def route(learner_id: str, split: Split | None, stable_variant: str, probed_variant: str = "") -> Route:
-    """The variant for a learner under the split in force, or the one that a probe asks for."""
+def route(
+    learner_id: str, split: Split | None, stable_variant: str, probed_variant: str = "", segment: str = ""
+) -> Route:
+    """The variant for a learner under the split in force, or the one that a probe asks for.
+
+    Learners of an excluded segment get the baseline, and no exposure, shadow or place among its requests: the arms
+    are compared on the learners that are still split.
+    """
     if probed_variant:
         is_candidate = split is not None and probed_variant == split.candidate
         return Route(probed_variant, split, is_candidate, is_probe=True)
     if split is None:
         return _stable(stable_variant)
+    if segment and segment in split.excluded_segments:
+        return excluded(split)
     weight_bp = split.candidate_weight_bp
     if weight_bp > 0 and in_candidate(bucket(split.uid, learner_id), weight_bp):
         return Route(split.candidate, split, is_candidate=True)
     return Route(split.baseline, split, is_candidate=False)
+
+
+def excluded(split: Split) -> Route:
+    """Where learners of an excluded segment go."""
+    return Route(split.baseline, None, is_candidate=False, counted_as=EXCLUDED)
 
 
 @lru_cache(maxsize=4)

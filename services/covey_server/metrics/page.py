@@ -167,6 +167,14 @@ def _shards(counters: Snapshot) -> Metric:
     return shards
 
 
+_COVARIATE_FAMILIES = (
+    ("covey_outcome_cross", "Sum of the products of outcome and covariate, each less its centre.", "cross_sum"),
+    ("covey_outcome_covariate_sum", "Sum of the same learners' covariate, less its centre.", "covariate_sum"),
+    ("covey_outcome_covariate_sumsq", "Sum of its squares, less its centre.", "covariate_sum_of_squares"),
+    ("covey_outcome_covariate_center", "The covariate's centre.", "covariate_center"),
+)
+
+
 def _outcomes(moments: Iterable[evidence_pb2.OutcomeMoments]) -> Iterator[Metric]:
     labels = ["metric", "variant", "segment"]
     families = (
@@ -181,4 +189,12 @@ def _outcomes(moments: Iterable[evidence_pb2.OutcomeMoments]) -> Iterator[Metric
         family = GaugeMetricFamily(name, help_text, labels=labels)
         for moment in moments:
             family.add_metric([moment.metric, moment.variant, moment.segment], getattr(moment, attribute))
+        yield family
+    labels = [*labels, "covariate"]
+    adjusted = [moment for moment in moments if moment.covariate]
+    for name, help_text, attribute in _COVARIATE_FAMILIES if adjusted else ():
+        family = GaugeMetricFamily(name, help_text, labels=labels)
+        for moment in adjusted:
+            place = [moment.metric, moment.variant, moment.segment, moment.covariate]
+            family.add_metric(place, getattr(moment, attribute))
         yield family

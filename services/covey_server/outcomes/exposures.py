@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
+from math import isfinite, nan
 from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,6 +19,7 @@ from covey_server.store.schema import to_microseconds
 if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
+    from covey.v1.traits_pb2 import Traits
     from covey_server.split import Split
     from covey_server.store import Store
 
@@ -38,7 +40,7 @@ class ExposureLedger:
     Args:
         store: an open store whose tables exist.
         clock: the time, aware: which phases still matter.
-        caps: (low, high) by outcome metric; a phase keeps those in force when it begins.
+        caps: (low, high) by outcome metric, where a spec has none; a phase keeps those in force when it begins.
         pending_limit: exposures that may wait for the store; beyond it `record` waits, then refuses and counts.
         wait_seconds: how long it waits.
     """
@@ -75,7 +77,15 @@ class ExposureLedger:
         """Exposures that wait for the store."""
         return self._writer.pending_count
 
-    def record(self, split: Split, learner_id: str, variant: str, segment: str, now: datetime) -> str:
+    def record(
+        self,
+        split: Split,
+        learner_id: str,
+        variant: str,
+        segment: str,
+        now: datetime,
+        traits: Callable[[], Traits] | None = None,
+    ) -> str:
         """Note that a variant answered for a learner; only the first time in a phase counts.
 
         Args:
@@ -84,6 +94,7 @@ class ExposureLedger:
             variant: name of the variant that answered.
             segment: slice that the caller names; "" for none.
             now: when it answered.
+            traits: gives the learner's traits; asked only at a first exposure whose split keeps some of them.
 
         Returns:
             The token that credits outcomes to this exposure; "" before the first phase, for a variant that is neither
@@ -97,8 +108,10 @@ class ExposureLedger:
             return ""
         learner = learner_hash(learner_id)
         known = phase.tables[number].get(learner) is not None
-        if not known and not self._writer.enter(phase, number, learner, segment, milliseconds(now)):
-            return ""
+        if not known:
+            covariates = _covariates(split, traits)
+            if not self._writer.enter(phase, number, learner, segment, milliseconds(now), covariates):
+                return ""
         return make_token(self._key, TokenContent(phase.key, number, learner))
 
     def counts(self, rollout: str, phase: str) -> dict[tuple[str, str], int]:
@@ -173,7 +186,8 @@ class ExposureLedger:
             if phase is None:
                 window_ms = round(split.outcome_window_seconds * 1000)
                 names = (split.baseline, split.candidate)
-                phase = ExposedPhase(key, split.rollout, split.uid, split.phase, names, window_ms, dict(self._caps))
+                caps = self._caps | {rule.metric: (rule.low, rule.high) for rule in split.outcomes}
+                phase = ExposedPhase(key, split.rollout, split.uid, split.phase, names, window_ms, caps)
                 # What can earn no more credit makes room.
                 now_ms = milliseconds(self._clock())
                 open_phases = {k: p for k, p in self._phases.items() if p.uid == split.uid or not p.is_closed(now_ms)}
@@ -198,6 +212,15 @@ class ExposureLedger:
         phase = self._phases.get(phases[-1].key, phases[-1])
         self._phases = {**self._phases, phase.key: phase}
         return phase
+
+
+def _covariates(split: Split, traits: Callable[[], Traits] | None) -> dict[str, float]:
+    names = split.covariates
+    if not names or traits is None:
+        return {}
+    found = traits()
+    values = {name: float(getattr(found, name, nan)) for name in names}
+    return {name: value for name, value in values.items() if isfinite(value)}
 
 
 def milliseconds(time: datetime) -> int:

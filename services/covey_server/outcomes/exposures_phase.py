@@ -26,13 +26,14 @@ class ExposedPhase:
         rollout, uid, phase: which phase.
         variants: names of baseline and candidate.
         window_ms: how long after an exposure an outcome is credited to it.
-        caps: (low, high) by metric, fixed when the phase began.
+        caps: (low, high) by metric, fixed when the phase began; an end may be infinite.
         tables: exposures of the baseline and of the candidate.
         segments: names by number; number 0 is "", no segment.
         counts: distinct learners by (variant number, segment number).
         newest_ms: when the newest exposure was.
         stored_segments: how many of `segments` the store knows.
         is_stored: whether the store knows the phase.
+        covariates: by trait, its values at the exposures of `tables`, as the bits of float64.
     """
 
     key: int
@@ -48,6 +49,7 @@ class ExposedPhase:
     newest_ms: int = 0
     stored_segments: int = 0
     is_stored: bool = False
+    covariates: dict[str, tuple[ExposureTable, ExposureTable]] = field(default_factory=dict)
     _number_of_segment: dict[str, int] = field(default_factory=lambda: {"": 0})
 
     def variant_number(self, variant: str) -> int | None:
@@ -70,6 +72,14 @@ class ExposedPhase:
         """Segments by number, as the store has them."""
         self.segments = list(names)
         self._number_of_segment = {name: number for number, name in enumerate(names)}
+
+    def covariate_tables(self, trait: str) -> tuple[ExposureTable, ExposureTable]:
+        """The values of a trait, made at first use; for the one writer."""
+        found = self.covariates.get(trait)
+        if found is None:
+            found = (ExposureTable(), ExposureTable())
+            self.covariates = {**self.covariates, trait: found}
+        return found
 
     def count(self, variant: int, detail: int, step: int) -> None:
         """Count one exposure more (`step` 1) or less (-1)."""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, delete, insert, select, update
 
 from covey_server.outcomes.exposures_phase import ExposedPhase
-from covey_server.outcomes.exposures_table import RECORD, segments, times_ms, variants
+from covey_server.outcomes.exposures_table import RECORD, float_bits, segments, times_ms, variants
 from covey_server.outcomes.exposures_tokens import KEY_BYTES
 from covey_server.store.schema import RowNumber, metadata
 
@@ -48,6 +48,19 @@ exposure_batches = Table(
     Column("batch", RowNumber, primary_key=True, autoincrement=True),
     Column("phase_key", BigInteger, nullable=False, index=True),
     Column("record_count", Integer, nullable=False),
+    Column("records", LargeBinary, nullable=False),
+)
+
+# Only where a spec names covariates; a phase of an older version has none.
+exposure_covariates = Table(
+    "exposure_covariates",
+    metadata,
+    Column("batch", RowNumber, primary_key=True, autoincrement=True),
+    Column("phase_key", BigInteger, nullable=False, index=True),
+    Column("trait", String(64), nullable=False),
+    Column("variant", Integer, nullable=False),
+    Column("record_count", Integer, nullable=False),
+    # The hash of the learner and the bits of a float64.
     Column("records", LargeBinary, nullable=False),
 )
 
@@ -90,8 +103,31 @@ def save(connection: Connection, phase: ExposedPhase, exposures: Sequence[tuple[
     names = list(phase.segments)
     for number in range(phase.stored_segments, len(names)):
         connection.execute(insert(exposure_segments).values(phase_key=key, number=number, name=names[number]))
-    _append(connection, key, np.array(exposures, dtype=RECORD))
+    append_records(connection, exposure_batches, {"phase_key": key}, np.array(exposures, dtype=RECORD))
     return len(names)
+
+
+def save_covariates(connection: Connection, phase_key: int, values: Iterable[tuple[str, int, int, float]]) -> None:
+    """Add (trait, variant number, learner hash, value) to a phase."""
+    places: dict[tuple[str, int], list[tuple[int, int]]] = {}
+    for trait, variant, learner, value in values:
+        places.setdefault((trait, variant), []).append((learner, float_bits(value)))
+    for (trait, variant), records in places.items():
+        place = {"phase_key": signed(phase_key), "trait": trait, "variant": variant}
+        append_records(connection, exposure_covariates, place, np.array(records, dtype=RECORD))
+
+
+def load_covariates(connection: Connection, phase: ExposedPhase) -> None:
+    """Enter the stored values of every trait into a phase."""
+    columns = exposure_covariates.c
+    query = select(columns.trait, columns.variant, columns.records).where(columns.phase_key == signed(phase.key))
+    found: dict[tuple[str, int], list[bytes]] = {}
+    for trait, variant, payload in connection.execute(query.order_by(columns.batch)):
+        found.setdefault((trait, variant), []).append(payload)
+    for (trait, variant), payloads in found.items():
+        records = np.frombuffer(b"".join(payloads), RECORD)
+        learners, bits = records["learner"].astype(np.uint64), records["detail"].astype(np.uint64)
+        phase.covariate_tables(trait)[variant].load(learners, bits)
 
 
 def load(connection: Connection, *conditions: ColumnElement[bool]) -> list[ExposedPhase]:
@@ -102,21 +138,25 @@ def load(connection: Connection, *conditions: ColumnElement[bool]) -> list[Expos
 
 def forget(connection: Connection, learner: int) -> int:
     """Remove a learner's exposures from every phase; returns how many there were."""
+    forget_records(connection, exposure_covariates, learner)
+    return forget_records(connection, exposure_batches, learner)
+
+
+def forget_records(connection: Connection, table: Table, learner: int) -> int:
+    """Remove a learner's records from a table of batches; returns how many there were."""
     removed = 0
-    for batch in connection.scalars(select(exposure_batches.c.batch)).all():
-        where = exposure_batches.c.batch == batch
-        records = np.frombuffer(
-            connection.execute(select(exposure_batches.c.records).where(where)).scalar_one(), RECORD
-        )
+    for batch in connection.scalars(select(table.c.batch)).all():
+        where = table.c.batch == batch
+        records = np.frombuffer(connection.execute(select(table.c.records).where(where)).scalar_one(), RECORD)
         keep = records[records["learner"] != np.uint64(learner)]
         if len(keep) == len(records):
             continue
         removed += len(records) - len(keep)
         if len(keep):
             values = {"records": keep.tobytes(), "record_count": len(keep)}
-            connection.execute(update(exposure_batches).where(where).values(values))
+            connection.execute(update(table).where(where).values(values))
         else:
-            connection.execute(delete(exposure_batches).where(where))
+            connection.execute(delete(table).where(where))
     return removed
 
 
@@ -136,12 +176,20 @@ def _save_phase(connection: Connection, phase: ExposedPhase) -> None:
     )
 
 
-def _append(connection: Connection, key: int, records: np.ndarray[Any, Any]) -> None:
-    """Fill the last batch before a new one is begun: slow traffic must not make a row per learner."""
-    table = exposure_batches
+def append_records(
+    connection: Connection, table: Table, place: Mapping[str, Any], records: np.ndarray[Any, Any]
+) -> None:
+    """Fill the last batch before a new one is begun: slow traffic must not make a row per learner.
+
+    Args:
+        connection: of a write transaction.
+        table: of batches.
+        place: the columns that say whose batches they are.
+        records: of `RECORD`.
+    """
     last = connection.execute(
         select(table.c.batch, table.c.record_count, table.c.records)
-        .where(table.c.phase_key == key)
+        .where(*(table.c[name] == value for name, value in place.items()))
         .order_by(table.c.batch.desc())
         .limit(1)
     ).first()
@@ -153,7 +201,7 @@ def _append(connection: Connection, key: int, records: np.ndarray[Any, Any]) -> 
         records = records[room:]
     for start in range(0, len(records), RECORDS_PER_BATCH):
         block = records[start : start + RECORDS_PER_BATCH]
-        connection.execute(insert(table).values(phase_key=key, record_count=len(block), records=block.tobytes()))
+        connection.execute(insert(table).values(**place, record_count=len(block), records=block.tobytes()))
 
 
 def _loaded(connection: Connection, row: Any) -> ExposedPhase:
@@ -190,6 +238,7 @@ def _loaded(connection: Connection, row: Any) -> ExposedPhase:
         phase.counts |= {(number, int(s)): int(n) for s, n in zip(found, counts, strict=True)}
         if len(details):
             phase.newest_ms = max(phase.newest_ms, int(times_ms(details).max()))
+    load_covariates(connection, phase)
     return phase
 
 

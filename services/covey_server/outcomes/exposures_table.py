@@ -29,6 +29,11 @@ def learner_hash(learner_id: str) -> int:
     return int.from_bytes(blake2b(learner_id.encode(), digest_size=8).digest(), "little")
 
 
+def float_bits(value: float) -> int:
+    """A float64 as the 64 bits that a table holds."""
+    return int(np.float64(value).view(np.uint64))
+
+
 def pack_detail(time_ms: int, variant: int, segment: int) -> int:
     """Time (milliseconds since the epoch, 44 bits), variant (4 bits) and segment number (16 bits) in one number."""
     return (time_ms << _TIME_SHIFT) | (variant << _SEGMENT_BITS) | segment
@@ -37,6 +42,11 @@ def pack_detail(time_ms: int, variant: int, segment: int) -> int:
 def time_ms_of(detail: int) -> int:
     """Milliseconds since the epoch."""
     return detail >> _TIME_SHIFT
+
+
+def variant_of(detail: int) -> int:
+    """Number of the variant within its phase."""
+    return (detail >> _SEGMENT_BITS) & ((1 << _VARIANT_BITS) - 1)
 
 
 def segment_of(detail: int) -> int:

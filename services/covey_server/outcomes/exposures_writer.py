@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from threading import Condition, Lock, Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from covey_server.outcomes.exposures_store import save
-from covey_server.outcomes.exposures_table import pack_detail
+from covey_server.outcomes.exposures_store import save, save_covariates
+from covey_server.outcomes.exposures_table import float_bits, pack_detail, variant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,11 @@ _STOP_SECONDS = 5.0
 _MOST_PER_COMMIT = 16_384
 _LOG_EVERY = 1000
 
+Covariates: TypeAlias = Mapping[str, float]
+"""Value by trait at a first exposure."""
+
+_NO_COVARIATES: Covariates = {}
+
 
 class ExposureWriter:
     """Enters exposures and stores them within about 0.1 s; never drops one silently.
@@ -42,7 +47,7 @@ class ExposureWriter:
         self._pending_limit = pending_limit
         self._wait_seconds = wait_seconds
         self._changed = Condition()
-        self._pending: list[tuple[ExposedPhase, int, int]] = []
+        self._pending: list[tuple[ExposedPhase, int, int, Covariates]] = []
         self._entered_count = 0
         self._settled_count = 0
         self._refused_count = 0
@@ -63,8 +68,16 @@ class ExposureWriter:
         """Exposures that wait for the store."""
         return len(self._pending)
 
-    def enter(self, phase: ExposedPhase, variant: int, learner: int, segment: str, now_ms: int) -> bool:
-        """Note a learner's exposure, the first only; False where the store did not keep up."""
+    def enter(
+        self,
+        phase: ExposedPhase,
+        variant: int,
+        learner: int,
+        segment: str,
+        now_ms: int,
+        covariates: Covariates = _NO_COVARIATES,
+    ) -> bool:
+        """Note a learner's exposure, the first only, with its traits; False where the store did not keep up."""
         with self._changed:
             if not self._changed.wait_for(self._has_room, self._wait_seconds) or self._stopping:
                 self._refused_count += 1
@@ -73,9 +86,11 @@ class ExposureWriter:
                 return False
             detail = pack_detail(max(now_ms, 0), variant, phase.segment_number(segment))
             if phase.tables[variant].add(learner, detail):
+                for trait, value in covariates.items():
+                    phase.covariate_tables(trait)[variant].add(learner, float_bits(value))
                 phase.count(variant, detail, 1)
                 phase.newest_ms = max(phase.newest_ms, now_ms)
-                self._pending.append((phase, learner, detail))
+                self._pending.append((phase, learner, detail, covariates))
                 self._entered_count += 1
                 if len(self._pending) == 1:
                     self._changed.notify_all()
@@ -121,6 +136,8 @@ class ExposureWriter:
                     detail = table.get(learner)
                     if detail is not None and table.remove(learner):
                         phase.count(number, detail, -1)
+                    for tables in phase.covariates.values():
+                        tables[number].remove(learner)
 
     def _has_room(self) -> bool:
         return len(self._pending) < self._pending_limit or self._stopping
@@ -149,16 +166,21 @@ class ExposureWriter:
             with self._changed:
                 taken = self._pending[:_MOST_PER_COMMIT]
             by_phase: dict[int, tuple[ExposedPhase, list[tuple[int, int]]]] = {}
-            for phase, learner, detail in taken:
+            traits: dict[int, list[tuple[str, int, int, float]]] = {}
+            for phase, learner, detail, covariates in taken:
                 by_phase.setdefault(phase.key, (phase, []))[1].append((learner, detail))
+                for trait, value in covariates.items():
+                    traits.setdefault(phase.key, []).append((trait, variant_of(detail), learner, value))
 
             def run(connection: Connection) -> list[tuple[ExposedPhase, int]]:
+                for key, values in traits.items():
+                    save_covariates(connection, key, values)
                 return [(phase, save(connection, phase, entries)) for phase, entries in by_phase.values()]
 
             for phase, segment_count in self._store.group_commit(run):
                 phase.is_stored = True
                 phase.stored_segments = segment_count
-                for table in phase.tables:
+                for table in (*phase.tables, *(table for pair in phase.covariates.values() for table in pair)):
                     table.merge_if_large()
             with self._changed:
                 del self._pending[: len(taken)]

@@ -79,13 +79,15 @@ class OutcomeBook:
 
         A learner's observation is the sum of the outcomes credited to that exposure, capped by the phase's caps,
         zero where there was none; values are centred at the middle of the caps. Metrics without any outcome in the
-        phase have no moments.
+        phase have no moments. Learners of excluded segments are left out.
         """
         phase = self._ledger.phase_of(split)
         with self._lock:
             known = self._sums_of(phase)
             frozen = {metric: (dict(pair[0]), dict(pair[1])) for metric, pair in known.items()}
-        return list(phase_moments(phase, frozen, milliseconds(now or self._clock())))
+        covariates = {rule.metric: rule.covariate for rule in split.outcomes if rule.covariate}
+        now_ms = milliseconds(now or self._clock())
+        return list(phase_moments(phase, frozen, now_ms, covariates, split.excluded_segments))
 
     def forget_stored(self, connection: Connection, learner_id: str) -> int:
         """Remove a learner's outcomes from the store; returns how many there were."""

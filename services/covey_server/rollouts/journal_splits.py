@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from covey.v1.rollouts_pb2 import Rollout
-from covey_server.split import Split, SplitBoard
+from covey_server.split import JudgedOutcome, Split, SplitBoard
 
 if TYPE_CHECKING:
     from covey.rollout.state import RolloutState
@@ -44,6 +45,16 @@ def split_of(state: RolloutState) -> Split | None:
         shadow_share=spec.shadow_share if in_a_phase else 0.0,
         limits_seconds=state.plan.limits_seconds,
         outcome_window_seconds=spec.outcome_window.ToNanoseconds() / 1e9,
+        outcomes=tuple(
+            JudgedOutcome(
+                rule.metric,
+                rule.low if rule.HasField("low") else -math.inf,
+                rule.high if rule.HasField("high") else math.inf,
+                rule.covariate,
+            )
+            for rule in spec.outcomes
+        ),
+        excluded_segments=frozenset(state.excluded_segments),
     )
 
 
@@ -65,6 +76,7 @@ class BoardKeeper:
         self._rollout = ""
         self._published: Split | None = None
         self._asked: tuple[object, ...] = ()
+        self._excluded: frozenset[str] = frozenset()
 
     def follow(self, state: RolloutState) -> None:
         """Publish what `state` asks for where it differs from what its journal asked for before.
@@ -73,16 +85,29 @@ class BoardKeeper:
         of the journal stays until the journal itself moves the split.
         """
         asked = (state.name, state.state, state.phase, state.candidate_weight_bp, state.effective_at)
+        excluded = frozenset(state.excluded_segments)
         if asked == self._asked:
+            self._exclude(state.name, excluded)
             return
         split = split_of(state)
         if split is None and self._rollout != state.name:
             return
         self._asked = asked
+        self._excluded = excluded
         if split != self._published:
             self._board.publish(split)
             self._published = split
             self._rollout = state.name if split is not None else ""
+
+    def _exclude(self, rollout: str, excluded: frozenset[str]) -> None:
+        """Route segments back at once, and leave everything else of the board as it is, a `zero` too."""
+        latest = self._board.latest()
+        if excluded == self._excluded or latest is None or latest.rollout != rollout:
+            return
+        self._excluded = excluded
+        self._board.publish(replace(latest, excluded_segments=excluded))
+        if self._published is not None:
+            self._published = replace(self._published, excluded_segments=excluded)
 
     def zero(self, rollout: str) -> bool:
         """Take the candidate's weight away at once, ahead of a journal that cannot be written.

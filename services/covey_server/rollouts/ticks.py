@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from google.protobuf.descriptor import FieldDescriptor
 
@@ -37,5 +37,11 @@ def _impossible(message: Message, path: str) -> Iterator[tuple[str, object]]:
         if field.type == FieldDescriptor.TYPE_MESSAGE:
             for index, item in enumerate(value if field.is_repeated else [value]):
                 yield from _impossible(item, f"{place}[{index}]" if field.is_repeated else place)
-        elif (field.type in _FLOATS and not math.isfinite(value)) or (field.type in _COUNTS and value < 0):
-            yield place, value
+        elif field.type in _FLOATS:
+            yield from ((place, number) for number in _all(field, value) if not math.isfinite(number))
+        elif field.type in _COUNTS:
+            yield from ((place, number) for number in _all(field, value) if number < 0)
+
+
+def _all(field: FieldDescriptor, value: Any) -> Iterable[float]:
+    return value if field.is_repeated else (value,)

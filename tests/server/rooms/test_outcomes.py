@@ -16,11 +16,13 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 from sqlalchemy import func, select
 
-from covey.v1 import outcomes_pb2
+from covey.rollout.outcomes import relative_effect
+from covey.v1 import outcomes_pb2, traits_pb2
 from covey_server.outcomes.exposures import ExposureLedger
+from covey_server.outcomes.exposures_store import exposure_covariates
 from covey_server.outcomes.outcomes import OutcomeBook
 from covey_server.outcomes.store import outcomes
-from covey_server.split import Split
+from covey_server.split import JudgedOutcome, Split
 
 BASELINE, CANDIDATE = "variants/reference", "variants/native"
 WINDOW_SECONDS = 100.0
@@ -216,3 +218,101 @@ def test_every_wrong_field_is_named_and_nothing_is_stored(server: Any, clock: An
         assert text in caught.value.details()
     with server.store.read() as connection:
         assert connection.scalar(select(func.count()).select_from(outcomes)) == 0
+
+
+RULE = JudgedOutcome("revenue", 0.0, 10.0, "interaction_frequency")
+
+
+def exposed_with_traits(server: Any, clock: Any, split: Split, learners: int = 400) -> None:
+    """Learners whose revenue is largely what their frequency was; the candidate brings a tenth more."""
+    generator = np.random.default_rng(7)
+    batch = []
+    for learner in range(learners):
+        variant = CANDIDATE if learner % 2 else BASELINE
+        frequency = float(generator.uniform())
+        traits = traits_pb2.Traits(interaction_frequency=frequency)
+        segment = "eu" if learner % 4 < 2 else "us"
+        server.ledger.record(split, str(learner), variant, segment, clock.now, lambda traits=traits: traits)
+        value = (4 + 4 * frequency + generator.normal(0, 0.3)) * (1.1 if learner % 2 else 1.0)
+        batch.append(outcome(clock, str(learner), value))
+    report(server, *batch)
+
+
+def test_a_covariate_narrows_the_interval_and_outlives_a_restart(server: Any, clock: Any, split: Split) -> None:
+    split = replace(split, outcomes=(RULE,))
+    exposed_with_traits(server, clock, split)
+    later = clock.now + timedelta(days=1)
+    rows = server.outcomes.moments(split, later)
+    assert {row.covariate for row in rows} == {"interaction_frequency"}
+    assert {row.center for row in rows} == {5.0}, "the ends of the spec's rule"
+    base, mine = (next(r for r in rows if r.variant == v and not r.segment) for v in (BASELINE, CANDIDATE))
+    adjusted = relative_effect((mine, base))
+    without = [replace_covariate(row) for row in (mine, base)]
+    plain = relative_effect((without[0], without[1]))
+    assert adjusted is not None
+    assert plain is not None
+    assert adjusted.explained > 0.8
+    assert adjusted.variance < plain.variance / 3
+    assert adjusted.estimate == pytest.approx(0.1, abs=0.03)
+
+    server.restart()
+    assert server.outcomes.moments(split, later) == rows
+
+
+def replace_covariate(row: Any) -> Any:
+    bare = type(row)()
+    bare.CopyFrom(row)
+    bare.ClearField("covariate")
+    return bare
+
+
+def test_sums_of_a_covariate_are_those_of_the_learners(server: Any, clock: Any, split: Split) -> None:
+    split = replace(split, outcomes=(RULE,))
+    frequencies = {"a": 0.25, "b": 0.75, "c": 1.0}
+    for learner, frequency in frequencies.items():
+        traits = traits_pb2.Traits(interaction_frequency=frequency)
+        server.ledger.record(split, learner, CANDIDATE, "", clock.now, lambda traits=traits: traits)
+        server.ledger.record(split, learner, CANDIDATE, "", clock.now, traits_pb2.Traits)
+    report(server, outcome(clock, "a", 4), outcome(clock, "b", 12))
+    (row,) = [r for r in server.outcomes.moments(split, clock.now + timedelta(days=1)) if r.variant == CANDIDATE]
+    x, y = np.array([0.25, 0.75, 1.0]) - 0.5, np.array([4.0, 10.0, 0.0]) - 5.0
+    assert row.covariate_center == 0.5
+    assert (row.covariate_sum, row.covariate_sum_of_squares) == (pytest.approx(x.sum()), pytest.approx((x * x).sum()))
+    assert row.cross_sum == pytest.approx((x * y).sum())
+
+
+def test_a_learner_of_whom_nothing_was_kept_takes_the_covariate_from_the_phase(
+    server: Any, clock: Any, split: Split
+) -> None:
+    """As a store of an older version has them: it opens, and its phases are judged without."""
+    server.ledger.record(split, "old", BASELINE, "", clock.now)
+    server.restart()
+    split = replace(split, outcomes=(RULE,))
+    server.ledger.record(split, "new", BASELINE, "", clock.now, lambda: traits_pb2.Traits(interaction_frequency=1))
+    report(server, outcome(clock, "new", 4))
+    rows = server.outcomes.moments(split, clock.now + timedelta(days=1))
+    assert rows[0].learner_count == 2
+    assert {row.covariate for row in rows} == {""}
+
+
+def test_an_excluded_segment_is_in_no_total(server: Any, clock: Any, split: Split) -> None:
+    split = replace(split, outcomes=(RULE,))
+    exposed_with_traits(server, clock, split, 40)
+    later = clock.now + timedelta(days=1)
+    everything = {(r.variant, r.segment): r for r in server.outcomes.moments(split, later)}
+    rest = {(r.variant, r.segment): r for r in
+            server.outcomes.moments(replace(split, excluded_segments=frozenset({"eu"})), later)}  # fmt: skip
+    assert rest.keys() == {(variant, segment) for variant in (BASELINE, CANDIDATE) for segment in ("", "us")}
+    assert rest[CANDIDATE, "us"] == everything[CANDIDATE, "us"]
+    assert rest[CANDIDATE, ""].learner_count == rest[CANDIDATE, "us"].learner_count
+
+
+def test_a_deleted_learner_leaves_no_covariate(server: Any, clock: Any, split: Split) -> None:
+    split = replace(split, outcomes=(RULE,))
+    server.ledger.record(split, "ada", BASELINE, "", clock.now, lambda: traits_pb2.Traits(interaction_frequency=1))
+    with server.ledger.settled():
+        server.store.group_commit(lambda connection: server.ledger.forget_stored(connection, "ada"))
+        server.ledger.forget_remembered("ada")
+    with server.store.read() as connection:
+        assert connection.scalar(select(func.count()).select_from(exposure_covariates)) == 0
+    assert all(len(table) == 0 for table in server.ledger.phase_of(split).covariates["interaction_frequency"])

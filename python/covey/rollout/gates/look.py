@@ -154,7 +154,10 @@ def durations_of(reading: ReplicaReading, variant: str) -> Durations | None:
     found = next((durations for durations in reading.durations if durations.variant == variant), None)
     if found is None:
         return None
-    edges, counts = tuple(found.edges_seconds), np.array(found.request_counts, dtype=np.float64)
+    edges, counts = (
+        tuple(found.edges_seconds or reading.durations[0].edges_seconds),
+        np.array(found.request_counts, dtype=np.float64),
+    )
     if len(counts) != len(edges) + 1:
         raise PageFault(f"the durations of {variant} have {len(counts)} counts for {len(edges)} edges")
     if (counts < 0).any():
@@ -162,9 +165,6 @@ def durations_of(reading: ReplicaReading, variant: str) -> Durations | None:
     if any(after <= before for before, after in pairwise(edges)):
         raise PageFault(f"the duration edges of {variant} do not rise")
     return Durations(edges, counts)
-
-
-NOTHING = Arm(Counts())
 
 
 def summed(arms: Sequence[Arm]) -> Arm:
