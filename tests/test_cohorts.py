@@ -8,7 +8,7 @@ import pytest
 from covey.agreement import adjusted_rand_index
 from covey.archetypes import ARCHETYPES, archetype_scores, name_cohorts
 from covey.cohort_model import weighted_points
-from covey.discovery import by_descending_size
+from covey.discovery import by_descending_size, sample_then_assign
 from covey.engine import engine_named
 from covey.errors import InputError
 from covey.fixed_point import group_means, standardised
@@ -182,6 +182,28 @@ def test_the_arrow_table_and_the_fingerprint():
 
 def further():
     return ("domain_entropy", "momentum", "event_count", "active_days", "tenure_days", "recency_days")
+
+
+def test_a_sample_then_everyone_is_close_to_convergence():
+    random = np.random.default_rng(3)
+    centre = random.random((5, 6)).astype(np.float32)
+    kind = random.integers(0, 6, 120_000)
+    matrix = np.clip(centre[:, kind] + random.normal(0, 0.14, (5, len(kind))), 0, 1).astype(np.float32)
+    points = weighted_points(matrix, DEFAULT_TRAIT_WEIGHTS)
+    hashes = LearnerIds(integers=np.arange(len(kind))).hashes()
+    native = engine_named("native")
+    initial = native.seed_centroids(points, hashes, 5, 2, 1)
+    whole = native.kmeans(points, initial, 1000, 1)
+    near = sample_then_assign(native, points, hashes, initial, 2, threads=1)
+    assert whole.converged
+    assert whole.inertia * 0.999 < near.inertia < whole.inertia * 1.001
+    assert near.sample_size == 32_768
+    assert np.array_equal(near.labels, native.assign(points, near.centroids, 1))
+    order = random.permutation(len(kind))
+    shuffled = np.ascontiguousarray(points[:, order])
+    again = sample_then_assign(native, shuffled, hashes[order], initial, 2, threads=2)
+    assert again.centroids.tobytes() == near.centroids.tobytes()
+    assert np.array_equal(again.labels, near.labels[order])
 
 
 def test_progress_is_told():

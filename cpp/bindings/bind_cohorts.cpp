@@ -123,6 +123,33 @@ double mean_silhouette(const py::object& points_object, const py::object& labels
     return silhouette(points, data_of<std::int32_t>(labels), clusters, thread_count, kernels, cancellation);
 }
 
+py::array_t<double> mean_silhouettes(const py::object& points_object, const py::object& labels_object,
+                                     const std::vector<py::ssize_t>& ks, py::ssize_t threads,
+                                     const std::optional<std::string>& isa, const Cancellation* cancellation) {
+    const PointColumns points = require_points(points_object);
+    const py::array labels = require_array(labels_object, "labels", 2);
+    if (!holds<std::int32_t>(labels)) {
+        raise_dtype(labels, "labels", "int32");
+    }
+    if (labels.shape(0) != static_cast<py::ssize_t>(ks.size()) ||
+        labels.shape(1) != static_cast<py::ssize_t>(points.size)) {
+        throw py::value_error("labels must have shape (" + std::to_string(ks.size()) + ", " +
+                              std::to_string(points.size) + "), a row per k, not " + shape_text(labels));
+    }
+    std::vector<std::size_t> clusters;
+    for (const py::ssize_t k : ks) {
+        clusters.push_back(require_count(k, "k"));
+    }
+    const std::size_t thread_count = require_threads(threads);
+    const Kernels& kernels = require_kernels(isa);
+    std::vector<double> means;
+    {
+        const py::gil_scoped_release released;
+        means = silhouettes(points, data_of<std::int32_t>(labels), clusters, thread_count, kernels, cancellation);
+    }
+    return py::array_t<double>(static_cast<py::ssize_t>(means.size()), means.data());
+}
+
 }  // namespace
 
 void bind_cohorts(py::module_& module) {
@@ -140,6 +167,8 @@ void bind_cohorts(py::module_& module) {
     module.def("assign", &assign_points, py::arg("points"), py::arg("centroids"), py::arg("threads") = 1,
                py::arg("isa") = py::none(), py::arg("cancellation") = py::none());
     module.def("silhouette", &mean_silhouette, py::arg("points"), py::arg("labels"), py::arg("k"),
+               py::arg("threads") = 1, py::arg("isa") = py::none(), py::arg("cancellation") = py::none());
+    module.def("silhouettes", &mean_silhouettes, py::arg("points"), py::arg("labels"), py::arg("ks"),
                py::arg("threads") = 1, py::arg("isa") = py::none(), py::arg("cancellation") = py::none());
 }
 

@@ -54,13 +54,17 @@ void plain_traits(const PlainSums& sums, size_t count, const PlainTraits& rules,
 
 void nearest(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,
              float* squared_distance);
+void relabel(Points points, size_t size, const float* centroids, size_t count, const int32_t* known, int32_t* labels,
+             float* squared_distance, uint64_t* changed);
 void shrink(Points points, size_t size, const float* centroid, float* nearest);
+uint32_t value_range(const float* values, size_t size, float* low, float* high);
 uint32_t nearest_among(Points points, size_t size, const float* centroids, const int32_t* names, size_t count,
                        float moved, float slack, float* until, int32_t* labels);
 void box_gaps(Box box, size_t dimensions, const float* centroids, size_t count, float* gaps);
 int64_t step_sums(Points points, size_t size, const int32_t* labels, int32_t label, int64_t* sums);
 void cell_keys(Points points, size_t size, const float* low, float scale, size_t bits, uint32_t* keys);
-int64_t distance_sum(Points points, size_t size, const float* point, float scale);
+void distance_sums(const float* own, const float* others, size_t dimensions, const uint32_t* begin, size_t cell_count,
+                   const uint32_t* rows, size_t row_count, float scale, int64_t* sums);
 
 int32_t bound_of_doubles(const double* values, size_t size);
 int32_t bound_of_floats(const float* values, size_t size);

@@ -177,8 +177,16 @@ struct Kernels {
     void (*nearest)(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,
                     float* squared_distance);
 
+    // As `nearest`, and bit i % 64 of changed[i / 64] says whether labels[i] differs from known[i].
+    void (*relabel)(Points points, size_t size, const float* centroids, size_t count, const int32_t* known,
+                    int32_t* labels, float* squared_distance, uint64_t* changed);
+
     // nearest[i] = min(nearest[i], squared distance to one centroid).
     void (*shrink)(Points points, size_t size, const float* centroid, float* nearest);
+
+    // Writes the smallest and the largest of the values, size >= 1. Returns whether all are finite; where not, the range
+    // means nothing.
+    uint32_t (*value_range)(const float* values, size_t size, float* low, float* high);
 
     // ---- cohorts, by blocks of neighbouring points ----
     // For groups g of 16 points with until[g] <= moved: labels as `nearest` among the centroids of the rows names[0] <
@@ -202,8 +210,11 @@ struct Kernels {
     void (*cell_keys)(Points points, size_t size, const float* low, float scale, size_t bits, uint32_t* keys);
 
     // ---- silhouette ----
-    // Sum over i < size of trunc(distance to `point` * scale), every product below 2^31. Points padded.
-    int64_t (*distance_sum)(Points points, size_t size, const float* point, float scale);
+    // Distances of 16 points own[d * 16 + i] to others[j * dimensions + d]. For every cell and m < row_count, the sum over
+    // begin[cell] <= j < begin[cell + 1] of trunc(distance * scale), every product below 2^31, is added to
+    // sums[rows[cell * row_count + m] * 16 + i]: one distance serves every labelling that has a row.
+    void (*distance_sums)(const float* own, const float* others, size_t dimensions, const uint32_t* begin,
+                          size_t cell_count, const uint32_t* rows, size_t row_count, float scale, int64_t* sums);
 
     // ---- moments, resampling, sketch ----
     // Smallest e with |value| < 2^e for all (-1022 and -126 for those too small to tell), or not_finite. Not padded.

@@ -10,13 +10,6 @@ namespace {
 
 typedef float f32h __attribute__((vector_size(COVEY_VECTOR_BYTES / 2)));
 
-COVEY_INLINE f32v smaller(f32v a, f32v b) {
-    return a < b ? a : b;
-}
-COVEY_INLINE f32v larger(f32v a, f32v b) {
-    return a > b ? a : b;
-}
-
 typedef float f32x8 __attribute__((vector_size(32)));
 typedef float f32x4 __attribute__((vector_size(16)));
 
@@ -184,10 +177,14 @@ COVEY_INLINE f64v widened(f32v value, size_t half) {
     return __builtin_convertvector(part, f64v);
 }
 
-// rint(value * 2^32) is in the low bits of the product plus 1.5 * 2^52; what that number adds is taken off at the end.
+// rint(value * 2^32) is in the low bits of value + 1.5 * 2^20, whose last bit stands for 2^-32; what that number adds is
+// taken off at the end.
+constexpr double step_magic = 0x1.8p20;
+constexpr uint64_t step_magic_bits = 0x4138000000000000ull;
+
 COVEY_INLINE u64v steps_and_magic(f32v value) {
-    const f64v low = widened(value, 0) * 0x1p32 + rounding_magic;
-    const f64v high = widened(value, 1) * 0x1p32 + rounding_magic;
+    const f64v low = widened(value, 0) + step_magic;
+    const f64v high = widened(value, 1) + step_magic;
     return reinterpret_cast<u64v>(low) + reinterpret_cast<u64v>(high);
 }
 
@@ -218,7 +215,7 @@ COVEY_INLINE int64_t step_sums_in(Points points, size_t size, size_t dimensions,
     for (size_t d = 0; d < dimensions; ++d) {
         uint64_t total = 0;
         for (size_t lane = 0; lane < lanes_64; ++lane) total += totals[d][lane];
-        sums[d] = static_cast<int64_t>(total - vectors * lanes_32 * 0x4338000000000000ull);
+        sums[d] = static_cast<int64_t>(total - vectors * lanes_32 * step_magic_bits);
     }
     int64_t count = 0;
     for (size_t lane = 0; lane < lanes_32; ++lane) count -= matches[lane];

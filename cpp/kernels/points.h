@@ -20,16 +20,27 @@ COVEY_INLINE f32v squared_distance_of(const f32v* point, const float* centroid, 
     return total;
 }
 
+COVEY_INLINE f32v smaller(f32v a, f32v b) {
+    return a < b ? a : b;
+}
+COVEY_INLINE f32v larger(f32v a, f32v b) {
+    return a > b ? a : b;
+}
+
+// There is at least one dimension.
 COVEY_INLINE void load_point(covey::Points points, size_t i, size_t dimensions, f32v* point) {
-    for (size_t d = 0; d < dimensions; ++d) point[d] = load<f32v>(points.data + d * points.stride + i);
+    size_t d = 0;
+    do point[d] = load<f32v>(points.data + d * points.stride + i);
+    while (++d < dimensions);
 }
 
 // The last, partial vector of points: the caller's columns end here.
 COVEY_INLINE void load_tail(covey::Points points, size_t i, size_t size, size_t dimensions, f32v* point) {
-    for (size_t d = 0; d < dimensions; ++d) {
+    size_t d = 0;
+    do {
         point[d] = f32v{};
         for (size_t lane = 0; i + lane < size; ++lane) point[d][lane] = points.data[d * points.stride + i + lane];
-    }
+    } while (++d < dimensions);
 }
 
 }  // namespace

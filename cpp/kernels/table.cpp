@@ -43,12 +43,14 @@ const Kernels kernels = {
     plain_traits,
     // cohorts
     nearest,
+    relabel,
     shrink,
+    value_range,
     nearest_among,
     box_gaps,
     step_sums,
     cell_keys,
-    distance_sum,
+    distance_sums,
     // moments, resampling, sketch
     bound_of_doubles,
     bound_of_floats,

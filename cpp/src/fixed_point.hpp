@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 
 #include "kernels.hpp"
 
@@ -34,45 +33,6 @@ inline std::int64_t sum_steps(Points points, std::size_t size, const std::int32_
         }
     }
     return count;
-}
-
-struct ValueRange {
-    float low;
-    float high;
-};
-
-// Smallest and largest of finite values; (0, 0) of none. Eight chains, so that the compiler can use vectors.
-inline ValueRange value_range(const float* values, std::size_t size) {
-    if (size == 0) {
-        return {0.0f, 0.0f};
-    }
-    constexpr std::size_t chains = 8;
-    float low[chains];
-    float high[chains];
-    std::fill_n(low, chains, values[0]);
-    std::fill_n(high, chains, values[0]);
-    std::size_t i = 0;
-    for (; i + chains <= size; i += chains) {
-        for (std::size_t chain = 0; chain < chains; ++chain) {
-            low[chain] = values[i + chain] < low[chain] ? values[i + chain] : low[chain];
-            high[chain] = values[i + chain] > high[chain] ? values[i + chain] : high[chain];
-        }
-    }
-    for (; i < size; ++i) {
-        low[0] = std::min(low[0], values[i]);
-        high[0] = std::max(high[0], values[i]);
-    }
-    return {*std::min_element(low, low + chains), *std::max_element(high, high + chains)};
-}
-
-inline bool all_finite(const float* values, std::size_t size) {
-    std::uint32_t bad = 0;
-    for (std::size_t i = 0; i < size; ++i) {
-        std::uint32_t bits;
-        std::memcpy(&bits, values + i, sizeof bits);
-        bad |= (bits & 0x7F800000u) == 0x7F800000u;
-    }
-    return bad == 0;
 }
 
 }  // namespace covey

@@ -1,13 +1,13 @@
 #include "covey/kmeans.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <stdexcept>
 #include <string>
 #include <utility>
 
 #include "covey/parallel.hpp"
-#include "fixed_point.hpp"
 #include "kernels.hpp"
 #include "lloyd.hpp"
 
@@ -17,7 +17,8 @@ namespace {
 constexpr std::size_t points_per_thread = 16384;
 
 // Coordinates and squared distances must fit the int64 sums: each below 2^31 over all points.
-Extent check_range(const PointColumns& points, const std::vector<float>& centroids) {
+Extent checked_extent(const PointColumns& points, const std::vector<float>& centroids, const Kernels& kernels,
+                      ThreadTeam& team) {
     constexpr std::size_t most_points = std::size_t{1} << 30;
     if (points.size > most_points) {
         throw std::invalid_argument("points has " + std::to_string(points.size) +
@@ -25,9 +26,9 @@ Extent check_range(const PointColumns& points, const std::vector<float>& centroi
     }
     double squared_diameter = 0.0;
     double largest = 0.0;
+    const std::vector<ValueRange> ranges = coordinate_ranges(points, kernels, team);
     for (std::size_t d = 0; d < points.dimensions; ++d) {
-        const float* row = points.data + d * points.size;
-        auto [low, high] = value_range(row, points.size);
+        auto [low, high] = ranges[d];
         for (std::size_t c = d; c < centroids.size(); c += points.dimensions) {
             low = std::min(low, centroids[c]);
             high = std::max(high, centroids[c]);
@@ -56,32 +57,53 @@ void check_centroids(const std::vector<float>& centroids) {
 
 }  // namespace
 
-void check_points(const PointColumns& points) {
-    for (std::size_t d = 0; d < points.dimensions; ++d) {
-        const float* row = points.data + d * points.size;
-        if (all_finite(row, points.size)) {
-            continue;
+std::vector<ValueRange> coordinate_ranges(const PointColumns& points, const Kernels& kernels, ThreadTeam& team) {
+    const std::size_t chunks = (points.size + points_per_thread - 1) / points_per_thread;
+    std::vector<ValueRange> ranges(chunks * points.dimensions);
+    std::atomic<bool> finite{true};
+    team.run(chunks, [&](std::size_t chunk, std::size_t) {
+        const std::size_t begin = points_per_thread * chunk;
+        const std::size_t size = std::min(points_per_thread, points.size - begin);
+        for (std::size_t d = 0; d < points.dimensions; ++d) {
+            ValueRange& range = ranges[chunk * points.dimensions + d];
+            if (!kernels.value_range(points.data + d * points.size + begin, size, &range.low, &range.high)) {
+                finite.store(false, std::memory_order_relaxed);
+            }
         }
-        const auto* bad = std::find_if(row, row + points.size, [](float value) { return !std::isfinite(value); });
-        throw std::invalid_argument("points[" + std::to_string(d) + ", " + std::to_string(bad - row) + "] is " +
-                                    std::to_string(*bad) + ", expected a finite number");
+    });
+    if (!finite.load()) {
+        const auto* bad = std::find_if(points.data, points.data + points.dimensions * points.size,
+                                       [](float value) { return !std::isfinite(value); });
+        const auto position = static_cast<std::size_t>(bad - points.data);
+        throw std::invalid_argument("points[" + std::to_string(position / points.size) + ", " +
+                                    std::to_string(position % points.size) + "] is " + std::to_string(*bad) +
+                                    ", expected a finite number");
     }
+    if (ranges.empty()) {
+        return std::vector<ValueRange>(points.dimensions, {0.0f, 0.0f});
+    }
+    for (std::size_t i = points.dimensions; i < ranges.size(); ++i) {
+        ValueRange& range = ranges[i % points.dimensions];
+        range.low = std::min(range.low, ranges[i].low);
+        range.high = std::max(range.high, ranges[i].high);
+    }
+    ranges.resize(points.dimensions);
+    return ranges;
 }
 
 KMeans kmeans(const PointColumns& points, const std::vector<float>& initial_centroids, int max_iterations,
               std::size_t threads, const Kernels& kernels, std::int32_t* labels, const Cancellation* cancellation) {
-    check_points(points);
     check_centroids(initial_centroids);
-    const Extent extent = check_range(points, initial_centroids);
     ThreadTeam team(useful_threads(threads, points.size, points_per_thread), cancellation);
+    const Extent extent = checked_extent(points, initial_centroids, kernels, team);
     return Lloyd(points, initial_centroids, extent, max_iterations, team, kernels, labels).run();
 }
 
 void assign(const PointColumns& points, const std::vector<float>& centroids, std::size_t threads,
             const Kernels& kernels, std::int32_t* labels, float* squared_distance, const Cancellation* cancellation) {
-    check_points(points);
     check_centroids(centroids);
     ThreadTeam team(useful_threads(threads, points.size, points_per_thread), cancellation);
+    coordinate_ranges(points, kernels, team);
     const std::size_t chunks = (points.size + points_per_thread - 1) / points_per_thread;
     team.run(chunks, [&](std::size_t chunk, std::size_t) {
         const std::size_t begin = points_per_thread * chunk;

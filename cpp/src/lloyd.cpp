@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <utility>
 
@@ -12,10 +12,11 @@
 namespace covey {
 namespace {
 
+constexpr std::size_t usual_dimensions = 5;
 constexpr std::size_t vector_floats = 16;
 constexpr std::size_t tasks_per_thread = 8;
 constexpr std::size_t blocks_per_task = 256;  // at most, about: a cancellation is looked at between tasks
-constexpr std::size_t points_per_compare = 64;
+constexpr std::size_t points_per_word = 64;
 constexpr float far_away = 0x1p40f;                 // coordinates are below 2^31
 constexpr std::size_t least_k_of_neighbours = 8;    // with fewer centroids most of them are contenders anyway
 constexpr int least_iterations_of_neighbours = 24;  // what bringing neighbours together costs
@@ -40,6 +41,16 @@ double slack_of(double diameter, std::size_t dimensions) {
     return 16.0 * static_cast<double>(dimensions + 4) * unit_roundoff * diameter;
 }
 
+// Inline, so that the five traits need no loop.
+inline void move_steps(const float* coordinates, std::size_t stride, std::size_t dimensions, std::int64_t* added,
+                       std::int64_t* taken) {
+    for (std::size_t d = 0; d < dimensions; ++d) {
+        const std::int64_t steps = to_steps(coordinates[d * stride]);
+        added[d] += steps;
+        taken[d] -= steps;
+    }
+}
+
 }  // namespace
 
 void ClusterSums::add(const ClusterSums& other) {
@@ -50,6 +61,7 @@ void ClusterSums::add(const ClusterSums& other) {
         sizes[c] += other.sizes[c];
     }
     changed += other.changed;
+    squared_steps += other.squared_steps;
 }
 
 Lloyd::Lloyd(const PointColumns& points, const std::vector<float>& centroids, Extent extent, int max_iterations,
@@ -78,10 +90,10 @@ std::size_t Lloyd::task_count() const {
 }
 
 KMeans Lloyd::run() {
-    std::fill_n(labels_, points_.size, unseen);
-    assign(&Lloyd::assign_all);
     KMeans result;
+    assign(max_iterations_ == 0 ? &Lloyd::assign_only : &Lloyd::assign_first);
     bool settled = false;
+    bool inertia_is_known = max_iterations_ == 0;
     while (result.iterations < max_iterations_ && !result.converged) {
         update();
         ++result.iterations;
@@ -92,10 +104,13 @@ KMeans Lloyd::run() {
             }
             states_.resize(blocks_.count());
         }
-        assign(settled ? &Lloyd::assign_block : &Lloyd::assign_all);
+        inertia_is_known = !settled && result.iterations == max_iterations_;
+        assign(settled            ? &Lloyd::assign_block
+               : inertia_is_known ? &Lloyd::assign_last
+                                  : &Lloyd::assign_all);
         result.converged = total_.changed == 0;
     }
-    result.inertia = finish();
+    result.inertia = inertia_is_known ? static_cast<double>(total_.squared_steps) * step : finish();
     result.centroids = std::move(centroids_);
     result.sizes = std::move(total_.sizes);
     return result;
@@ -118,57 +133,100 @@ void Lloyd::assign(void (Lloyd::*assign_one)(std::size_t block, Scratch& scratch
     }
 }
 
-// While many labels change: every point, every centroid.
-void Lloyd::assign_all(std::size_t block, Scratch& scratch, ClusterSums& sums) {
+// The first labels, and the sums of everyone.
+void Lloyd::assign_first(std::size_t block, Scratch&, ClusterSums& sums) {
+    const Points points = blocks_.points(block);
     const std::size_t size = blocks_.size(block);
     std::int32_t* labels = blocks_.labels(block);
-    kernels_.nearest(blocks_.points(block), size, centroids_.data(), k_, scratch.labels, nullptr);
-    if (labels[0] == unseen && k_ <= most_masked_sums) {
-        std::copy_n(scratch.labels, size, labels);
-        first_sums(block, sums);
+    kernels_.nearest(points, size, centroids_.data(), k_, labels, nullptr);
+    sums.changed += size;
+    if (k_ > most_masked_sums) {
+        for (std::size_t i = 0; i < size; ++i) {
+            const auto label = static_cast<std::size_t>(labels[i]);
+            for (std::size_t d = 0; d < dimensions_; ++d) {
+                sums.coordinates[label * dimensions_ + d] += to_steps(points.data[d * points.stride + i]);
+            }
+            ++sums.sizes[label];
+        }
         return;
     }
-    for (std::size_t begin = 0; begin < size; begin += points_per_compare) {
-        const std::size_t end = std::min(begin + points_per_compare, size);
-        if (std::memcmp(scratch.labels + begin, labels + begin, (end - begin) * sizeof *labels) == 0) {
-            continue;
-        }
-        for (std::size_t i = begin; i < end; ++i) {
-            if (scratch.labels[i] != labels[i]) {
-                move_point(block, i, labels[i], scratch.labels[i], sums);
-                labels[i] = scratch.labels[i];
-            }
-        }
-    }
-}
-
-void Lloyd::first_sums(std::size_t block, ClusterSums& sums) {
     std::int64_t steps[largest_dimensions];
     for (std::size_t c = 0; c < k_; ++c) {
-        sums.sizes[c] += sum_steps(blocks_.points(block), blocks_.size(block), blocks_.labels(block),
-                                   static_cast<std::int32_t>(c), largest_, kernels_, steps);
+        sums.sizes[c] += sum_steps(points, size, labels, static_cast<std::int32_t>(c), largest_, kernels_, steps);
         for (std::size_t d = 0; d < dimensions_; ++d) {
             sums.coordinates[c * dimensions_ + d] += steps[d];
         }
     }
-    sums.changed += blocks_.size(block);
+}
+
+// While many labels change: every point, every centroid.
+void Lloyd::assign_all(std::size_t block, Scratch& scratch, ClusterSums& sums) {
+    std::int32_t* labels = blocks_.labels(block);
+    kernels_.relabel(blocks_.points(block), blocks_.size(block), centroids_.data(), k_, labels, scratch.labels, nullptr,
+                     scratch.changed);
+    for_changed(block, scratch, [&](std::size_t i) {
+        move_point(block, i, labels[i], scratch.labels[i], sums);
+        labels[i] = scratch.labels[i];
+    });
+}
+
+// No update follows: sizes and the inertia, but no sums.
+void Lloyd::assign_last(std::size_t block, Scratch& scratch, ClusterSums& sums) {
+    const std::size_t size = blocks_.size(block);
+    std::int32_t* labels = blocks_.labels(block);
+    kernels_.relabel(blocks_.points(block), size, centroids_.data(), k_, labels, scratch.labels, scratch.distances,
+                     scratch.changed);
+    for_changed(block, scratch, [&](std::size_t i) {
+        --sums.sizes[static_cast<std::size_t>(labels[i])];
+        ++sums.sizes[static_cast<std::size_t>(scratch.labels[i])];
+        ++sums.changed;
+        labels[i] = scratch.labels[i];
+    });
+    sums.squared_steps += distance_steps(scratch, size);
+}
+
+// Neither labels before nor an update after.
+void Lloyd::assign_only(std::size_t block, Scratch& scratch, ClusterSums& sums) {
+    const std::size_t size = blocks_.size(block);
+    std::int32_t* labels = blocks_.labels(block);
+    kernels_.nearest(blocks_.points(block), size, centroids_.data(), k_, labels, scratch.distances);
+    if (k_ <= most_masked_sums) {
+        for (std::size_t c = 0; c < k_; ++c) {
+            std::int32_t count = 0;
+            for (std::size_t i = 0; i < size; ++i) {
+                count += labels[i] == static_cast<std::int32_t>(c);
+            }
+            sums.sizes[c] += count;
+        }
+    } else {
+        for (std::size_t i = 0; i < size; ++i) {
+            ++sums.sizes[static_cast<std::size_t>(labels[i])];
+        }
+    }
+    sums.squared_steps += distance_steps(scratch, size);
+}
+
+template <typename Move>
+void Lloyd::for_changed(std::size_t block, const Scratch& scratch, Move move) {
+    for (std::size_t begin = 0; begin < blocks_.size(block); begin += points_per_word) {
+        for (std::uint64_t bits = scratch.changed[begin / points_per_word]; bits != 0; bits &= bits - 1) {
+            move(begin + static_cast<std::size_t>(std::countr_zero(bits)));
+        }
+    }
 }
 
 void Lloyd::move_point(std::size_t block, std::size_t point, std::int32_t from, std::int32_t to, ClusterSums& sums) {
     const Points points = blocks_.points(block);
+    const float* coordinates = points.data + point;
     std::int64_t* added = sums.coordinates.data() + static_cast<std::size_t>(to) * dimensions_;
-    std::int64_t* taken = from < 0 ? nullptr : sums.coordinates.data() + static_cast<std::size_t>(from) * dimensions_;
-    for (std::size_t d = 0; d < dimensions_; ++d) {
-        const std::int64_t steps = to_steps(points.data[d * points.stride + point]);
-        added[d] += steps;
-        if (taken != nullptr) {
-            taken[d] -= steps;
-        }
+    std::int64_t* taken = sums.coordinates.data() + static_cast<std::size_t>(from) * dimensions_;
+    if (dimensions_ == usual_dimensions) {
+        move_steps(coordinates, points.stride, usual_dimensions, added, taken);
+    } else {
+        move_steps(coordinates, points.stride, dimensions_, added, taken);
     }
     ++sums.sizes[static_cast<std::size_t>(to)];
-    if (from >= 0) {
-        --sums.sizes[static_cast<std::size_t>(from)];
-    }
+    --sums.sizes[static_cast<std::size_t>(from)];
     ++sums.changed;
 }
 

@@ -24,7 +24,8 @@ struct ClusterSums {
 
     std::vector<std::int64_t> coordinates;
     std::vector<std::int64_t> sizes;
-    std::size_t changed = 0;  // points that went from one cluster to another
+    std::size_t changed = 0;         // points that went from one cluster to another
+    std::int64_t squared_steps = 0;  // the inertia, where it was asked for
 };
 
 struct Extent {
@@ -41,7 +42,6 @@ public:
     KMeans run();
 
 private:
-    static constexpr std::int32_t unseen = -2;  // no point has a label
     static constexpr std::int32_t mixed = -1;   // labels are in the block's own row
     static constexpr std::size_t most_kept = 16;
 
@@ -67,12 +67,17 @@ private:
         std::vector<float> centroids;
         alignas(64) std::int32_t labels[PointBlocks::largest_block];
         alignas(64) float distances[PointBlocks::largest_block];
+        std::uint64_t changed[PointBlocks::largest_block / 64];
     };
 
     std::size_t task_count() const;
     void assign(void (Lloyd::*assign_one)(std::size_t block, Scratch& scratch, ClusterSums& sums));
+    void assign_first(std::size_t block, Scratch& scratch, ClusterSums& sums);
     void assign_all(std::size_t block, Scratch& scratch, ClusterSums& sums);
-    void first_sums(std::size_t block, ClusterSums& sums);
+    void assign_last(std::size_t block, Scratch& scratch, ClusterSums& sums);
+    void assign_only(std::size_t block, Scratch& scratch, ClusterSums& sums);
+    template <typename Move>
+    void for_changed(std::size_t block, const Scratch& scratch, Move move);
     void assign_block(std::size_t block, Scratch& scratch, ClusterSums& sums);
     void find_contenders(std::size_t block, Scratch& scratch);
     void everyone(State& state, Scratch& scratch) const;

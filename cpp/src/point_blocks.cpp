@@ -5,7 +5,6 @@
 #include <cmath>
 #include <utility>
 
-#include "fixed_point.hpp"
 
 namespace covey {
 namespace {
@@ -144,7 +143,7 @@ PointBlocks::PointBlocks(const PointColumns& points, const std::int32_t* labels,
             scratch[worker] = std::make_unique<Scratch>(largest_bucket, dimensions_);
         }
         const Bucket& bucket = buckets[task];
-        cut(bucket, grid, *scratch[worker]);
+        cut(bucket, grid, kernels, *scratch[worker]);
         for (std::size_t i = bucket.begin; i < bucket.end; ++i) {
             own_labels_[i] = labels[positions_[i]];
         }
@@ -199,7 +198,7 @@ std::vector<PointBlocks::Bucket> PointBlocks::fill_buckets(const PointColumns& p
 }
 
 // Sorts the bucket by the further bits of the key and writes its blocks where its records were.
-void PointBlocks::cut(const Bucket& bucket, const Grid& grid, Scratch& scratch) {
+void PointBlocks::cut(const Bucket& bucket, const Grid& grid, const Kernels& kernels, Scratch& scratch) {
     const std::size_t size = bucket.end - bucket.begin;
     const float* records = coordinates_.get() + bucket.begin * dimensions_;
     for (std::size_t i = 0; i < size; ++i) {
@@ -237,18 +236,20 @@ void PointBlocks::cut(const Bucket& bucket, const Grid& grid, Scratch& scratch) 
         }
         blocks_[bucket.first_block + block] = {bucket.begin + begin, end - begin,
                                                static_cast<std::uint32_t>(end - begin), 0.0f};
-        describe(bucket.first_block + block);
+        describe(bucket.first_block + block, kernels);
     }
 }
 
-void PointBlocks::describe(std::size_t block) {
+void PointBlocks::describe(std::size_t block, const Kernels& kernels) {
     constexpr float up = 1.0f + 0x1p-20f;  // more than what float32 rounded away
     const Points own = points(block);
     float* centre = boxes_.data() + 2 * block * dimensions_;
     float* half_width = centre + dimensions_;
     double squared_radius = 0.0;
     for (std::size_t d = 0; d < dimensions_; ++d) {
-        const auto [low, high] = value_range(own.data + d * own.stride, own.stride);
+        float low;
+        float high;
+        kernels.value_range(own.data + d * own.stride, own.stride, &low, &high);
         centre[d] = low * 0.5f + high * 0.5f;
         half_width[d] = std::max(high - centre[d], centre[d] - low) * up;
         squared_radius += static_cast<double>(half_width[d]) * static_cast<double>(half_width[d]);

@@ -56,8 +56,8 @@ private:
     class Scratch;
 
     std::vector<Bucket> fill_buckets(const PointColumns& points, const Grid& grid, ThreadTeam& team);
-    void cut(const Bucket& bucket, const Grid& grid, Scratch& scratch);
-    void describe(std::size_t block);
+    void cut(const Bucket& bucket, const Grid& grid, const Kernels& kernels, Scratch& scratch);
+    void describe(std::size_t block, const Kernels& kernels);
 
     std::size_t dimensions_;
     std::size_t between_points_;            // floats from one block's beginning to the next, per point

@@ -30,6 +30,7 @@ public:
           team_(useful_threads(threads, points.size, points_per_thread), cancellation),
           nearest_(points.size, std::numeric_limits<float>::infinity()) {}
 
+    void check_points() { coordinate_ranges(points_, kernels_, team_); }
     Racer winner(std::uint64_t round);
     void add_centroid(const float* centroid);
 
@@ -113,8 +114,8 @@ void Race::add_centroid(const float* centroid) {
 std::vector<float> seed_centroids(const PointColumns& points, const std::uint64_t* id_hashes, std::size_t k,
                                   std::uint64_t seed, std::size_t threads, const Kernels& kernels,
                                   const Cancellation* cancellation) {
-    check_points(points);
     Race race(points, id_hashes, seed, threads, kernels, cancellation);
+    race.check_points();
     std::vector<float> centroids;
     for (std::size_t round = 0; round < k; ++round) {
         const Racer winner = race.winner(round);

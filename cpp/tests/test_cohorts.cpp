@@ -48,6 +48,44 @@ void test_nearest(const Kernels& kernels, Points points, std::size_t size, Rando
     }
 }
 
+void test_relabel(const Kernels& kernels, Points points, std::size_t size, Random& random) {
+    const auto centroids = random_floats(3 * points.dimensions, random);
+    std::vector<std::int32_t> known(size);
+    for (auto& label : known) label = static_cast<std::int32_t>(random() % 3);
+    std::vector<std::int32_t> truth(size);
+    std::vector<float> true_distances(size);
+    kernels.nearest(points, size, centroids.data(), 3, truth.data(), true_distances.data());
+    for (const bool with_distances : {true, false}) {
+        std::vector<std::int32_t> labels(size);
+        std::vector<float> distances(size);
+        std::vector<std::uint64_t> changed((size + 63) / 64, ~std::uint64_t{0});
+        kernels.relabel(points, size, centroids.data(), 3, known.data(), labels.data(),
+                        with_distances ? distances.data() : nullptr, changed.data());
+        CHECK(labels == truth);
+        CHECK(!with_distances || distances == true_distances);
+        for (std::size_t i = 0; i < changed.size() * 64; ++i) {
+            CHECK((changed[i / 64] >> (i % 64) & 1) == (i < size && labels[i] != known[i]));
+        }
+    }
+}
+
+void test_value_range(const Kernels& kernels, std::size_t size, Random& random) {
+    if (size == 0) return;
+    auto values = random_floats(size, random);
+    for (auto& value : values) value -= 0.4f;
+    float low;
+    float high;
+    CHECK(kernels.value_range(values.data(), size, &low, &high));
+    CHECK(low == *std::min_element(values.begin(), values.end()));
+    CHECK(high == *std::max_element(values.begin(), values.end()));
+    constexpr float infinity = std::numeric_limits<float>::infinity();
+    for (const float bad : {infinity, -infinity, std::numeric_limits<float>::quiet_NaN()}) {
+        auto broken = values;
+        broken[random() % size] = bad;
+        CHECK(!kernels.value_range(broken.data(), size, &low, &high));
+    }
+}
+
 void test_shrink(const Kernels& kernels, Points points, std::size_t size, Random& random) {
     std::vector<float> nearest(size, std::numeric_limits<float>::infinity());
     std::vector<float> truth = nearest;
@@ -61,14 +99,30 @@ void test_shrink(const Kernels& kernels, Points points, std::size_t size, Random
     }
 }
 
-void test_distance_sum(const Kernels& kernels, Points points, std::size_t size, Random& random) {
-    const auto point = random_floats(points.dimensions, random);
+// Three cells, two of them in the first labelling's row 0; the sums are added to what is there.
+void test_distance_sums(const Kernels& kernels, std::size_t dimensions, std::size_t size, Random& random) {
+    const auto own = random_floats(dimensions * 16, random);
+    const auto others = random_floats(dimensions * size, random);
+    const std::vector<std::uint32_t> begin{0, static_cast<std::uint32_t>(size / 3),
+                                           static_cast<std::uint32_t>(size / 2), static_cast<std::uint32_t>(size)};
+    const std::vector<std::uint32_t> rows{0, 2, 1, 3, 0, 4};
     for (const float scale : {0x1p10f, 0x1p27f}) {
-        std::int64_t truth = 0;
-        for (std::size_t i = 0; i < size; ++i) {
-            truth += static_cast<std::int32_t>(std::sqrt(squared_distance(points, i, point.data())) * scale);
+        std::vector<std::int64_t> truth(5 * 16, 7);
+        for (std::size_t cell = 0; cell < 3; ++cell) {
+            for (std::size_t j = begin[cell]; j < begin[cell + 1]; ++j) {
+                for (std::size_t i = 0; i < 16; ++i) {
+                    const float squared = squared_distance({own.data(), 16, dimensions}, i,
+                                                           others.data() + j * dimensions);
+                    const auto steps = static_cast<std::int32_t>(std::sqrt(squared) * scale);
+                    truth[rows[2 * cell] * 16 + i] += steps;
+                    truth[rows[2 * cell + 1] * 16 + i] += steps;
+                }
+            }
         }
-        CHECK(kernels.distance_sum(points, size, point.data(), scale) == truth);
+        std::vector<std::int64_t> sums(5 * 16, 7);
+        kernels.distance_sums(own.data(), others.data(), dimensions, begin.data(), 3, rows.data(), 2, scale,
+                              sums.data());
+        CHECK(sums == truth);
     }
 }
 
@@ -196,13 +250,14 @@ void test_cohorts(const Kernels& kernels) {
             const auto data = random_floats(dimensions * size, random);
             const Points points{data.data(), size, dimensions};
             test_nearest(kernels, points, size, random);
+            test_relabel(kernels, points, size, random);
+            test_value_range(kernels, size, random);
             test_shrink(kernels, points, size, random);
             test_nearest_among(kernels, points, size, random);
             test_box_gaps(kernels, points, size, random);
             test_step_sums(kernels, points, size, random);
             if (dimensions < 32) test_cell_keys(kernels, points, size);
-            const auto padded = random_floats(dimensions * (size + padding), random);
-            test_distance_sum(kernels, {padded.data(), size + padding, dimensions}, size, random);
+            test_distance_sums(kernels, dimensions, size, random);
         }
     }
 }

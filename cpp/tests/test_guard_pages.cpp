@@ -213,7 +213,8 @@ void guard_cohort_kernels(const Kernels& kernels, GuardedColumns& memory, bool a
     constexpr std::size_t dimensions = 5;
     const auto coordinate = [&](std::size_t) { return static_cast<float>(random() % 1000) * 1e-3f; };
     const Points points{memory.column<float>(size * dimensions, 0, coordinate), size, dimensions};
-    const Points padded{memory.column<float>(size * dimensions, vector_bytes, coordinate), size, dimensions};
+    const auto* rows_of_points = memory.column<float>(size * dimensions, 0, coordinate);
+    const auto* own = memory.column<float>(16 * dimensions, 0, coordinate);
     const auto* centroids = memory.column<float>(7 * dimensions, 0, coordinate);
     auto* labels = memory.empty<std::int32_t>(size);
     auto* squared_distance = memory.empty<float>(size);
@@ -222,7 +223,18 @@ void guard_cohort_kernels(const Kernels& kernels, GuardedColumns& memory, bool a
         kernels.nearest(points, size, centroids, count, labels, nullptr);
     }
     kernels.shrink(points, size, centroids, squared_distance);
-    kernels.distance_sum(padded, size, centroids, 100.0f);
+    const auto* known = memory.empty<std::int32_t>(size);
+    auto* changed = memory.empty<std::uint64_t>((size + 63) / 64);
+    kernels.relabel(points, size, centroids, 7, known, labels, squared_distance, changed);
+    if (size > 0) {
+        float low;
+        float high;
+        kernels.value_range(points.data, size * dimensions, &low, &high);
+    }
+    const auto* begin = memory.column<std::uint32_t>(3, 0, [&](std::size_t cell) { return cell * size / 2; });
+    const auto* rows = memory.column<std::uint32_t>(4, 0, [](std::size_t i) { return i; });
+    auto* sums = memory.empty<std::int64_t>(4 * 16);
+    kernels.distance_sums(own, rows_of_points, dimensions, begin, 2, rows, 2, 100.0f, sums);
 }
 
 }  // namespace

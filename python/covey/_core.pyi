@@ -314,6 +314,27 @@ def silhouette(
         ValueError: fewer than two non-empty clusters, a label out of range, shapes that do not fit.
     """
 
+def silhouettes(
+    points: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    ks: Sequence[int],
+    threads: int = 1,
+    isa: str | None = None,
+    cancellation: Cancellation | None = None,
+) -> NDArray[np.float64]:
+    """`silhouette` of several labellings, shape (m,), each with the bits it has alone; every distance is made once.
+
+    Args:
+        points: shape (d, n), as of `silhouette`.
+        labels: shape (m, n): labelling i in [0, ks[i]).
+        ks: number of clusters of each labelling, m in all.
+        threads: at most this many threads.
+        isa: implementation, see the module.
+
+    Raises:
+        ValueError: as `silhouette`, for any labelling.
+    """
+
 def smallest_hashes(id_hashes: NDArray[np.uint64], seed: int, count: int) -> NDArray[np.int64]:
     """Positions of the `count` smallest mix(seed, 65535, hash), ascending, ties by hash: the silhouette sample."""
 

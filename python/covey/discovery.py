@@ -58,9 +58,15 @@ class _Run:
         return self.engine.kmeans(self.points, initial, MAX_ITERATIONS, self.threads)
 
     def silhouette(self, labels: NDArray[np.int32], k: int) -> float | None:
-        if len(np.unique(labels)) < 2:
-            return None
-        return self.engine.silhouette(self.points, labels, k, self.threads)
+        return self.silhouettes({k: labels}).get(k)
+
+    def silhouettes(self, labels_by_k: Mapping[int, NDArray[np.int32]]) -> dict[int, float]:
+        """Of the labellings with more than one cluster."""
+        kept = {k: labels for k, labels in labels_by_k.items() if np.any(labels != labels[:1])}
+        if not kept:
+            return {}
+        scores = self.engine.silhouettes(self.points, np.stack(list(kept.values())), list(kept), self.threads)
+        return dict(zip(kept, scores, strict=True))
 
     def sample(self, positions: NDArray[np.int64]) -> _Run:
         points = np.ascontiguousarray(self.points[:, positions])
@@ -155,18 +161,16 @@ def by_descending_size(centroids: Points, labels: NDArray[np.int32]) -> tuple[Po
 
 def _choose_k(sample: _Run, progress: Progress | None) -> tuple[int, dict[int, float]]:
     """The k with the highest silhouette, the smaller of two within 1e-6; 1 where no two learners differ."""
-    silhouette_by_k: dict[int, float] = {}
-    best_k = 1
+    labels_by_k: dict[int, NDArray[np.int32]] = {}
     # The first k centroids are the seeding for k: each round only adds one.
     initial = sample.seed_centroids(min(AUTO_K[-1], sample.points.shape[1]))
     for done, k in enumerate(range(AUTO_K[0], len(initial) + 1)):
         if progress is not None:
             progress("silhouette of the sample by k", done, len(AUTO_K))
-        result = sample.cluster(np.ascontiguousarray(initial[:k]))
-        silhouette = sample.silhouette(np.asarray(result.labels), k)
-        if silhouette is None:
-            continue
-        silhouette_by_k[k] = silhouette
+        labels_by_k[k] = np.asarray(sample.cluster(np.ascontiguousarray(initial[:k])).labels)
+    silhouette_by_k = sample.silhouettes(labels_by_k)
+    best_k = 1
+    for k, silhouette in silhouette_by_k.items():
         if best_k == 1 or silhouette > silhouette_by_k[best_k] + _SILHOUETTE_TIE:
             best_k = k
     return best_k, silhouette_by_k

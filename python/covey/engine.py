@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -74,6 +74,9 @@ class Engine(Protocol):
     def silhouette(self, points: Points, labels: NDArray[np.int32], k: int, threads: int) -> float:
         """The mean silhouette, exact over all points."""
 
+    def silhouettes(self, points: Points, labels: NDArray[np.int32], ks: Sequence[int], threads: int) -> list[float]:
+        """`silhouette` of each of the labellings (m, n), whose distances are made once."""
+
     def smallest_hashes(self, id_hashes: Hashes, seed: int, count: int) -> NDArray[np.int64]:
         """Positions of the `count` smallest mixed hashes."""
 
@@ -112,6 +115,9 @@ class _Native:
 
     def silhouette(self, points: Points, labels: NDArray[np.int32], k: int, threads: int) -> float:
         return self._core.silhouette(points, labels, k, threads=threads)
+
+    def silhouettes(self, points: Points, labels: NDArray[np.int32], ks: Sequence[int], threads: int) -> list[float]:
+        return [float(score) for score in self._core.silhouettes(points, labels, ks, threads=threads)]
 
     def smallest_hashes(self, id_hashes: Hashes, seed: int, count: int) -> NDArray[np.int64]:
         return self._core.smallest_hashes(id_hashes, seed, count)
@@ -154,6 +160,11 @@ class _Reference:
         from covey.reference.silhouette import silhouette
 
         return silhouette(points, labels, k)
+
+    def silhouettes(self, points: Points, labels: NDArray[np.int32], ks: Sequence[int], threads: int) -> list[float]:
+        from covey.reference.silhouette import silhouettes
+
+        return silhouettes(points, labels, ks)
 
     def smallest_hashes(self, id_hashes: Hashes, seed: int, count: int) -> NDArray[np.int64]:
         from covey.reference import hashing

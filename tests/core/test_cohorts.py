@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+import time
+from dataclasses import asdict
+from threading import Timer
 from typing import Any
 
 import numpy as np
@@ -12,6 +15,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from covey import _core
+from covey.reference.kmeans import kmeans as reference_kmeans
+from covey.reference.silhouette import silhouettes as reference_silhouettes
 
 from .event_columns import every_way
 
@@ -162,10 +167,10 @@ def test_kmeans_of_many_points_has_the_same_bits_in_any_order_and_way(k: int, ma
         same_result(_core.kmeans(shuffled, seeds, max_iterations, **way), elsewhere)
 
 
-def adversarial(name: str) -> tuple[Floats, Floats]:
+def adversarial(name: str, count: int = 12_000) -> tuple[Floats, Floats]:
     """Points that try the shortcuts, and centroids to begin with."""
     random = np.random.default_rng(11)
-    points = random.random((5, 12_000)).astype(np.float32)
+    points = random.random((5, count)).astype(np.float32)
     centroids = points[:, :12].T.copy()
     if name == "all equal":
         points[:] = 0.3
@@ -206,6 +211,25 @@ def test_leaving_blocks_alone_changes_no_bit(name: str) -> None:
         same_result(_core.kmeans(points, centroids, 60, isa=isa, threads=2), expected)
 
 
+@pytest.mark.parametrize("name", ["duplicate centroids", "grid of ties", "far outliers", "all equal"])
+def test_many_adversarial_points_on_several_threads_equal_the_reference(name: str) -> None:
+    points, centroids = adversarial(name, 70_003)
+    expected = asdict(reference_kmeans(points, centroids, 40))
+    for isa in _core.available_isas():
+        for threads in (2, 3):
+            same_result(_core.kmeans(points, centroids, 40, isa=isa, threads=threads), expected)
+
+
+@pytest.mark.parametrize("k", [5, 16])
+@pytest.mark.parametrize("max_iterations", [0, 1, 4])
+def test_the_last_assignment_equals_the_oracle(k: int, max_iterations: int) -> None:
+    points, hashes = random_points(40_007, 13)
+    seeds = _core.seed_centroids(points, hashes, k, 1)
+    expected = kmeans_oracle(points, seeds, max_iterations)
+    for way in every_way():
+        same_result(_core.kmeans(points, seeds, max_iterations, **way), expected)
+
+
 def test_every_point_its_own_cluster() -> None:
     points, _ = random_points(300, 9)
     distinct = np.unique(points, axis=1)
@@ -231,6 +255,25 @@ def test_cancelled_calls_raise() -> None:
             _core.assign(points, seeds, **options)
         with pytest.raises(_core.Cancelled):
             _core.silhouette(points, labels, 4, **options)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_kmeans_is_cancelled_from_another_thread_while_it_works(threads: int) -> None:
+    points = np.random.default_rng(14).random((5, 400_000)).astype(np.float32)
+    seeds = np.ascontiguousarray(points[:, :64].T)
+    cancellation = _core.Cancellation()
+    cancelled_at: list[float] = []
+
+    def cancel() -> None:
+        cancelled_at.append(time.monotonic())
+        cancellation.cancel()
+
+    timer = Timer(0.02, cancel)
+    timer.start()
+    with pytest.raises(_core.Cancelled):
+        _core.kmeans(points, seeds, 100_000, threads=threads, cancellation=cancellation)
+    assert time.monotonic() - cancelled_at[0] < 1.0
+    timer.join()
 
 
 def test_an_empty_cluster_keeps_its_centroid_and_ties_go_to_the_lowest_label() -> None:
@@ -302,6 +345,29 @@ def test_silhouette_equals_the_definition_in_any_order(count: int, k: int, dimen
         assert _core.silhouette(points[:, order].copy(), labels[order], k, **way) == expected
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.integers(2, 150), st.lists(st.integers(2, 8), min_size=1, max_size=5), st.integers(0, 2**32))
+def test_silhouettes_equal_one_at_a_time(count: int, ks: list[int], random_seed: int) -> None:
+    points, _ = random_points(count, random_seed)
+    random = np.random.default_rng(random_seed)
+    labels = np.stack([random.integers(0, k, count) for k in ks]).astype(np.int32)
+    labels[:, :2] = [0, 1]
+    expected = [_core.silhouette(points, own, k) for own, k in zip(labels, ks, strict=True)]
+    assert reference_silhouettes(points, labels, ks) == pytest.approx(expected, abs=1e-6)
+    for way in every_way():
+        assert _core.silhouettes(points, labels, ks, **way).tolist() == expected
+
+
+def test_silhouettes_of_nested_and_of_equal_labellings() -> None:
+    points, hashes = random_points(2_000, 15)
+    seeds = _core.seed_centroids(points, hashes, 12, 0)
+    ks = [2, 5, 12, 5]
+    labels = np.stack([_core.assign(points, seeds[:k].copy())[0] for k in ks])
+    together = _core.silhouettes(points, labels, ks, threads=2)
+    assert together.tolist() == [_core.silhouette(points, own, k) for own, k in zip(labels, ks, strict=True)]
+    assert together[1] == together[3]
+
+
 @pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e6, 1e15])
 def test_silhouette_knows_no_scale(scale: float) -> None:
     points, _ = random_points(200, 5, 2)
@@ -340,6 +406,12 @@ def test_errors_name_the_argument() -> None:
         _core.seed_centroids(points, hashes[:9].copy(), 2, 0)
     with pytest.raises(ValueError, match=r"labels\[9\] is 2, expected a cluster in \[0, 2\)"):
         _core.silhouette(points, np.array([0, 1] * 4 + [0, 2], np.int32), 2)
+    with pytest.raises(ValueError, match=r"labels\[1, 9\] is 2, expected a cluster in \[0, 2\)"):
+        _core.silhouettes(points, np.array([[0, 1] * 5, [0, 1] * 4 + [0, 2]], np.int32), [2, 2])
+    with pytest.raises(ValueError, match=r"labels must have shape \(2, 10\), a row per k, not \(1, 10\)"):
+        _core.silhouettes(points, labels[None], [2, 2])
+    with pytest.raises(ValueError, match=r"labels\[1\] name 1 non-empty clusters"):
+        _core.silhouettes(points, np.array([[0, 1] * 5, [0] * 10], np.int32), [2, 2])
     with pytest.raises(ValueError, match="labels name 1 non-empty clusters; a silhouette needs at least two"):
         _core.silhouette(points, labels, 3)
 

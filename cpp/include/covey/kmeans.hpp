@@ -12,6 +12,7 @@
 namespace covey {
 
 struct Kernels;
+class ThreadTeam;
 
 // data[d * size + i] is coordinate d of point i: one row per trait. dimensions in [1, 32].
 struct PointColumns {
@@ -20,8 +21,14 @@ struct PointColumns {
     std::size_t size = 0;
 };
 
-// Throws std::invalid_argument naming the first value that is not finite.
-void check_points(const PointColumns& points);
+struct ValueRange {
+    float low;
+    float high;
+};
+
+// The smallest and the largest coordinate in every dimension, (0, 0) of no points. Throws std::invalid_argument naming
+// the first value that is not finite.
+std::vector<ValueRange> coordinate_ranges(const PointColumns& points, const Kernels& kernels, ThreadTeam& team);
 
 // k-means++ by exponential race: round r takes the point of the smallest -ln(u) / D^2, where u is the hash of (seed, r,
 // id) as a number in (0, 1] and D the distance to the nearest centroid so far (round 0: 1); ties go to the smaller id

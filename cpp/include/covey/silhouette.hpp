@@ -2,6 +2,7 @@
 // Mean silhouette, exact over the points given (Rousseeuw 1987).
 
 #include <cstdint>
+#include <vector>
 
 #include "covey/cancellation.hpp"
 #include "covey/kmeans.hpp"
@@ -15,5 +16,12 @@ namespace covey {
 // 2^20 points.
 double silhouette(const PointColumns& points, const std::int32_t* labels, std::size_t k, std::size_t threads,
                   const Kernels& kernels, const Cancellation* cancellation = nullptr);
+
+// The silhouettes of several labellings of the same points, each with the bits it would have alone: labelling m is
+// labels[m * size ...] in [0, ks[m]). Every distance is worked out once, and added up once for all points that no
+// labelling tells apart.
+std::vector<double> silhouettes(const PointColumns& points, const std::int32_t* labels,
+                                const std::vector<std::size_t>& ks, std::size_t threads, const Kernels& kernels,
+                                const Cancellation* cancellation = nullptr);
 
 }  // namespace covey

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,26 +19,47 @@ def silhouette(points: NDArray[np.float32], labels: NDArray[np.int32], k: int) -
     Raises:
         ValueError: when fewer than two clusters hold points.
     """
-    count = points.shape[1]
-    sizes = np.bincount(labels, minlength=k)
-    if np.count_nonzero(sizes) < 2:
-        raise ValueError("the silhouette needs points in at least two clusters")
-    membership = np.zeros((count, k))
-    membership[np.arange(count), labels] = 1.0
-    values = np.zeros(count)
-    for start in range(0, count, _BLOCK):
-        own = labels[start : start + _BLOCK]
-        block = points[:, start : start + _BLOCK]
-        rows = np.arange(block.shape[1])
-        sums = np.sqrt(_all_distances(points, block).astype(np.float64)) @ membership
+    return silhouettes(points, labels[None, :], [k])[0]
+
+
+def silhouettes(points: NDArray[np.float32], labels: NDArray[np.int32], ks: Sequence[int]) -> list[float]:
+    """`silhouette` of each labelling, labels (m, n) with ks of length m; every distance is made once.
+
+    Raises:
+        ValueError: when a labelling has points in fewer than two clusters.
+    """
+    labellings = [_Labelling(own, k) for own, k in zip(labels, ks, strict=True)]
+    for start in range(0, points.shape[1], _BLOCK):
+        distances = np.sqrt(_all_distances(points, points[:, start : start + _BLOCK]).astype(np.float64))
+        for labelling in labellings:
+            labelling.add(distances, start)
+    return [float(labelling.values.mean()) for labelling in labellings]
+
+
+class _Labelling:
+    """The silhouettes of one labelling, block by block."""
+
+    def __init__(self, labels: NDArray[np.int32], k: int) -> None:
+        self.labels = labels
+        self.sizes = np.bincount(labels, minlength=k)
+        if np.count_nonzero(self.sizes) < 2:
+            raise ValueError("the silhouette needs points in at least two clusters")
+        self.membership = np.zeros((len(labels), k))
+        self.membership[np.arange(len(labels)), labels] = 1.0
+        self.values = np.zeros(len(labels))
+
+    def add(self, distances: NDArray[np.float64], start: int) -> None:
+        """The points from `start` on, whose distances to all points are the rows."""
+        own, sizes = self.labels[start : start + len(distances)], self.sizes
+        rows = np.arange(len(distances))
+        sums = distances @ self.membership
         within = sums[rows, own] / np.maximum(sizes[own] - 1, 1)
         other = np.where(sizes > 0, sums / np.maximum(sizes, 1), np.inf)
         other[rows, own] = np.inf
         nearest_other = other.min(axis=1)
         largest = np.maximum(within, nearest_other)
         score = (nearest_other - within) / np.where(largest > 0, largest, 1.0)
-        values[start : start + _BLOCK] = np.where(sizes[own] > 1, score, 0.0)
-    return float(values.mean())
+        self.values[start : start + len(distances)] = np.where(sizes[own] > 1, score, 0.0)
 
 
 def _all_distances(points: NDArray[np.float32], block: NDArray[np.float32]) -> NDArray[np.float32]:
