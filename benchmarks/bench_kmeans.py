@@ -103,7 +103,8 @@ def faiss_full_seconds(
 
     inertia = float(rival().index.search(rows, 1)[0].sum(dtype=np.float64))
     assert abs(ours().inertia / inertia - 1) < 2e-3
-    return harness.interleave({"ours": ours, "faiss": rival}, rounds)
+    seconds: dict[str, list[float]] = harness.interleave({"ours": ours, "faiss": rival}, rounds)
+    return seconds
 
 
 def faiss_rows(points: Floats, rows: Floats, hashes: NDArray[np.uint64], rounds: int) -> list[harness.Row]:

@@ -184,8 +184,8 @@ struct Kernels {
     // nearest[i] = min(nearest[i], squared distance to one centroid).
     void (*shrink)(Points points, size_t size, const float* centroid, float* nearest);
 
-    // Writes the smallest and the largest of the values, size >= 1. Returns whether all are finite; where not, the range
-    // means nothing.
+    // Writes the smallest and the largest of the values, size >= 1. Returns whether all are finite; where not, the
+    // range means nothing.
     uint32_t (*value_range)(const float* values, size_t size, float* low, float* high);
 
     // ---- cohorts, by blocks of neighbouring points ----
@@ -210,8 +210,8 @@ struct Kernels {
     void (*cell_keys)(Points points, size_t size, const float* low, float scale, size_t bits, uint32_t* keys);
 
     // ---- silhouette ----
-    // Distances of 16 points own[d * 16 + i] to others[j * dimensions + d]. For every cell and m < row_count, the sum over
-    // begin[cell] <= j < begin[cell + 1] of trunc(distance * scale), every product below 2^31, is added to
+    // Distances of 16 points own[d * 16 + i] to others[j * dimensions + d]. For every cell and m < row_count, the sum
+    // over begin[cell] <= j < begin[cell + 1] of trunc(distance * scale), every product below 2^31, is added to
     // sums[rows[cell * row_count + m] * 16 + i]: one distance serves every labelling that has a row.
     void (*distance_sums)(const float* own, const float* others, size_t dimensions, const uint32_t* begin,
                           size_t cell_count, const uint32_t* rows, size_t row_count, float scale, int64_t* sums);

@@ -177,8 +177,8 @@ COVEY_INLINE f64v widened(f32v value, size_t half) {
     return __builtin_convertvector(part, f64v);
 }
 
-// rint(value * 2^32) is in the low bits of value + 1.5 * 2^20, whose last bit stands for 2^-32; what that number adds is
-// taken off at the end.
+// rint(value * 2^32) is in the low bits of value + 1.5 * 2^20, whose last bit stands for 2^-32; what that number adds
+// is taken off at the end.
 constexpr double step_magic = 0x1.8p20;
 constexpr uint64_t step_magic_bits = 0x4138000000000000ull;
 

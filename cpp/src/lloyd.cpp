@@ -105,9 +105,7 @@ KMeans Lloyd::run() {
             states_.resize(blocks_.count());
         }
         inertia_is_known = !settled && result.iterations == max_iterations_;
-        assign(settled            ? &Lloyd::assign_block
-               : inertia_is_known ? &Lloyd::assign_last
-                                  : &Lloyd::assign_all);
+        assign(settled ? &Lloyd::assign_block : inertia_is_known ? &Lloyd::assign_last : &Lloyd::assign_all);
         result.converged = total_.changed == 0;
     }
     result.inertia = inertia_is_known ? static_cast<double>(total_.squared_steps) * step : finish();

@@ -42,7 +42,7 @@ public:
     KMeans run();
 
 private:
-    static constexpr std::int32_t mixed = -1;   // labels are in the block's own row
+    static constexpr std::int32_t mixed = -1;  // labels are in the block's own row
     static constexpr std::size_t most_kept = 16;
 
     // What is known about a block. `moved_` counts by how much any two centroids have moved together, `moved` the same

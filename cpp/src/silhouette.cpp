@@ -17,8 +17,8 @@ namespace {
 constexpr std::size_t most_points = std::size_t{1} << 20;
 constexpr std::size_t points_per_thread = 64;
 constexpr std::size_t points_per_task = 16;  // as the kernel takes them
-constexpr int distance_bits = 30;    // of the bound of the largest distance
-constexpr int silhouette_bits = 40;  // of one silhouette
+constexpr int distance_bits = 30;            // of the bound of the largest distance
+constexpr int silhouette_bits = 40;          // of one silhouette
 
 // The points brought together in cells: those that share a cluster in every labelling. Every cluster that has points
 // has a row of sums, the rows of a labelling one behind the other.
@@ -45,7 +45,7 @@ private:
     std::size_t size_;
     std::size_t dimensions_;
     std::vector<std::size_t> first_row_{0};
-    std::vector<std::size_t> cluster_sizes_;    // by row
+    std::vector<std::size_t> cluster_sizes_;     // by row
     std::vector<std::uint32_t> rows_of_points_;  // [labelling * size + point]
     std::vector<std::uint32_t> rows_;            // [cell * labelling count + labelling]
     std::vector<std::uint32_t> begin_;           // of the cells, and the end
@@ -103,8 +103,10 @@ void Cells::count(const std::int32_t* labels, std::size_t labelling, std::size_t
     }
     const std::size_t clusters = cluster_sizes_.size() - first_row_.back();
     if (clusters < 2) {
-        throw std::invalid_argument("labels" + (is_only ? "" : "[" + std::to_string(labelling) + "]") + " name " +
-                                    std::to_string(clusters) + " non-empty clusters; a silhouette needs at least two");
+        throw std::invalid_argument((is_only ? std::string("labels") : "labels[" + std::to_string(labelling) + "]") +
+                                    " name " + std::to_string(clusters) +
+                                    " non-empty clusters; a silhouette needs at least two");
+        a silhouette needs at least two ");
     }
     for (std::size_t i = 0; i < size_; ++i) {
         rows_of_points_[labelling * size_ + i] = row_of[static_cast<std::size_t>(own[i])];

@@ -111,8 +111,8 @@ void test_distance_sums(const Kernels& kernels, std::size_t dimensions, std::siz
         for (std::size_t cell = 0; cell < 3; ++cell) {
             for (std::size_t j = begin[cell]; j < begin[cell + 1]; ++j) {
                 for (std::size_t i = 0; i < 16; ++i) {
-                    const float squared = squared_distance({own.data(), 16, dimensions}, i,
-                                                           others.data() + j * dimensions);
+                    const float squared =
+                        squared_distance({own.data(), 16, dimensions}, i, others.data() + j * dimensions);
                     const auto steps = static_cast<std::int32_t>(std::sqrt(squared) * scale);
                     truth[rows[2 * cell] * 16 + i] += steps;
                     truth[rows[2 * cell + 1] * 16 + i] += steps;

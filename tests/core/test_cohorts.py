@@ -180,7 +180,7 @@ def adversarial(name: str, count: int = 12_000) -> tuple[Floats, Floats]:
         points = np.rint(points * 4).astype(np.float32) / 4
         centroids = np.rint(centroids * 2).astype(np.float32) / 2
     elif name == "far outliers":
-        points[:, :3] = np.array([[50, -50, 60]], np.float32)
+        points[:, :3] = np.array([[30, -30, 36]], np.float32)
     elif name == "far centroids":
         centroids[3:] += 100
     elif name == "tiny":
