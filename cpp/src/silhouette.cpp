@@ -106,7 +106,6 @@ void Cells::count(const std::int32_t* labels, std::size_t labelling, std::size_t
         throw std::invalid_argument((is_only ? std::string("labels") : "labels[" + std::to_string(labelling) + "]") +
                                     " name " + std::to_string(clusters) +
                                     " non-empty clusters; a silhouette needs at least two");
-        a silhouette needs at least two ");
     }
     for (std::size_t i = 0; i < size_; ++i) {
         rows_of_points_[labelling * size_ + i] = row_of[static_cast<std::size_t>(own[i])];
