@@ -38,7 +38,7 @@ def test_bulk_is_written_as_it_came_and_put_in_order_later(start_server: Callabl
     name = server.analyzer.CreateDataset(created, timeout=10).name
     messages = [Request(dataset=name, append_id="a"), *map(chunk, (1, 2, 3))]
     answers = list(server.analyzer.AppendEvents(iter(messages), timeout=60))
-    assert len(answers) == 4
+    assert 2 <= len(answers) <= 4
     assert (answers[-1].synced_chunk_sequence, answers[-1].synced_event_count) == (3, 3 * ROWS)
     datasets = server.room.dataset_rooms.datasets
     assert arrivals(datasets.view(name)) >= 1

@@ -10,7 +10,7 @@ import grpc
 
 from covey._core import AppendedChunk
 from covey.v1 import datasets_pb2
-from covey_server.datasets.appends_stream import AppendStream, Requests, taken_over
+from covey_server.datasets.appends_stream import AppendStream, Requests, read_request, taken_over
 from covey_server.datasets.compaction import put_in_order
 from covey_server.errors import CallError, invalid
 from covey_server.violations import Violations
@@ -29,7 +29,8 @@ _ORDERING_SECONDS = 10.0
 class Appends:
     """All append streams of this server.
 
-    Chunks that arrive while the disk is busy share the next file and commit; an answer goes out only after the sync.
+    Chunks that arrive while the disk is busy share the next file and commit; one answer for
+    all of them goes out, and only after the sync.
     Of two live streams with one append id the later one wins: the earlier is usually a dead caller's connection.
 
     Args:
@@ -50,16 +51,17 @@ class Appends:
         self._put_in_order()
 
     def serve(self, requests: Requests, context: grpc.ServicerContext) -> Iterator[datasets_pb2.AppendEventsResponse]:
-        """Answer each message of a stream with what is synced.
+        """Answer the first message, and what is synced together, with what is synced by then.
 
         Raises:
             CallError: for a message that cannot be stored; everything acknowledged stays.
         """
-        first = next(requests, None)
+        received = next(requests, None)
+        if received is None:
+            raise invalid("dataset", "the stream was empty; its first message names the dataset and the append_id")
+        first = read_request(received)
         if isinstance(first, AppendedChunk):
             first = datasets_pb2.AppendEventsRequest.FromString(first.message)
-        if first is None:
-            raise invalid("dataset", "the stream was empty; its first message names the dataset and the append_id")
         view = self._datasets.view(first.dataset, "dataset")
         _check_first(first)
         stream = AppendStream(self._store, self._datasets, view, first.append_id, self._idle_seconds)

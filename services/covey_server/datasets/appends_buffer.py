@@ -1,11 +1,12 @@
-"""Between the thread that reads a stream's chunks and the one that stores them: a bounded queue of decoded chunks."""
+"""Between the thread that takes a stream's messages and those that store them: bounded queues."""
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from threading import Condition
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from covey.v1 import datasets_pb2
 from covey_server.answering.decoding import decode_packed
@@ -59,7 +60,7 @@ class Group:
         byte_count: of their messages.
         first: number of the first chunk to store; 0 where there is none.
         last: number of the last one.
-        answer_count: chunks that are synced once this group is, repeated ones included.
+        answer_count: chunks that are synced once this group is, repeated ones included; one answer covers them.
         filled: the file with their events; None where there are none.
         refused: number of the first chunk that cannot be stored, and why; nothing follows it.
         failure: why nothing could be written; nothing follows it.
@@ -86,42 +87,42 @@ class Group:
             self.filled.discard()
 
 
-class _Counted(Protocol):
-    @property
-    def byte_count(self) -> int: ...
-
-
-Item = TypeVar("Item", bound=_Counted)
+Item = TypeVar("Item")
 
 
 class Buffer(Generic[Item]):
     """A queue bounded by bytes: what is not stored yet does not pile up, whatever the caller sends.
 
     Args:
-        byte_limit: `put` waits while as much is queued; a single chunk may be larger.
+        byte_limit: `put` waits while as much is queued; a single item may be larger.
+        size: bytes of an item.
     """
 
-    def __init__(self, byte_limit: int) -> None:
+    def __init__(self, byte_limit: int, size: Callable[[Item], int]) -> None:
         self._byte_limit = byte_limit
+        self._size = size
         self._changed = Condition()
-        self._chunks: deque[Item] = deque()
+        self._items: deque[Item] = deque()
         self._byte_count = 0
         self._ended = False
         self._closed = False
 
-    def put(self, chunk: Item) -> bool:
-        """Queue a chunk; False where the other side has gone."""
+    def put(self, item: Item) -> bool:
+        """Queue an item; False where the other side has gone."""
+        size = self._size(item)
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or not self._chunks or self._byte_count < self._byte_limit)
+            while self._byte_count >= self._byte_limit and self._items and not self._closed:
+                self._changed.wait()
             if self._closed:
                 return False
-            self._chunks.append(chunk)
-            self._byte_count += chunk.byte_count
-            self._changed.notify_all()
+            self._items.append(item)
+            self._byte_count += size
+            if len(self._items) == 1:  # nobody waits to take from a queue that holds something
+                self._changed.notify_all()
             return True
 
     def end(self) -> None:
-        """No chunk follows."""
+        """Nothing follows."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -130,18 +131,20 @@ class Buffer(Generic[Item]):
         """Nobody takes any more: `put` answers False, `take` answers nothing; returns what was queued."""
         with self._changed:
             self._closed = True
-            queued = list(self._chunks)
-            self._chunks.clear()
+            queued = list(self._items)
+            self._items.clear()
             self._byte_count = 0
             self._changed.notify_all()
             return queued
 
     def take(self, limit: int, timeout_seconds: float) -> list[Item] | None:
-        """What is queued, 1 to `limit` chunks; empty at the end of the stream; None after the timeout."""
+        """What is queued, 1 to `limit` items; empty at the end of the stream; None after the timeout."""
         with self._changed:
-            if not self._changed.wait_for(lambda: self._chunks or self._ended or self._closed, timeout_seconds):
+            if not self._changed.wait_for(lambda: self._items or self._ended or self._closed, timeout_seconds):
                 return None
-            taken = [self._chunks.popleft() for _ in range(min(limit, len(self._chunks)))]
-            self._byte_count -= sum(chunk.byte_count for chunk in taken)
-            self._changed.notify_all()
+            was_full = self._byte_count >= self._byte_limit
+            taken = [self._items.popleft() for _ in range(min(limit, len(self._items)))]
+            self._byte_count -= sum(map(self._size, taken))
+            if was_full:
+                self._changed.notify_all()
             return taken

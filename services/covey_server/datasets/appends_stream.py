@@ -1,4 +1,4 @@
-"""One append stream: three threads read, write and sync its chunks, so that none waits for another's work."""
+"""One append stream: three threads take, write and sync its chunks, so that none waits for another's work."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from threading import Lock, Thread
 from typing import TYPE_CHECKING
 
 import grpc
+from google.protobuf.message import DecodeError
 from sqlalchemy import insert, select, update
 
 from covey import _core
@@ -40,20 +41,33 @@ _CHUNKS_PER_FILE = 128
 _FOR_EVER_SECONDS = 86_400.0
 
 Request = datasets_pb2.AppendEventsRequest | AppendedChunk
-Requests = Iterator[Request]
+Received = datasets_pb2.AppendEventsRequest | bytes
+"""A message, or its bytes: what the transport's own thread does not read keeps no other call waiting."""
+Requests = Iterator[Received]
 
 
-def read_request(message: bytes) -> Request:
+def read_request(received: Received) -> Request:
     """A message of an append stream as it is or, where it is a plain chunk, without a copy of its columns.
 
     Raises:
-        DecodeError: it is no such message.
+        CallError: INVALID_ARGUMENT: it is no such message.
     """
-    return _core.read_chunk(message) or datasets_pb2.AppendEventsRequest.FromString(message)
+    if not isinstance(received, bytes):
+        return received
+    try:
+        return _core.read_chunk(received) or datasets_pb2.AppendEventsRequest.FromString(received)
+    except DecodeError as error:
+        raise CallError(
+            grpc.StatusCode.INVALID_ARGUMENT, "the message cannot be read as an AppendEventsRequest"
+        ) from error
+
+
+def _byte_count(received: Received) -> int:
+    return len(received) if isinstance(received, bytes) else received.ByteSize()
 
 
 class AppendStream:
-    """One live stream: one thread reads and decodes, one writes files, and the caller's thread syncs and commits."""
+    """One live stream: a thread takes messages, one reads and writes them, and the caller's syncs and commits."""
 
     def __init__(
         self, store: Store, datasets: Datasets, view: DatasetView, append_id: str, idle_seconds: float
@@ -63,9 +77,9 @@ class AppendStream:
         self._view = view
         self._append_id = append_id
         self._idle_seconds = idle_seconds
-        self._buffer: Buffer[Chunk] = Buffer(_BUFFERED_BYTES)
+        self._buffer: Buffer[Received] = Buffer(_BUFFERED_BYTES, _byte_count)
         # One group is written while the one before it is synced, and no more.
-        self._groups: Buffer[Group] = Buffer(1)
+        self._groups: Buffer[Group] = Buffer(1, lambda group: group.byte_count)
         # Held while a group is stored: whoever ends the stream waits for that, and so reads what is really synced.
         self._storing = Lock()
         self._end_error: CallError | None = None
@@ -101,8 +115,9 @@ class AppendStream:
         """Write what is read, group by group, until nothing follows."""
         expected = self._synced_chunk + 1
         try:
-            while (chunks := self._buffer.take(_CHUNKS_PER_FILE, self._idle_seconds)) != []:
-                group = Group(is_idle=True) if chunks is None else self._group(chunks, expected)
+            while (taken := self._buffer.take(_CHUNKS_PER_FILE, self._idle_seconds)) != []:
+                group = Group(is_idle=True) if taken is None else self._group(map(self._decoded, taken), expected)
+                del taken
                 expected = group.last + 1 if group.last else expected
                 if not self._groups.put(group):
                     group.discard()
@@ -112,7 +127,7 @@ class AppendStream:
         finally:
             self._groups.end()
 
-    def _group(self, chunks: list[Chunk], expected: int) -> Group:
+    def _group(self, chunks: Iterator[Chunk], expected: int) -> Group:
         """The chunks to store, and the first that cannot be."""
         group = Group()
         wanted: list[Chunk] = []
@@ -137,7 +152,7 @@ class AppendStream:
         return group
 
     def _stored(self, group: Group) -> Iterator[datasets_pb2.AppendEventsResponse]:
-        """Store a group; then its answers."""
+        """Store a group; then the answer that says so."""
         if group.is_idle:
             raise CallError(
                 grpc.StatusCode.ABORTED,
@@ -146,7 +161,7 @@ class AppendStream:
             )
         if group.last:
             self._write(group)
-        for _ in range(group.answer_count):
+        if group.answer_count:
             yield self._answer()
         if group.refused is not None:
             raise self._explained(*group.refused)
@@ -200,8 +215,8 @@ class AppendStream:
 
     def _read(self, requests: Requests) -> None:
         try:
-            for request in requests:
-                if not self._buffer.put(self._decoded(request)):
+            for received in requests:
+                if not self._buffer.put(received):
                     break
         except Exception:
             # The call has ended: the transport says so by raising here, and what is queued is the caller's to repeat.
@@ -209,7 +224,11 @@ class AppendStream:
         finally:
             self._buffer.end()
 
-    def _decoded(self, request: Request) -> Chunk:
+    def _decoded(self, received: Received) -> Chunk:
+        try:
+            request = read_request(received)
+        except CallError as error:
+            return Chunk(0, _byte_count(received), error=error)
         if isinstance(request, AppendedChunk):
             return Chunk(request.chunk_sequence, len(request.message), request)
         sequence, size = request.chunk_sequence, request.ByteSize()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covey_server.answering.decoding import EventColumns, NamedColumn
-from covey_server.datasets.arrivals import ARRIVAL_ENDING, in_order, is_of_arrivals, write_arrivals
+from covey_server.datasets.arrivals import ARRIVAL_ENDING, in_order, is_of_arrivals, read_arrivals, write_arrivals
 from covey_server.datasets.segments_columns import SortedColumns, integer_of, merged_names
 from covey_server.datasets.tables import SegmentRow
 from covey_server.store.directory import sync_directory
@@ -113,9 +113,14 @@ def fill_segment(folder: Path, columns: SortedColumns) -> FilledSegment:
 
     table = _table(columns)
 
-    def fill(path: Path) -> None:
+    def fill(path: Path) -> tuple[int, int]:
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
             writer.write_table(table, max_chunksize=max(table.num_rows, 1))
+        with (
+            path.open("rb") as file,
+            mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ) as data,
+        ):
+            return len(data), zlib.crc32(data)
 
     return _filled(folder, FILE_ENDING, fill, table.num_rows, int(columns.time_us.max()))
 
@@ -126,16 +131,14 @@ def fill_arrival_segment(folder: Path, chunks: Sequence[AppendedChunk]) -> Fille
     return _filled(folder, ARRIVAL_ENDING, lambda path: write_arrivals(path, chunks), row_count, newest_us)
 
 
-def _filled(folder: Path, ending: str, fill: Callable[[Path], None], row_count: int, newest_us: int) -> FilledSegment:
+def _filled(
+    folder: Path, ending: str, fill: Callable[[Path], tuple[int, int]], row_count: int, newest_us: int
+) -> FilledSegment:
     path = folder / (secrets.token_hex(8) + ending)
     temporary = path.with_suffix(TEMPORARY_ENDING)
     try:
-        fill(temporary)
-        with (
-            temporary.open("rb") as file,
-            mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ) as data,
-        ):
-            return FilledSegment(path, temporary, row_count, len(data), zlib.crc32(data), newest_us)
+        byte_count, crc32 = fill(temporary)
+        return FilledSegment(path, temporary, row_count, byte_count, crc32, newest_us)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -297,7 +300,7 @@ def _checked_table(path: Path, row: SegmentRow) -> Any:
             data = source.read_buffer()
             if zlib.crc32(data) != row.crc32:
                 raise DamagedSegmentError(path, "its bytes are not those that were written (CRC-32 differs)")
-            table = pa.ipc.open_file(data).read_all()
+            table = read_arrivals(data)
             return _table(in_order(table)) if is_of_arrivals(table) else table
     except FileNotFoundError:
         raise DamagedSegmentError(path, "the file is missing") from None

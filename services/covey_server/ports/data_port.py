@@ -16,7 +16,6 @@ from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
 from covey_server.answering.learner_calls import INLINE_HISTORY_BYTE_LIMIT
 from covey_server.answering.online import read_question, read_questions, written
 from covey_server.config import Address
-from covey_server.datasets.appends_stream import read_request
 from covey_server.failures import StartError
 from covey_server.metrics.counters import METHODS, NO_VARIANT, RequestBook
 from covey_server.ports.health import Health, enable_reflection
@@ -54,7 +53,7 @@ class DataPort:
             {
                 f"{_SERVICE}AnalyzeLearner": Codec(read_question, written),
                 f"{_SERVICE}AnalyzeLearners": Codec(read_questions, written),
-                f"{_SERVICE}AppendEvents": Codec(read_request, written),
+                f"{_SERVICE}AppendEvents": Codec(None, written),
             },
         )
         self._server = grpc.server(

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
 
 class Codec(NamedTuple):
-    """How the messages of a method are read and written, other than by its generated code."""
+    """How the messages of a method are read (None: by the method) and written, other than by its generated code."""
 
-    read: Callable[[bytes], Any]
+    read: Callable[[bytes], Any] | None
     write: Callable[[Any], bytes]
 
 

@@ -78,7 +78,8 @@ class Errors(grpc.ServerInterceptor):  # type: ignore[misc]
             behavior = unary
         return make(
             behavior,
-            request_deserializer=handler.request_deserializer,
+            # Appends read their messages themselves, as at the data port.
+            request_deserializer=None if details.method.endswith("/AppendEvents") else handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
 

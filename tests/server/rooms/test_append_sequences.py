@@ -78,7 +78,7 @@ def test_appends_follow_the_model(shared: Any, plan: list[tuple[str, list[Messag
 def run_stream(shared: Any, name: str, model: Model, append_id: str, plan: list[Message]) -> None:
     """One stream, all of whose messages are sent at once."""
     requests = [datasets_pb2.AppendEventsRequest(dataset=name, append_id=append_id)]
-    expected_answers = 1
+    most_answers = 1
     expected_code = grpc.StatusCode.OK
     synced_before = model.synced[append_id]
     for offset, learners, form in plan:
@@ -92,7 +92,7 @@ def run_stream(shared: Any, name: str, model: Model, append_id: str, plan: list[
         elif sequence == next_chunk and form == "bad":
             expected_code = grpc.StatusCode.INVALID_ARGUMENT
         else:
-            expected_answers += 1
+            most_answers += 1
             if sequence == next_chunk:
                 model.synced[append_id] = sequence
                 model.learners.update(LEARNERS[learner] for learner in learners)
@@ -106,7 +106,7 @@ def run_stream(shared: Any, name: str, model: Model, append_id: str, plan: list[
         assert isinstance(error, grpc.Call)
         code = error.code()
     assert code is expected_code
-    assert len(answers) == expected_answers
+    assert min(2, most_answers) <= len(answers) <= most_answers  # what is synced together is answered together
     assert answers[0] == synced_before
     assert answers[-1] == model.synced[append_id]
     assert answers == sorted(answers)

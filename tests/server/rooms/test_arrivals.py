@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import zlib
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -54,6 +59,12 @@ def raw(message: events_pb2.PackedEvents, sequence: int = 1) -> bytes:
     return Request(chunk_sequence=sequence, packed=message).SerializeToString()
 
 
+def plain(message: events_pb2.PackedEvents) -> _core.AppendedChunk:
+    chunk = _core.read_chunk(raw(message))
+    assert chunk is not None
+    return chunk
+
+
 def columns_of(segment: SegmentFile) -> dict[str, Any]:
     names = ("time", "domain", "capability", "kind", "action_taken", "weight", "learner_id")
     return {name: segment.column(name).tolist() for name in names} | {
@@ -97,6 +108,39 @@ def test_what_came_is_read_in_order(
     rows = segment.rows_of(str(expected.learner[0]))  # type: ignore[index]
     assert rows.start == 0
     assert rows.stop > 0
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    # They have the footer of the Arrow file format; the batches are the same.
+    message = packed(3, 40)
+    written = fill_arrival_segment(tmp_path, [plain(message)]).finish()
+    with pa.memory_map(str(written.path)) as source:
+        table = pa.ipc.open_stream(source).read_all()
+    earlier = tmp_path / "earlier.arrival.arrow"
+    with pa.OSFile(str(earlier), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
+    data = earlier.read_bytes()
+    row = replace(written.row("a", 1, 1), file=earlier.name, byte_count=len(data), crc32=zlib.crc32(data))
+    expected = merged([decode_packed(message, "packed", with_learners=True)])
+    assert columns_of(SegmentFile(tmp_path, row)) == expected_columns(expected)
+
+
+def test_more_chunks_than_one_system_call_takes(tmp_path: Path) -> None:
+    messages = [packed(number, 1 + number % 9) for number in range(200)]
+    written = fill_arrival_segment(tmp_path, [plain(message) for message in messages]).finish()
+    data = written.path.read_bytes()
+    assert (written.byte_count, written.crc32) == (len(data), zlib.crc32(data))
+    expected = merged([decode_packed(message, "packed", with_learners=True) for message in messages])
+    assert columns_of(SegmentFile(tmp_path, written.row("a", 1, 200))) == expected_columns(expected)
+
+
+def test_a_disk_that_takes_a_part_gets_the_rest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    whole = fill_arrival_segment(tmp_path, [plain(packed(5, 30))]).finish()
+    write = os.writev
+    monkeypatch.setattr(os, "writev", lambda descriptor, pieces: write(descriptor, [pieces[0][:7]]))
+    in_parts = fill_arrival_segment(tmp_path, [plain(packed(5, 30))]).finish()
+    assert in_parts.path.read_bytes() == whole.path.read_bytes()
+    assert in_parts.crc32 == whole.crc32
 
 
 @given(data=st.data())
