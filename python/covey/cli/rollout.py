@@ -6,6 +6,7 @@ from covey.cli import (
     rollout_check,
     rollout_history,
     rollout_look,
+    rollout_outlook,
     rollout_people,
     rollout_replay,
     rollout_verbs,
@@ -16,6 +17,7 @@ from covey.cli.rollout_arguments import rollout_app
 _ORDER = (
     *(
         "check",
+        "plan",
         "create",
         "start",
         "status",
@@ -40,6 +42,7 @@ __all__ = [
     "rollout_check",
     "rollout_history",
     "rollout_look",
+    "rollout_outlook",
     "rollout_people",
     "rollout_replay",
     "rollout_verbs",

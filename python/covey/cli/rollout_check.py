@@ -68,6 +68,9 @@ def check(
     rate: Annotated[
         str, typer.Option(help="Learner requests that come, such as 42/s: can the plan prove itself?")
     ] = "",
+    baseline_error: Annotated[
+        str, typer.Option(help="The baseline's share of failed requests; without it a usual one is taken.")
+    ] = "",
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Check a plan: what is wrong with it, and how many clean requests every criterion takes."""
@@ -79,16 +82,45 @@ def check(
         raise CommandError(str(error), ExitCode.USAGE) from error
     checked = Checked(file)
     found = list(needs(checked.spec, per_second)) if checked.spec else []
+    hopes, impossible = expectations(checked.spec, rate, baseline_error)
     if output is OutputFormat.table:
         for line in checked.lines():
             print_text(line)
         if checked.spec:
             _print_plan(checked.spec, found, per_second)
-        errors, warnings = checked.errors, len(checked.findings) - checked.errors
+            _print_expectations(hopes, impossible)
+        errors, warnings = checked.errors + len(impossible), len(checked.findings) - checked.errors + len(hopes)
         print_text(f"{file}: {_plural(errors, 'error')}, {_plural(warnings, 'warning')}")
     else:
-        print_data(_document(file, checked, found), output)
-    raise typer.Exit(ExitCode.FAILED if checked.errors else ExitCode.OK)
+        print_data(_document(file, checked, found) | {"warnings": hopes, "impossible": impossible}, output)
+    raise typer.Exit(ExitCode.FAILED if checked.errors or impossible else ExitCode.OK)
+
+
+def expectations(spec: RolloutSpec | None, rate: str, baseline_error: str) -> tuple[list[str], list[str]]:
+    """Gates that the traffic seldom opens, and gates that none opens; both empty without a rate.
+
+    What is impossible for a baseline that nobody described is a warning only.
+    """
+    if spec is None or not rate:
+        return [], []
+    from covey.cli import rollout_outlook
+
+    error = baseline_error or rollout_outlook.DEFAULT_ERROR
+    traffic = rollout_outlook.traffic_of(rate, error, rollout_outlook.DEFAULT_UNAVAILABLE, rollout_outlook.DEFAULT_SLOW)
+    outlook = rollout_outlook.outlook_of(spec, traffic)
+    if baseline_error:
+        return outlook.warnings, outlook.errors
+    return [*outlook.warnings, *outlook.errors], []
+
+
+def _print_expectations(hopes: list[str], impossible: list[str]) -> None:
+    from covey.cli.console import BAD, WAITING, console, text
+
+    terminal = console()
+    for line in hopes:
+        terminal.print(text(f"warning: {line}", WAITING))
+    for line in impossible:
+        terminal.print(text(f"error: {line}", BAD))
 
 
 @verb(rollout_app)
@@ -96,6 +128,8 @@ def create(
     session: Session,
     file: FileArgument,
     name: Annotated[str, typer.Option(help="Its id; default the file's name.")] = "",
+    rate: Annotated[str, typer.Option(help="Learner requests that come, such as 42/s: warns of hopeless gates.")] = "",
+    baseline_error: Annotated[str, typer.Option(help="The baseline's share of failed requests.")] = "",
 ) -> None:
     """Check a plan and record it on the server as a DRAFT."""
     checked = Checked(file)
@@ -103,6 +137,8 @@ def create(
         typer.echo(line, err=True)
     if checked.spec is None:
         raise CommandError(f"{file} was not created; correct the errors above")
+    for line in [text for texts in expectations(checked.spec, rate, baseline_error) for text in texts]:
+        typer.echo(f"warning: {line}", err=True)
     rollout_id = name or file.stem.lower().replace("_", "-").replace(" ", "-")
     show_changed(session, session.client.create_rollout(rollout_id, checked.spec))
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from covey.rollout.findings import Finding
 from covey.rollout.ranges import out_of_range
+from covey.rollout.ratios import comparison_findings, ledger_findings
 from covey.rollout.statement import Kind, StatementError, parse_statement
 from covey.rollout.units import basis_points, format_duration, format_share, seconds_of
 from covey.v1.rollout_spec_pb2 import ApprovalRule, Phase, RolloutSpec, Trigger
@@ -52,6 +53,9 @@ def check_spec(spec: RolloutSpec) -> list[Finding]:
     for index, trigger in enumerate(spec.triggers):
         _check_trigger(spec, trigger, f"triggers[{index}]", add)
     _check_doubles([trigger.statement for trigger in spec.triggers], "triggers", add)
+    for path, message in comparison_findings(spec):
+        add(path, message)
+    _check_ledger(spec, findings, add)
     if spec.phases and not spec.triggers:
         add("triggers", "without triggers nothing but a person rolls back before a phase ends", warn=True)
     if spec.phases and spec.phases[-1].traffic_share < 1 and not spec.dry_run:
@@ -59,6 +63,16 @@ def check_spec(spec: RolloutSpec) -> list[Finding]:
         share = format_share(spec.phases[-1].traffic_share)
         add(path, f"the last phase shows the candidate to {share} of the learners, and success gives it all", warn=True)
     return findings
+
+
+def _check_ledger(spec: RolloutSpec, findings: list[Finding], add: _Add) -> None:
+    """What the statements may spend together, where all of them can be read."""
+    if any(finding.level == "error" for finding in findings):
+        return
+    from covey.rollout.spec import with_defaults  # which checks the specs that it reads
+
+    for path, message in ledger_findings(with_defaults(spec)):
+        add(path, message)
 
 
 def _check_subject(spec: RolloutSpec, add: _Add) -> None:

@@ -1,0 +1,56 @@
+"""`covey rollout plan`, and what it adds to `check`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from covey.cli import main
+
+DEFAULT = str(Path(__file__).parents[2] / "examples" / "default-plan.yaml")
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["rollout", *arguments])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), " ".join(out.split()), err
+
+
+def test_the_default_plan(capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["plan", DEFAULT, "--rate", "42/s", "--baseline-error", "0.0008"]
+    outcome = ["--learners", "50000", "--outcome-cv", "1", "--paying-share", "2 %"]
+    code, out, _ = run(capsys, *arguments, *outcome)
+    assert code == 0
+    assert "availability > 99.9 %: 3,024 requests in the hold show it never; 5 % of the traffic or a hold of 6" in out
+    assert "outcome 1 %: 5 % of a budget of 5 %" in out
+    assert "5,000 candidate learners see changes of" in out
+    code, out, _ = run(capsys, *arguments, "--output", "json")
+    document = json.loads(out)
+    assert document["false_rollback"]["total"] == pytest.approx(0.05)
+    assert document["criteria"][0]["trials"] == 3024
+
+
+def test_an_impossible_gate_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+    bad = ["--rate", "42/s", "--baseline-error", "2 %"]
+    for verb in ("plan", "check"):
+        code, out, _ = run(capsys, verb, DEFAULT, *bad)
+        assert code == 1
+        assert "error: canary: error_rate < 1 %: impossible: the baseline itself, at 2 %" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--rate", "many"], "--rate"),
+        (["--rate", "1/s", "--baseline-error", "1.5"], "--baseline-error"),
+        (["--rate", "1/s", "--baseline-slow", "x"], "--baseline-slow"),
+        (["--rate", "1/s", "--paying-share", "x"], "--paying-share"),
+    ],
+)
+def test_wrong_usage_is_named(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
+    code, _, err = run(capsys, "plan", DEFAULT, *arguments)
+    assert code == 2
+    assert words in err
