@@ -198,3 +198,18 @@ def test_a_dry_run_that_passed_moved_nobody() -> None:
     assert "the stable variant now" in " ".join(drawn(made).split())
     made.spec.dry_run, made.candidate_weight_bp = True, 0
     assert "every learner to variants/reference, none to variants/native" in " ".join(drawn(made).split())
+
+
+def test_a_comparison_shows_the_baseline_and_who_was_hit_within_the_screen() -> None:
+    made = rollout(excluded_segments=["eu-north", "brazil"])
+    made.verdicts.add(
+        role=Verdict.ROLE_TRIGGER, statement="p99 worse than baseline", result=Verdict.RESULT_FAIL, estimate=13.4,
+        lower=4.2, upper=56.1, event_count=12345, trial_count=9812345, baseline_event_count=1234,
+        baseline_trial_count=2345678, affected_learner_count=87,
+    )  # fmt: skip
+    lines = [line.rstrip() for line in drawn(made).splitlines()]
+    shown = " ".join(" ".join(lines).split())
+    assert "excluded eu-north, brazil: back at the baseline" in shown
+    assert "13.4 x [4.2, 56.1]" in shown
+    assert any(line.endswith("87+ learners") for line in lines)
+    assert max(map(len, lines)) <= 80

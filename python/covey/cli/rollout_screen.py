@@ -148,11 +148,14 @@ def _add_verdict(table: Table, verdict: evidence_pb2.Verdict) -> None:
         remarks.append(f"beyond the limit for {words.duration(verdict.literal_duration)}")
     learners = verdict.affected_learner_count
     affected = f"{words.count(learners)}+ learners" if learners and result in {"FAIL", "SHOWN"} else ""
+    counters = text(words.counters(verdict))
+    for fact in filter(None, (words.rival(verdict), affected)):
+        counters.append("\n").append_text(text(fact, QUIET))
     for remark in remarks:
         estimate.append("\n").append_text(text(remark, WAITING))
     table.add_row(
         text(f"  {verdict.statement}"),
         text(result, RESULT_STYLES.get(result, "")),
         estimate,
-        text("\n".join(filter(None, (words.counters(verdict), words.rival(verdict), affected)))),
+        counters,
     )

@@ -42,6 +42,7 @@ CONTROLLER_KINDS = frozenset(
         "released",
         "approval_awaited",
         "rollback_started",
+        "segment_excluded",
         "finished",
     }
 )
