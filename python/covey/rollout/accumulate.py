@@ -117,17 +117,14 @@ def _deltas(
             if reading.server_start_time_seconds < before.server_start_time_seconds:
                 fault = fault or "its page is older than the one before"
             fault = fault or fallen(before, reading)
-        arms = None
+        earlier = None if restarted else state.last_arms.get(reading.replica)
+        arms = since = None
         if not fault:
             try:
                 arms = _arms(state, reading)
+                since = None if earlier is None else (arms[0].minus(earlier[0]), arms[1].minus(earlier[1]))
             except PageFault as impossible:
                 fault = str(impossible)
-        earlier = None if restarted else state.last_arms.get(reading.replica)
-        since = None
-        if arms is not None and earlier is not None:
-            since = (arms[0].minus(earlier[0]), arms[1].minus(earlier[1]))
-            fault = _array_fault(since)
         if fault or arms is None:
             faults.append(f"replica {reading.replica}: {fault}")
             continue
@@ -148,16 +145,6 @@ def _arms(state: RolloutState, reading: ReplicaReading) -> _Arms:
         for variant in (state.spec.candidate, state.spec.baseline)
     )
     return candidate, baseline
-
-
-def _array_fault(since: _Arms) -> str:
-    """Whether a shard or duration counter fell between two pages of one process."""
-    for arm in since:
-        if arm.shards is not None and ((arm.shards.trials < 0).any() or (arm.shards.events < 0).any()):
-            return "a shard counter fell without a restart"
-        if arm.durations is not None and (arm.durations.counts < 0).any():
-            return "a duration counter fell without a restart"
-    return ""
 
 
 def _phase_evidence(state: RolloutState, look: Look | None, observed: float) -> dict[str, Any]:

@@ -70,21 +70,22 @@ def segments_verdict(state: RolloutState, question: Question) -> Verdict:
             f"on each side, and it takes two or more; {NOT_ENOUGH}"
         )
         return verdict
-    errors = [math.sqrt(effect.variance) for effect in usable]
-    spread = heterogeneity([effect.estimate for effect in usable], errors)
-    verdict.estimate = rounded(math.sqrt(spread.tau2))
-    verdict.lower, verdict.upper = 0.0, rounded(max(spread.tau_upper, chance_spread_bound(errors)))
-    if harmed:
-        verdict.result = Verdict.RESULT_FAIL
-        verdict.log_e_value = harmed[0].log_e
-    elif verdict.upper < statement.limit:
-        verdict.result = Verdict.RESULT_PASS
-    spread_text = f"{percent(verdict.estimate)} between {len(usable)} segments, at most {percent(verdict.upper)}"
-    said = f"the effect differs by {spread_text}"
+    said = []
+    if len(usable) > 1:
+        errors = [math.sqrt(effect.variance) for effect in usable]
+        spread = heterogeneity([effect.estimate for effect in usable], errors)
+        verdict.estimate = rounded(math.sqrt(spread.tau2))
+        verdict.lower, verdict.upper = 0.0, rounded(max(spread.tau_upper, chance_spread_bound(errors)))
+        differs = f"{percent(verdict.estimate)} between {len(usable)} segments, at most {percent(verdict.upper)}"
+        said.append(f"the effect differs by {differs}")
     if harmed:
         worst = harmed[0]
-        said += f"; segment '{worst.segment}' is harmed: {percent(worst.effect.estimate)}"
-    verdict.sentence = f"{statement.text}: {said}; {_says(question, verdict.result)}"
+        verdict.result = Verdict.RESULT_FAIL
+        verdict.log_e_value = worst.log_e
+        said.append(f"segment '{worst.segment}' is harmed: {percent(worst.effect.estimate)}")
+    elif verdict.upper < statement.limit:
+        verdict.result = Verdict.RESULT_PASS
+    verdict.sentence = f"{statement.text}: {'; '.join(said)}; {_says(question, verdict.result)}"
     return verdict
 
 

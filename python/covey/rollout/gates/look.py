@@ -14,6 +14,10 @@ from covey.stats.special import Floats
 from covey.v1.evidence_pb2 import ReplicaReading
 
 
+class PageFault(ValueError):  # noqa: N818 - a fault of a page, as faults_of names them
+    """Why shards or durations of a page cannot be true."""
+
+
 @dataclass(frozen=True, eq=False)
 class Shards(ComparedByValue):
     """Requests by learner shard.
@@ -27,12 +31,23 @@ class Shards(ComparedByValue):
     events: Floats
 
     def minus(self, other: Shards) -> Shards:
-        """What came between two pages."""
-        return Shards(self.trials - other.trials, self.events - other.events)
+        """What came between two pages of one process.
+
+        Raises:
+            PageFault: they cannot both be true.
+        """
+        if len(self.trials) != len(other.trials):
+            raise PageFault(f"it has {len(self.trials)} shards where it had {len(other.trials)}")
+        since = Shards(self.trials - other.trials, self.events - other.events)
+        if (since.trials < 0).any() or (since.events < 0).any():
+            raise PageFault("a shard counter fell without a restart")
+        return since
 
     def plus(self, other: Shards | None) -> Shards:
-        """Both together."""
-        return self if other is None else Shards(self.trials + other.trials, self.events + other.events)
+        """Both together; of another number only the newer are kept."""
+        if other is None or len(other.trials) != len(self.trials):
+            return self
+        return Shards(self.trials + other.trials, self.events + other.events)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,8 +63,15 @@ class Durations(ComparedByValue):
     counts: Floats
 
     def minus(self, other: Durations) -> Durations:
-        """What came between two pages of one grid."""
-        return Durations(self.edges_seconds, self.counts - other.counts)
+        """What came between two pages of one grid.
+
+        Raises:
+            PageFault: they cannot both be true.
+        """
+        counts = self.counts - other.counts
+        if (counts < 0).any():
+            raise PageFault("a duration counter fell without a restart")
+        return Durations(self.edges_seconds, counts)
 
     def plus(self, other: Durations | None) -> Durations:
         """Both together; of another grid only the newer is kept."""
@@ -91,7 +113,11 @@ class Arm(ComparedByValue):
         )
 
     def minus(self, other: Arm) -> Arm:
-        """What came between two pages; shards and durations that were not there before are a base, not evidence."""
+        """What came between two pages; shards and durations that were not there before are a base, not evidence.
+
+        Raises:
+            PageFault: the pages cannot both be true.
+        """
         shards = self.shards.minus(other.shards) if self.shards and other.shards else None
         same_grid = (
             self.durations is not None
@@ -121,10 +147,6 @@ class Look(ComparedByValue):
 NOTHING = Arm(Counts())
 
 
-class PageFault(ValueError):  # noqa: N818 - a fault of a page, as faults_of names them
-    """Why shards or durations of a page cannot be true."""
-
-
 def shards_of(reading: ReplicaReading, variant: str) -> Shards | None:
     """The page's shards of a variant; None where it has none.
 
@@ -132,7 +154,7 @@ def shards_of(reading: ReplicaReading, variant: str) -> Shards | None:
         PageFault: they cannot be true.
     """
     found = next((shards for shards in reading.shards if shards.variant == variant), None)
-    if found is None:
+    if found is None or not (found.request_counts or found.error_counts or found.unavailable_counts):
         return None
     lengths = {len(found.request_counts), len(found.error_counts), len(found.unavailable_counts)}
     if len(lengths) > 1:
