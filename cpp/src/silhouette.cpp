@@ -89,8 +89,9 @@ void Cells::count(const std::int32_t* labels, std::size_t labelling, std::size_t
     const std::int32_t* own = labels + labelling * size_;
     for (std::size_t i = 0; i < size_; ++i) {
         if (own[i] < 0 || static_cast<std::size_t>(own[i]) >= k) {
-            throw std::invalid_argument("labels[" + which + std::to_string(i) + "] is " + std::to_string(own[i]) +
-                                        ", expected a cluster in [0, " + std::to_string(k) + ")");
+            throw std::invalid_argument(std::string("labels[") + which + std::to_string(i) + "] is " +
+                                        std::to_string(own[i]) + ", expected a cluster in [0, " + std::to_string(k) +
+                                        ")");
         }
         ++sizes[static_cast<std::size_t>(own[i])];
     }
@@ -103,9 +104,9 @@ void Cells::count(const std::int32_t* labels, std::size_t labelling, std::size_t
     }
     const std::size_t clusters = cluster_sizes_.size() - first_row_.back();
     if (clusters < 2) {
-        throw std::invalid_argument((is_only ? std::string("labels") : "labels[" + std::to_string(labelling) + "]") +
-                                    " name " + std::to_string(clusters) +
-                                    " non-empty clusters; a silhouette needs at least two");
+        throw std::invalid_argument(
+            (is_only ? std::string("labels") : std::string("labels[") + std::to_string(labelling) + "]") + " name " +
+            std::to_string(clusters) + " non-empty clusters; a silhouette needs at least two");
     }
     for (std::size_t i = 0; i < size_; ++i) {
         rows_of_points_[labelling * size_ + i] = row_of[static_cast<std::size_t>(own[i])];
