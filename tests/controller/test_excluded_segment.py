@@ -14,7 +14,6 @@ from covey_controller.probes import probe_request
 from .pages import BASELINE, CANDIDATE
 from .world import World
 
-SEGMENTS = ("asia", "brazil", "canada")
 LEARNERS_A_LOOK = 60
 PLAN = """
 target: analyzer
@@ -44,8 +43,10 @@ triggers:
 class LearningWorld(World):
     """A world whose learners come from three segments; in one of them the candidate takes half of the engagement."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, harmed: str = "brazil") -> None:
         super().__init__(directory)
+        self._harmed = harmed
+        self._segments = ("asia", harmed, "canada")
         self.served: dict[tuple[str, str], int] = {}
         self._random = np.random.default_rng(3)
         self._outcomes = OutcomeServiceStub(self._channel)
@@ -56,7 +57,7 @@ class LearningWorld(World):
             self._learner += 1
             request = probe_request()
             request.learner_id = f"learner-{self._learner}"
-            request.segment = SEGMENTS[self._learner % len(SEGMENTS)]
+            request.segment = self._segments[self._learner % len(self._segments)]
             requests.append(request)
         message = analyzer_pb2.AnalyzeLearnersRequest(requests=requests)
         (answer,) = self._stub.AnalyzeLearners(iter([message]), timeout=30)
@@ -65,7 +66,7 @@ class LearningWorld(World):
             variant = result.response.variant
             place = (request.segment, variant)
             self.served[place] = self.served.get(place, 0) + 1
-            level = 5.0 if place == ("brazil", CANDIDATE) else 10.0
+            level = 5.0 if place == (self._harmed, CANDIDATE) else 10.0
             outcome = report.outcomes.add(
                 learner_id=request.learner_id, metric="engagement", value=self._random.normal(level, 2.0)
             )
@@ -97,3 +98,17 @@ def test_harm_in_one_segment_takes_that_segment_back_and_the_rollout_goes_on(tmp
     of_others = world.served["asia", BASELINE] + world.served["canada", BASELINE]
     assert tick.readings[0].variants[0].request_count <= counted + of_others
     assert {moments.segment for moments in tick.outcomes} == {"", "asia", "canada"}
+
+
+def test_harm_in_what_is_folded_together_rolls_back(tmp_path: Path) -> None:
+    """Its learners name other segments: excluding it would reach nobody and hide the harm."""
+    world = LearningWorld(tmp_path, "other")
+    try:
+        world.begin(PLAN)
+        with world.controller() as loop:
+            world.run(loop, lambda: "rollback_started" in world.kinds(), passes=80)
+        state = world.state()
+    finally:
+        world.close()
+    assert not state.excluded_segments
+    assert "segment 'other'" in state.explanation

@@ -66,6 +66,7 @@ def test_the_plan_itself_is_right() -> None:
         ("low: 0", "low: nan", 20, "no number"),
         ("metric: engagement", "metric: revenue", 23, "has a rule already, outcomes[0]"),
         ("interaction_frequency", "Interaction-Frequency", 22, "is no trait"),
+        ("interaction_frequency", "learning_velocty", 22, "expected one of learning_velocity, domain_affinity"),
         ("error_floor: 0.0005", "error_floor: 0", 24, "lies outside"),
         ("budget: 0.05", "budget: 0", 25, "is no error rate"),
         ("budget: 0.05", "budget: 0.6", 25, "is no error rate"),

@@ -12,19 +12,12 @@ from covey.rollout.ratios import comparison_findings, ledger_findings
 from covey.rollout.statement import Kind, StatementError, parse_statement
 from covey.rollout.units import basis_points, format_duration, format_share, seconds_of
 from covey.v1.rollout_spec_pb2 import ApprovalRule, Phase, RolloutSpec, Trigger
-from covey.v1.traits_pb2 import Traits
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
 VARIANT = re.compile(r"(variants/)?[a-z][a-z0-9-]{0,62}\Z")
 LARGEST_ALPHA = 0.5
 # With fewer looks than this a phase's gates hardly see anything happen.
 FEWEST_TICKS = 5
-# Numbers of a learner's traits that may explain an outcome's variance.
-COVARIATES = tuple(
-    field.name
-    for field in Traits.DESCRIPTOR.fields
-    if field.type != field.TYPE_MESSAGE and field.name != "ignored_event_count"
-)
 
 
 class _Add(Protocol):
@@ -44,7 +37,6 @@ def check_spec(spec: RolloutSpec) -> list[Finding]:
         return findings
     _check_subject(spec, add)
     _check_intervals(spec, add)
-    _check_outcomes(spec, add)
     if not spec.phases:
         add("phases", "there is no phase; a rollout needs at least one")
     names = [phase.name for phase in spec.phases]
@@ -97,15 +89,6 @@ def _check_intervals(spec: RolloutSpec, add: _Add) -> None:
     for field in ("tick_interval", "soak_tick_interval", "probe_interval", "metrics_grace", "outcome_window"):
         if spec.HasField(field) and seconds_of(getattr(spec, field)) <= 0:
             add(field, "expected a duration above 0, such as 30s")
-
-
-def _check_outcomes(spec: RolloutSpec, add: _Add) -> None:
-    for number, rule in enumerate(spec.outcomes):
-        path = f"outcomes[{number}]"
-        if rule.covariate and rule.covariate not in COVARIATES:
-            add(f"{path}.covariate", f"'{rule.covariate}' is no trait; expected one of {', '.join(COVARIATES)}")
-        if rule.metric in {other.metric for other in spec.outcomes[:number]}:
-            add(f"{path}.metric", f"'{rule.metric}' has a rule already; keep one")
 
 
 def _check_phase(spec: RolloutSpec, phase: Phase, index: int, names: list[str], add: _Add) -> None:

@@ -14,7 +14,7 @@ from covey.rollout.gate import advance_or_hold
 from covey.rollout.model import RolloutState, State
 from covey.rollout.questions import criterion_questions, literal_rolls_back, trigger_questions
 from covey.rollout.rollback import roll_back
-from covey.rollout.segments import harmed_segments, segment_effects
+from covey.rollout.segments import FOLDED_SEGMENT, harmed_segments, segment_effects
 from covey.rollout.sentences import percent
 from covey.rollout.spec import with_defaults
 from covey.rollout.statement import Kind
@@ -103,7 +103,8 @@ def _segment_harm(draft: Draft) -> bool:
         for harm in harmed_segments(state, question.statement, question.refutation_alpha):
             text = f"{question.statement.text}: segment '{harm.segment}' changes by {percent(harm.effect.estimate)}"
             others = {name for name, _ in segment_effects(draft.state, question.statement)} - {harm.segment}
-            if state.spec.on_segment_harm == ON_SEGMENT_HARM_EXCLUDE and others:
+            excludes = state.spec.on_segment_harm == ON_SEGMENT_HARM_EXCLUDE and harm.segment != FOLDED_SEGMENT
+            if excludes and others:
                 verdicts = judge(draft.state, [question])
                 draft.add(
                     segment_excluded=SegmentExcluded(

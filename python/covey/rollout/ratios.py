@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterator
 
 from covey.rollout.gates.formulas import SMALLEST_MARGIN
@@ -11,8 +10,14 @@ from covey.rollout.gates.ledger import Family, Ledger, family_of, ledger_of
 from covey.rollout.statement import Kind, StatementError, parse_statement
 from covey.rollout.units import format_share
 from covey.v1.rollout_spec_pb2 import RolloutSpec
+from covey.v1.traits_pb2 import Traits
 
-TRAIT = re.compile(r"[a-z][a-z0-9_]{0,62}\Z")
+# Numbers of a learner's traits that may explain an outcome's variance.
+COVARIATES = tuple(
+    field.name
+    for field in Traits.DESCRIPTOR.fields
+    if field.type != field.TYPE_MESSAGE and field.name != "ignored_event_count"
+)
 LARGEST_RATIO = 1000.0
 # Sums of shares such as 5 x 1 % are compared with a budget of 5 %.
 ROUNDING = 1e-9
@@ -79,8 +84,8 @@ def _outcome_findings(spec: RolloutSpec) -> Iterator[tuple[str, str]]:
                 f"{path}.high",
                 f"the ends {rule.low:g} and {rule.high:g} leave nothing between; low is below high",
             )
-        if rule.covariate and not TRAIT.match(rule.covariate):
-            yield f"{path}.covariate", f"'{rule.covariate}' is no trait; expected a name such as interaction_frequency"
+        if rule.covariate and rule.covariate not in COVARIATES:
+            yield f"{path}.covariate", f"'{rule.covariate}' is no trait; expected one of {', '.join(COVARIATES)}"
 
 
 def ledger_findings(full: RolloutSpec) -> Iterator[tuple[str, str]]:

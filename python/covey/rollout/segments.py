@@ -12,6 +12,9 @@ from covey.rollout.statement import Statement
 from covey.rollout.units import rounded
 from covey.stats import e_bh, mixture_sprt
 
+FOLDED_SEGMENT = "other"
+"""Many small segments under one label: nobody can tell its learners by the segment that their requests name."""
+
 
 @dataclass(frozen=True)
 class Harm:
