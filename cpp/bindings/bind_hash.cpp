@@ -1,4 +1,5 @@
 #include "arrays.hpp"
+#include "covey/crc32.hpp"
 #include "covey/hash.hpp"
 #include "covey/random.hpp"
 
@@ -81,6 +82,24 @@ std::uint32_t murmur(const py::bytes& data, std::uint32_t seed) {
     return murmur3_x86_32(static_cast<std::string_view>(data), seed);
 }
 
+std::uint32_t checksum(const std::vector<py::buffer>& pieces) {
+    std::vector<py::buffer_info> views;
+    views.reserve(pieces.size());
+    for (const py::buffer& piece : pieces) {
+        views.push_back(piece.request());
+        const py::buffer_info& view = views.back();
+        if (view.ndim != 1 || (view.shape[0] > 1 && view.strides[0] != view.itemsize)) {
+            throw py::value_error("pieces[" + std::to_string(views.size() - 1) + "] must be contiguous bytes");
+        }
+    }
+    const py::gil_scoped_release released;
+    std::uint32_t found = 0;
+    for (const py::buffer_info& view : views) {
+        found = crc32(static_cast<const char*>(view.ptr), static_cast<std::size_t>(view.size * view.itemsize), found);
+    }
+    return found;
+}
+
 py::array_t<std::int64_t> sample(const py::object& id_hashes, std::uint64_t seed, py::ssize_t count) {
     const py::array hashes = require_column<std::uint64_t>(id_hashes, "id_hashes", "uint64");
     if (count < 0) {
@@ -100,6 +119,7 @@ py::array_t<std::int64_t> sample(const py::object& id_hashes, std::uint64_t seed
 void bind_hash(py::module_& module) {
     module.def("hash_integers", &integer_hashes, py::arg("ids"));
     module.def("hash_strings", &string_hashes, py::arg("offsets"), py::arg("data"));
+    module.def("crc32", &checksum, py::arg("pieces"));
     module.def("murmur3_x86_32", &murmur, py::arg("data"), py::arg("seed") = 0);
     module.def("bucket_integers", &integer_buckets, py::arg("salt"), py::arg("ids"));
     module.def("bucket_strings", &string_buckets, py::arg("salt"), py::arg("offsets"), py::arg("data"));

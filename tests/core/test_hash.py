@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -143,3 +145,16 @@ def test_errors_name_the_argument() -> None:
         _core.smallest_hashes(np.zeros(1, np.int64), 0, 1)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="count is -1"):
         _core.smallest_hashes(np.zeros(1, np.uint64), 0, -1)
+
+
+@given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(0, 300), max_size=6))
+@settings(deadline=None, max_examples=200)
+def test_crc32_is_that_of_zlib_whatever_the_pieces(seed: int, sizes: list[int]) -> None:
+    generator = np.random.default_rng(seed)
+    pieces = [memoryview(generator.bytes(size + 1))[1:] for size in sizes]
+    assert _core.crc32(pieces) == zlib.crc32(b"".join(pieces))
+
+
+def test_crc32_refuses_what_is_not_contiguous() -> None:
+    with pytest.raises(ValueError, match=r"pieces\[1\] must be contiguous bytes"):
+        _core.crc32([b"whole", memoryview(b"every second")[::2]])

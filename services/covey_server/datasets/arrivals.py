@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from covey import _core
 from covey_server.answering.decoding import EventColumns, NamedColumn
 from covey_server.datasets.segments_columns import SortedColumns, merged
 
@@ -53,10 +53,7 @@ def write_arrivals(path: Path, chunks: Sequence[AppendedChunk]) -> tuple[int, in
     with path.open("wb", buffering=0) as file:
         for begin in range(0, len(pieces), _PIECES_PER_WRITE):
             _write_all(file.fileno(), pieces[begin : begin + _PIECES_PER_WRITE])
-    crc32 = 0
-    for piece in pieces:
-        crc32 = zlib.crc32(piece, crc32)
-    return sum(map(len, pieces)), crc32
+    return sum(map(len, pieces)), _core.crc32(pieces)
 
 
 def _batches(schema: Any, chunks: Sequence[AppendedChunk]) -> Iterator[memoryview]:

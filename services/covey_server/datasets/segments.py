@@ -5,7 +5,6 @@ from __future__ import annotations
 import mmap
 import os
 import secrets
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from covey import _core
 from covey_server.answering.decoding import EventColumns, NamedColumn
 from covey_server.datasets.arrivals import ARRIVAL_ENDING, in_order, is_of_arrivals, read_arrivals, write_arrivals
 from covey_server.datasets.segments_columns import SortedColumns, integer_of, merged_names
@@ -120,7 +120,7 @@ def fill_segment(folder: Path, columns: SortedColumns) -> FilledSegment:
             path.open("rb") as file,
             mmap.mmap(file.fileno(), 0, mmap.MAP_SHARED | mmap.MAP_POPULATE, mmap.PROT_READ) as data,
         ):
-            return len(data), zlib.crc32(data)
+            return len(data), _core.crc32([data])
 
     return _filled(folder, FILE_ENDING, fill, table.num_rows, int(columns.time_us.max()))
 
@@ -298,7 +298,7 @@ def _checked_table(path: Path, row: SegmentRow) -> Any:
             if source.size() != row.byte_count:
                 raise DamagedSegmentError(path, f"it holds {source.size()} bytes; {row.byte_count} were written")
             data = source.read_buffer()
-            if zlib.crc32(data) != row.crc32:
+            if _core.crc32([data]) != row.crc32:
                 raise DamagedSegmentError(path, "its bytes are not those that were written (CRC-32 differs)")
             table = read_arrivals(data)
             return _table(in_order(table)) if is_of_arrivals(table) else table
