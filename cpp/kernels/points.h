@@ -20,11 +20,20 @@ COVEY_INLINE f32v squared_distance_of(const f32v* point, const float* centroid, 
     return total;
 }
 
+// a < b ? a : b and a > b ? a : b, which compilers do not always turn into one instruction.
 COVEY_INLINE f32v smaller(f32v a, f32v b) {
+#if defined(__AVX__) || !defined(__x86_64__)
     return a < b ? a : b;
+#else
+    return reinterpret_cast<f32v>(_mm_min_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b)));
+#endif
 }
 COVEY_INLINE f32v larger(f32v a, f32v b) {
+#if defined(__AVX__) || !defined(__x86_64__)
     return a > b ? a : b;
+#else
+    return reinterpret_cast<f32v>(_mm_max_ps(reinterpret_cast<__m128>(a), reinterpret_cast<__m128>(b)));
+#endif
 }
 
 // There is at least one dimension.
