@@ -54,3 +54,27 @@ def test_wrong_usage_is_named(capsys: pytest.CaptureFixture[str], arguments: lis
     code, _, err = run(capsys, "plan", DEFAULT, *arguments)
     assert code == 2
     assert words in err
+
+
+SHORT = """\
+target: analyzer
+baseline: reference
+candidate: native
+tick_interval: 1s
+phases:
+  - {name: all, traffic_share: 100 %, hold: 10s, criteria: [{statement: error_rate < 2 %, margin: 0}]}
+triggers:
+  - error_rate > 3 %
+"""
+
+
+def test_simulate_tells_how_a_plan_ends(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(SHORT)
+    code, out, _ = run(capsys, "simulate", str(path), "--rate", "200/s", "--seeds", "3", "--candidate-error", "0.3")
+    assert code == 0
+    assert "ROLLED_BACK all error_rate > 3 % 100 %" in out
+    _, out, _ = run(capsys, "simulate", str(path), "--rate", "200/s", "--seeds", "2", "--output", "json")
+    assert [ending["outcome"] for ending in json.loads(out)["endings"]] == ["SUCCEEDED", "SUCCEEDED"]
+    assert run(capsys, "simulate", str(path), "--rate", "200/s", "--candidate-error", "2")[0] == 2
+    assert run(capsys, "simulate", str(path), "--rate", "200/s", "--onset", "soon")[0] == 2

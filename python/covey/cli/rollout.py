@@ -9,6 +9,7 @@ from covey.cli import (
     rollout_outlook,
     rollout_people,
     rollout_replay,
+    rollout_simulate,
     rollout_verbs,
     rollout_watch,
 )
@@ -18,6 +19,7 @@ _ORDER = (
     *(
         "check",
         "plan",
+        "simulate",
         "create",
         "start",
         "status",
@@ -45,6 +47,7 @@ __all__ = [
     "rollout_outlook",
     "rollout_people",
     "rollout_replay",
+    "rollout_simulate",
     "rollout_verbs",
     "rollout_watch",
 ]
