@@ -59,36 +59,25 @@ class WorkerPool(CallThreads):
         self._refusals = CallThreads(1, "refusal")
         self._queue_limit = queue_limit
         self._on_abandoned = on_abandoned
-        self._lock = threading.Lock()
-        self._waiting = 0
 
     @property
     def waiting_count(self) -> int:
         """Calls that wait for a thread."""
-        return self._waiting
+        return self._queue.qsize()
 
     def submit(self, fn: Callable[..., object], /, *args: Any) -> Ticket:
         """Queue a call, or hand it to the thread of refusals when the queue is full."""
         arrival = _arrival_of(fn)
-        with self._lock:
-            refused = arrival is not None and self._waiting >= self._queue_limit
-            if not refused:
-                self._waiting += 1
-        if refused:
-            assert arrival is not None
+        # One thread of the transport submits, so that what it sees of the queue is at most too much.
+        if arrival is not None and self._queue.qsize() >= self._queue_limit:
             arrival.refused = True
             return self._refusals.submit(self._serve, arrival, fn, args)
-        return super().submit(self._serve_queued, arrival, fn, args)
+        return super().submit(self._serve, arrival, fn, args)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the threads."""
         self._refusals.shutdown(wait, cancel_futures=cancel_futures)
         super().shutdown(wait, cancel_futures=cancel_futures)
-
-    def _serve_queued(self, arrival: Arrival | None, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        with self._lock:
-            self._waiting -= 1
-        self._serve(arrival, fn, args)
 
     def _serve(self, arrival: Arrival | None, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
         try:

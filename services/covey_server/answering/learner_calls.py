@@ -126,41 +126,40 @@ class LearnerCalls:
         now = self.clock()
         learner_id = request.learner_id
         where: Route | None = None
-        code = grpc.StatusCode.INTERNAL
+        code = "INTERNAL"
         try:
             where = self.route(learner_id, call, now, request.segment)
             response = self._answer(request, call, where, now, path)
-            code = grpc.StatusCode.OK
+            code = "OK"
             return response
         except Exception as error:
             explained = for_caller(error)
             if explained is not None:
-                code = explained.code
+                code = explained.code.name
                 if explained is not error:
                     raise explained from error
             raise
         finally:
-            if code is grpc.StatusCode.OK and not call.is_active():
-                expired = call.remaining_seconds() <= 0
-                code = grpc.StatusCode.DEADLINE_EXCEEDED if expired else grpc.StatusCode.CANCELLED
+            if code == "OK" and not call.is_active():
+                code = "DEADLINE_EXCEEDED" if call.remaining_seconds() <= 0 else "CANCELLED"
             self._count(learner_id, call, where, code)
 
     def forget(self, request: Question, call: Call) -> None:
         """Count a question whose caller went away before its turn came."""
         where = self.route(request.learner_id, call, self.clock(), request.segment)
-        self._count(request.learner_id, call, where, grpc.StatusCode.CANCELLED)
+        self._count(request.learner_id, call, where, "CANCELLED")
 
     def route(self, learner_id: str, call: Call, now: datetime, segment: str = "") -> Route:
         """Who answers for a learner."""
         return route(learner_id, self.board.current(now), self.catalogue.stable(), call.probed_variant, segment)
 
-    def _count(self, learner_id: str, call: Call, where: Route | None, code: grpc.StatusCode) -> None:
+    def _count(self, learner_id: str, call: Call, where: Route | None, code: str) -> None:
         if call.probed_variant:
             return
         self.book.count(
             call.method,
             (where.counted_as or where.variant) if where else NO_VARIANT,
-            code.name,
+            code,
             time.monotonic() - call.started,
             shard=shard_of(learner_id) if learner_id else -1,
             limits=where.split.limits_seconds if where and where.split else (),
