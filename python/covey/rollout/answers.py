@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from covey.rollout.counts import Counts
 from covey.rollout.gates.formulas import excess_matters, mean_of_two
+from covey.rollout.gates.ledger import family_of
 from covey.rollout.gates.rows import FIRST_LIMIT, NO_METRIC
 from covey.rollout.model import RolloutState
 from covey.rollout.questions import Question, last_part_agrees, log_threshold
@@ -141,6 +142,7 @@ def answer_triggers(state: RolloutState, questions: Sequence[Question], *, full:
     levels, ratios = memory.log_e
     both = rows.has_level & rows.compared
     combined = np.where(both, mean_of_two(levels, ratios), np.where(rows.compared, ratios, levels))
+    means = _family_means(state, combined)
     excluded = _excluded(state, questions) if full else [False] * len(questions)
     starts = STARTS if memory.over_start_times else ""
     answers = []
@@ -175,7 +177,7 @@ def answer_triggers(state: RolloutState, questions: Sequence[Question], *, full:
             and rounded(float(levels[row]) - math.log(question.sharers * len(tests))) >= threshold
         )
         shown = by_level or (
-            rounded(_family_mean(state, combined, row)) >= threshold
+            rounded(float(means[row])) >= threshold
             and combined[row] >= threshold
             and (not rows.compared[row] or _matters(state, question, mine, rival))
         )
@@ -195,16 +197,15 @@ def answer_triggers(state: RolloutState, questions: Sequence[Question], *, full:
     return answers
 
 
-def _family_mean(state: RolloutState, combined: Floats, row: int) -> float:
-    """Ln of the mean e-value of the triggers that spend alpha together with this one."""
-    from covey.rollout.gates.ledger import family_of
-
-    family = family_of(state.plan.triggers[row])
-    together = [other for other, statement in enumerate(state.plan.triggers) if family_of(statement) is family]
-    counted = [place for place in together if state.plan.triggers[place].kind is not Kind.OUTCOME]
-    if len(counted) == 1:
-        return float(combined[row])
-    return float(log_sum_exp(combined[np.array(counted)])) - math.log(len(counted))
+def _family_means(state: RolloutState, combined: Floats) -> Floats:
+    """Ln of the mean e-value of the triggers that spend alpha together, by trigger."""
+    means = combined.copy()
+    families = [None if statement.kind is Kind.OUTCOME else family_of(statement) for statement in state.plan.triggers]
+    for family in set(families) - {None}:
+        together = np.array([place for place, other in enumerate(families) if other is family])
+        if len(together) > 1:
+            means[together] = log_sum_exp(combined[together]) - math.log(len(together))
+    return means
 
 
 def _excluded(state: RolloutState, questions: Sequence[Question]) -> list[bool]:

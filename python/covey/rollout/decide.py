@@ -95,7 +95,8 @@ def _harm_shown(draft: Draft) -> bool:
 def _segment_harm(draft: Draft) -> bool:
     """Rolls back for a harmed segment, or routes it back to the baseline where the spec says so; whether it rolled."""
     state = draft.state
-    if invalid_reason(state):
+    about_segments = any(statement.kind is Kind.SEGMENTS for _, statement in state.phase_criteria())
+    if not about_segments or not state.outcomes or invalid_reason(state):
         return False
     for question in criterion_questions(state):
         if question.statement.kind is not Kind.SEGMENTS or question.report_only:

@@ -12,6 +12,7 @@ from covey.rollout.gates.ledger import Ledger, ledger_of
 from covey.rollout.gates.look import Arm
 from covey.rollout.gates.memory import GateMemory, GatePlan
 from covey.rollout.gates.rows import Rows, metrics_of, planned_ticks
+from covey.rollout.outcomes import RelativeEffect, effects_by_metric
 from covey.rollout.spec import active_limits_seconds, with_defaults
 from covey.rollout.statement import Statement, parse_statement
 from covey.rollout.units import basis_points, seconds_of
@@ -203,6 +204,11 @@ class RolloutState:
     def spec(self) -> RolloutSpec:
         """The spec with its defaults."""
         return self.plan.spec
+
+    @cached_property
+    def effects(self) -> Mapping[str, Mapping[str, RelativeEffect | None]]:
+        """The candidate's relative effect on each outcome, by segment; segment "" is all learners."""
+        return effects_by_metric(self.outcomes, self.spec)
 
     @property
     def is_terminal(self) -> bool:

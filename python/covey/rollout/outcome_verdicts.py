@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from covey.rollout.model import RolloutState
-from covey.rollout.outcomes import BURN_IN_NONZERO, BURN_IN_TICKS, moments_of, relative_effect
+from covey.rollout.outcomes import BURN_IN_NONZERO, BURN_IN_TICKS
 from covey.rollout.questions import Question
 from covey.rollout.segments import harmed_segments, segment_effects
 from covey.rollout.sentences import NOT_ENOUGH, percent
@@ -21,7 +21,7 @@ def outcome_verdict(state: RolloutState, question: Question) -> Verdict:
     """A relative effect against its limit, by a confidence sequence that may be looked at every tick."""
     statement = question.statement
     verdict = _verdict(question, EFFECT_TEST)
-    effect = relative_effect(moments_of(state.outcomes, state.spec, statement.argument))
+    effect = state.effects.get(statement.argument, {}).get("")
     if effect is None:
         verdict.sentence = (
             f"{statement.text}: no outcomes of '{statement.argument}' are known for both variants yet; {NOT_ENOUGH}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
+from covey.stats.special import Floats
 from covey.v1.evidence_pb2 import OutcomeMoments
 from covey.v1.rollout_spec_pb2 import RolloutSpec
 
@@ -61,6 +63,16 @@ class RelativeEffect:
     explained: float = 0.0
 
 
+def effects_by_metric(
+    outcomes: Sequence[OutcomeMoments], spec: RolloutSpec
+) -> dict[str, dict[str, RelativeEffect | None]]:
+    """The relative effect on every outcome in every segment, in one evaluation; segment "" is all learners."""
+    metrics = dict.fromkeys(moments.metric for moments in outcomes)
+    arms = {metric: arms_by_segment(outcomes, spec, metric) for metric in metrics}
+    found = iter(relative_effects([pair for segments in arms.values() for pair in segments.values()]))
+    return {metric: {segment: next(found) for segment in segments} for metric, segments in arms.items()}
+
+
 def relative_effect(arms: Arms) -> RelativeEffect | None:
     """The relative effect of (candidate, baseline); None where there is too little to compute one."""
     return relative_effects([arms])[0]
@@ -75,87 +87,97 @@ def relative_effects(pairs: Sequence[Arms]) -> list[RelativeEffect | None]:
     from covey.stats import ratio_delta
 
     effects: list[RelativeEffect | None] = [None] * len(pairs)
-    places: list[int] = []
-    numbers: list[tuple[float, ...]] = []
-    known: list[tuple[OutcomeMoments, OutcomeMoments, float]] = []
-    for place, (candidate, baseline) in enumerate(pairs):
-        if candidate is None or baseline is None:
-            continue
-        if min(candidate.learner_count, baseline.learner_count) < FEWEST_LEARNERS:
-            continue
-        slope, explained = _slope(candidate, baseline)
-        middle = _pooled_covariate(candidate, baseline) if slope else 0.0
-        mine, other = _adjusted(candidate, slope, middle), _adjusted(baseline, slope, middle)
-        if other[0] <= 0:
-            continue
-        places.append(place)
-        numbers.append((*mine, candidate.learner_count, *other, baseline.learner_count))
-        known.append((candidate, baseline, explained))
-    if not places:
+    known = [
+        (place, candidate, baseline)
+        for place, (candidate, baseline) in enumerate(pairs)
+        if candidate is not None
+        and baseline is not None
+        and min(candidate.learner_count, baseline.learner_count) >= FEWEST_LEARNERS
+    ]
+    if not known:
         return effects
-    estimates, variances = ratio_delta(*np.array(numbers, dtype=np.float64).T)
-    for place, estimate, variance, (candidate, baseline, explained) in zip(
-        places, estimates, variances, known, strict=True
-    ):
+    mine, other = _Sums.of([arm for _, arm, _ in known]), _Sums.of([arm for _, _, arm in known])
+    slope, explained = _slopes(mine, other, np.array([_one_covariate(arm, rival) for _, arm, rival in known]))
+    middle = (mine.x + other.x) / (mine.n + other.n)
+    mean_c, var_c = mine.adjusted(slope, middle)
+    mean_b, var_b = other.adjusted(slope, middle)
+    usable = np.flatnonzero(mean_b > 0)
+    columns = (mean_c, var_c, mine.n, mean_b, var_b, other.n)
+    estimates, variances = ratio_delta(*(column[usable] for column in columns))
+    for number, estimate, variance in zip(usable, estimates.tolist(), variances.tolist(), strict=True):
+        place, candidate, baseline = known[number]
         effects[place] = RelativeEffect(
-            float(estimate),
-            float(variance),
+            estimate,
+            variance,
             candidate.learner_count,
             baseline.learner_count,
             min(candidate.nonzero_count, baseline.nonzero_count),
-            explained,
+            float(explained[number]),
         )
     return effects
 
 
-def mean_and_variance(moments: OutcomeMoments) -> tuple[float, float]:
-    """Mean and sample variance of one observation per learner, from sums of values minus `center`."""
-    count = moments.learner_count
-    spread = (moments.sum_of_squares - moments.sum**2 / count) / (count - 1)
-    return moments.center + moments.sum / count, max(0.0, spread)
+class _Sums(NamedTuple):
+    """Sums of many arms, each of shape (arms,): outcome y and covariate x less their centers."""
+
+    n: Floats
+    center: Floats
+    y: Floats
+    yy: Floats
+    x: Floats
+    xx: Floats
+    xy: Floats
+
+    @classmethod
+    def of(cls, arms: Sequence[OutcomeMoments]) -> _Sums:
+        table = [
+            (
+                arm.learner_count,
+                arm.center,
+                arm.sum,
+                arm.sum_of_squares,
+                arm.covariate_sum,
+                arm.covariate_sum_of_squares,
+                arm.cross_sum,
+            )
+            for arm in arms
+        ]
+        return cls(*np.array(table, dtype=np.float64).T)
+
+    def within(self) -> tuple[Floats, Floats, Floats]:
+        """Sums of squares and products around each arm's own means: outcome, covariate, both."""
+        return (
+            np.maximum(0.0, self.yy - self.y**2 / self.n),
+            np.maximum(0.0, self.xx - self.x**2 / self.n),
+            self.xy - self.y * self.x / self.n,
+        )
+
+    def adjusted(self, slope: Floats, middle: Floats) -> tuple[Floats, Floats]:
+        """Means and sample variances of y - slope (x - middle)."""
+        yy, xx, xy = self.within()
+        spread = (yy - 2 * slope * xy + slope**2 * xx) / (self.n - 1)
+        means = self.center + self.y / self.n - slope * (self.x / self.n - middle)
+        return means, np.maximum(0.0, spread)
 
 
-def _slope(candidate: OutcomeMoments, baseline: OutcomeMoments) -> tuple[float, float]:
-    """Slope of the outcome on its covariate over both arms, and the share of the variance it explains; 0 without one.
+def _one_covariate(candidate: OutcomeMoments, baseline: OutcomeMoments) -> bool:
+    """Whether both arms carry sums of the same covariate around the same center."""
+    same = candidate.covariate == baseline.covariate and candidate.covariate_center == baseline.covariate_center
+    return bool(candidate.covariate) and same
 
-    Arms are centred at their own means: what differs between them is the effect, not the covariate's.
+
+def _slopes(mine: _Sums, other: _Sums, asked: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+    """Slopes of the outcome on its covariate over both arms, and the share of the variance that they explain.
+
+    Arms are centred at their own means: what differs between them is the effect, not the covariate's. Both are 0 where
+    it is not asked, and where the sums are not those of any data.
     """
     from covey.stats import cuped
 
-    same = candidate.covariate == baseline.covariate and candidate.covariate_center == baseline.covariate_center
-    if not candidate.covariate or not same:
-        return 0.0, 0.0
-    squares = [_within(arm) for arm in (candidate, baseline)]
-    yy, xx, xy = (sum(parts) for parts in zip(*squares, strict=True))
-    learners = candidate.learner_count + baseline.learner_count
-    if xx <= 0 or xy * xy > xx * yy:
-        return 0.0, 0.0
-    fit = cuped(0.0, 0.0, yy, xx, xy, learners)
-    return float(fit.theta), float(fit.rho2)
-
-
-def _within(arm: OutcomeMoments) -> tuple[float, float, float]:
-    """Sums of squares and products of one arm around its own means: outcome, covariate, both."""
-    n = arm.learner_count
-    return (
-        max(0.0, arm.sum_of_squares - arm.sum**2 / n),
-        max(0.0, arm.covariate_sum_of_squares - arm.covariate_sum**2 / n),
-        arm.cross_sum - arm.sum * arm.covariate_sum / n,
-    )
-
-
-def _pooled_covariate(candidate: OutcomeMoments, baseline: OutcomeMoments) -> float:
-    """Mean of the covariate over both arms, less its center."""
-    total = candidate.covariate_sum + baseline.covariate_sum
-    return total / (candidate.learner_count + baseline.learner_count)
-
-
-def _adjusted(arm: OutcomeMoments, slope: float, middle: float) -> tuple[float, float]:
-    """Mean and sample variance of y - slope (x - middle)."""
-    mean, variance = mean_and_variance(arm)
-    if slope == 0.0:
-        return mean, variance
-    yy, xx, xy = _within(arm)
-    n = arm.learner_count
-    spread = (yy - 2 * slope * xy + slope**2 * xx) / (n - 1)
-    return mean - slope * (arm.covariate_sum / n - middle), max(0.0, spread)
+    slope, explained = np.zeros(asked.shape), np.zeros(asked.shape)
+    yy, xx, xy = (one + another for one, another in zip(mine.within(), other.within(), strict=True))
+    usable = asked & (xx > 0) & (xy * xy <= xx * yy)
+    if usable.any():
+        fit = cuped(0.0, 0.0, yy[usable], xx[usable], xy[usable], (mine.n + other.n)[usable])
+        slope[usable], explained[usable] = fit.theta, fit.rho2
+    return slope, explained

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from covey.rollout.model import RolloutState
-from covey.rollout.outcomes import BURN_IN_NONZERO, BURN_IN_TICKS, RelativeEffect, arms_by_segment, relative_effects
+from covey.rollout.outcomes import BURN_IN_NONZERO, BURN_IN_TICKS, RelativeEffect
 from covey.rollout.statement import Statement
 from covey.rollout.units import rounded
 from covey.stats import e_bh, mixture_sprt
@@ -33,9 +33,8 @@ class Harm:
 
 def segment_effects(state: RolloutState, statement: Statement) -> list[tuple[str, RelativeEffect | None]]:
     """The outcome's relative effect in each segment that still gets the candidate, by name."""
-    arms = arms_by_segment(state.outcomes, state.spec, statement.argument)
-    judged = sorted(set(arms) - {""} - set(state.excluded_segments))
-    return list(zip(judged, relative_effects([arms[name] for name in judged]), strict=True))
+    effects = state.effects.get(statement.argument, {})
+    return [(name, effects[name]) for name in sorted(set(effects) - {""} - set(state.excluded_segments))]
 
 
 def harmed_segments(state: RolloutState, statement: Statement, alpha: float) -> list[Harm]:

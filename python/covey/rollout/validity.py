@@ -6,6 +6,7 @@ Absence is a type, not a number: every kind of missing data holds, none passes, 
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState
 from covey.rollout.units import format_share, rounded
@@ -46,13 +47,18 @@ def split_mismatch(state: RolloutState) -> str:
     mine, other = counts.get(state.spec.candidate), counts.get(state.spec.baseline)
     if mine is None or other is None or mine + other == 0:
         return ""
-    log_e = rounded(float(multinomial_srm([mine, other], [share, 1 - share])))
-    if log_e < SPLIT_THRESHOLD:
+    if _split_log_e(mine, other, share) < SPLIT_THRESHOLD:
         return ""
     return (
         f"the learners are not split as planned: {mine:,} of {mine + other:,} got the candidate where "
         f"{format_share(share)} should; look for a router, a cache or a filter that treats the variants differently"
     )
+
+
+@lru_cache(maxsize=64)
+def _split_log_e(candidate: int, baseline: int, share: float) -> float:
+    """The ln E of a split; it is asked several times a look."""
+    return rounded(float(multinomial_srm([candidate, baseline], [share, 1 - share])))
 
 
 def weight_mismatch(state: RolloutState) -> str:

@@ -40,6 +40,7 @@ def judge(state: RolloutState, questions: Sequence[Question], *, full: bool = Tr
     answers = {id(q): a for q, a in zip(criteria, answer_criteria(state, criteria), strict=True)}
     answers |= {id(q): a for q, a in zip(triggers, answer_triggers(state, triggers, full=full), strict=True)}
     intervals = _intervals(state, [q for q in counted if q.statement.counts_events], answers) if full else {}
+    reason = invalid_reason(state)
     verdicts = []
     for question in questions:
         kind = question.statement.kind
@@ -51,7 +52,7 @@ def judge(state: RolloutState, questions: Sequence[Question], *, full: bool = Tr
             verdict = outcome_verdict(state, question)
         else:
             verdict = segments_verdict(state, question)
-        _add_validity(state, question, verdict)
+        _add_validity(question, verdict, reason)
         _add_literal(state, question, verdict)
         verdicts.append(verdict)
     return verdicts
@@ -202,11 +203,11 @@ def _incidents_verdict(state: RolloutState, question: Question) -> Verdict:
     return verdict
 
 
-def _add_validity(state: RolloutState, question: Question, verdict: Verdict) -> None:
+def _add_validity(question: Question, verdict: Verdict, reason: str) -> None:
     """A criterion is not judged on data that cannot be believed; triggers see believed data only, and go on."""
     if question.is_trigger or question.statement.kind is Kind.INCIDENTS:
         return
-    if reason := invalid_reason(state):
+    if reason:
         verdict.result = Verdict.RESULT_INVALID
         verdict.ClearField("needed_count")
         verdict.ClearField("eta")

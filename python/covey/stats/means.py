@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -128,13 +129,19 @@ def chance_spread_bound(standard_errors: ArrayLike) -> float:
     Raises:
         ValueError: fewer than two standard errors, or one not above 0.
     """
-    from scipy.stats import chi2
-
     se = np.asarray(standard_errors, dtype=np.float64)
     if se.ndim != 1 or se.size < 2 or not (se > 0).all():
         raise ValueError("standard_errors must be two or more numbers above 0")
     degrees = se.size - 1
-    return float(np.sqrt(np.mean(se**2) * (degrees / chi2.ppf(SPREAD_BOUND_ALPHA, degrees) - 1)))
+    return float(np.sqrt(np.mean(se**2) * (degrees / _spread_quantile(degrees) - 1)))
+
+
+@lru_cache(maxsize=64)
+def _spread_quantile(degrees: int) -> float:
+    """What Q exceeds with the confidence of the spread's bound where true effects are equal."""
+    from scipy.stats import chi2
+
+    return float(chi2.ppf(SPREAD_BOUND_ALPHA, degrees))
 
 
 class Heterogeneity(NamedTuple):
@@ -187,7 +194,7 @@ def heterogeneity(effects: ArrayLike, standard_errors: ArrayLike) -> Heterogenei
     q = generalised_q(0.0)
     w = 1 / se**2
     tau2 = max(0.0, (q - degrees) / float(np.sum(w) - np.sum(w**2) / np.sum(w)))
-    target = float(chi2.ppf(SPREAD_BOUND_ALPHA, degrees))
+    target = _spread_quantile(degrees)
     if q <= target:
         upper = 0.0
     else:
