@@ -42,10 +42,15 @@ def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now: date
     Raises:
         ValueError: the spec is not the one that the rollout was created with.
     """
+    return draft_decision(spec, state, evidence, now).entries
+
+
+def draft_decision(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now: datetime) -> Draft:
+    """As `decide`, with the state that its entries lead to but for the stamps that the server gives them."""
     if spec is not state.spec and spec != state.spec and with_defaults(spec) != state.spec:
         raise ValueError(f"the spec is not that of {state.name}: decide() needs the spec of the journal")
     if state.is_terminal or state.state == State.STATE_DRAFT:
-        return []
+        return Draft(state, now)
     draft = Draft(state, now)
     draft.add(tick=evidence.to_tick())
     if draft.state.state == State.STATE_ROLLING_BACK:
@@ -54,7 +59,7 @@ def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now: date
         _record_checkpoints(draft)
         if not draft.state.paused:
             advance_or_hold(draft)
-    return draft.entries
+    return draft
 
 
 def _finish_rollback(draft: Draft, evidence: Evidence) -> None:
@@ -95,11 +100,11 @@ def _harm_shown(draft: Draft) -> bool:
 def _segment_harm(draft: Draft) -> bool:
     """Rolls back for a harmed segment, or routes it back to the baseline where the spec says so; whether it rolled."""
     state = draft.state
-    about_segments = any(statement.kind is Kind.SEGMENTS for _, statement in state.phase_criteria())
-    if not about_segments or not state.outcomes or invalid_reason(state):
+    questions = criterion_questions(state, only=Kind.SEGMENTS) if state.outcomes else []
+    if not questions or invalid_reason(state):
         return False
-    for question in criterion_questions(state):
-        if question.statement.kind is not Kind.SEGMENTS or question.report_only:
+    for question in questions:
+        if question.report_only:
             continue
         for harm in harmed_segments(state, question.statement, question.refutation_alpha):
             text = f"{question.statement.text}: segment '{harm.segment}' changes by {percent(harm.effect.estimate)}"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from covey.rollout.accumulate import LAST_PART
 from covey.rollout.model import RolloutState
-from covey.rollout.statement import Statement
+from covey.rollout.statement import Kind, Statement
 from covey.rollout.units import rounded, seconds_of
 from covey.v1.evidence_pb2 import Verdict
 from covey.v1.rollout_spec_pb2 import Trigger
@@ -54,8 +54,8 @@ class Question:
         return self.row if self.is_trigger else -1
 
 
-def criterion_questions(state: RolloutState) -> list[Question]:
-    """One per criterion of the phase, on the phase's evidence."""
+def criterion_questions(state: RolloutState, *, only: Kind | None = None) -> list[Question]:
+    """One per criterion of the phase, on the phase's evidence; those of one kind where it is given."""
     counts, limits = state.phase_counts, state.plan.limits_seconds
     phase = state.phase_spec
     hold = seconds_of(phase.hold) if phase else 0.0
@@ -64,6 +64,8 @@ def criterion_questions(state: RolloutState) -> list[Question]:
     refutation = state.plan.ledger.refutation_alphas[state.phase_index] if state.phase_index >= 0 else ()
     questions = []
     for row, (criterion, statement) in enumerate(state.phase_criteria()):
+        if only is not None and statement.kind is not only:
+            continue
         events = trials = last_events = last_trials = 0
         if statement.counts_events:
             events, trials = counts.events_and_trials(statement, limits)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from covey.rollout.decide import decide
+from covey.rollout.decide import draft_decision
 from covey.rollout.evidence import Evidence
 from covey.rollout.model import RolloutState
-from covey.rollout.state import apply
+from covey.rollout.state import SCHEMA_VERSION, apply
 from covey.rollout.units import time_of
 from covey.v1.journal_pb2 import Entry, RollbackStarted, RolloutFinished
 
@@ -56,15 +57,28 @@ def replay(entries: Iterable[Entry]) -> list[Entry]:
             raise ReplayError(f"entry {entry.sequence} is '{kind}', which decide() does not say here")
         if kind == "tick" and state is not None:
             evidence = Evidence.from_tick(entry.tick)
-            decided = decide(state.spec, state, evidence, time_of(entry.time))
+            draft = draft_decision(state.spec, state, evidence, time_of(entry.time))
             group = [
-                _stamped_like(made, _recorded_at(recorded, position + offset)) for offset, made in enumerate(decided)
+                _stamped_like(made, _recorded_at(recorded, position + offset))
+                for offset, made in enumerate(draft.entries)
             ]
+            if len(group) == 1 and _follows(group[0], state, draft.state):
+                # A look that only watched: of its stamps the state keeps the epoch, so it need not be folded twice.
+                state = replace(draft.state, epoch=group[0].epoch)
+                result.extend(group)
+                position += 1
+                continue
         for made in group:
             state = apply(state, made)
         result.extend(group)
         position += len(group)
     return result
+
+
+def _follows(recorded: Entry, before: RolloutState, after: RolloutState) -> bool:
+    """Whether folding the recorded entry would find nothing wrong with its stamps."""
+    newer_schema = recorded.schema_version > SCHEMA_VERSION
+    return not newer_schema and recorded.sequence == after.last_sequence and recorded.epoch >= before.epoch
 
 
 def _is_decision(entry: Entry) -> bool:
