@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized lint format bench bench-smoke bench-instructions bench-readme proto released-contract dist clean
+.PHONY: help demo test test-core test-core-sanitized lint format bench bench-smoke bench-instructions bench-readme gates-verify gates-smoke proto released-contract dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,6 +60,13 @@ bench-instructions: $(DEV) ## instructions of the kernels against the recorded c
 
 bench-readme: $(BENCH) ## write the claims of the last `make bench` into README.md
 	$(BIN)/python benchmarks/readme.py
+
+gates-verify: $(RUN) ## 10,000 simulated rollouts in each of many worlds: do the gates keep their promises? docs/gates.md
+	mkdir -p .cache
+	$(BIN)/covey gates verify --full --json .cache/gates-verify.json --picture docs/images/gates-verify.svg
+
+gates-smoke: $(RUN) ## a part of that in seconds: what CI asks
+	$(BIN)/covey gates verify --smoke
 
 proto: ## write the Python code of proto/ again, with everything else that is built
 	rm -f $(RUN) $(DEV)

@@ -2,4 +2,6 @@
 
 from covey.cli import main
 
-main()
+# Processes that a command starts import this module, too.
+if __name__ == "__main__":
+    main()
