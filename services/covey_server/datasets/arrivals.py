@@ -1,7 +1,7 @@
 """Segment files in the order of arrival: what bulk appends write, because putting events in order takes longer.
 
 The columns go from the messages that brought them into the file, one Arrow batch a chunk, without a copy in between
-and by one system call for many chunks: the kernel then fills large pages, at less than half of the cost of a write a
+and by one system call for many chunks: the kernel then fills large pages, at about half of the cost of a write a
 column. A file is a stream of the Arrow format, which needs no footer; earlier ones have one.
 Such a file is put in order in memory by whoever reads it first, and replaced by one in order once its append is over.
 """
