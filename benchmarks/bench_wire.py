@@ -28,9 +28,10 @@ What profiles said (server processor time; the same machine, other work on it):
   the transport's thread hands on bytes, one system call writes many chunks (0.26: the kernel fills large pages), the
   checksum folds with the processor's polynomial product (0.06 from the cache, 0.16 from memory), and a sync has one
   acknowledgement. Collecting the columns in memory first costs as much as it saves, a checksum of each megabyte right
-  after its write saves nothing that can be told from noise, and writing past the page cache (O_DIRECT) would take 0.15
-  with the copy that aligns. In all 3.1 ms per MB became 2.0, 0.86 being the rival's. What bounds it now is the kernel's copy into the page cache, a fifth of the samples, then the disk (0.6 GB/s
-  synced here, less than the raw stream carries on an idle machine).
+  after its write saves nothing that can be told from noise, and writing past the page cache (O_DIRECT) would take
+  0.15 with the copy that aligns. In all 3.1 ms per MB became 2.0, 0.86 being the rival's. What bounds it now is the
+  kernel's copy into the page cache, a fifth of the samples, then the disk (0.6 GB/s synced here, less than the raw
+  stream carries on an idle machine).
 """
 
 from __future__ import annotations
