@@ -70,16 +70,16 @@ def _draw_power(axis: Axes, result: Verification) -> None:
     styles = {25: ("o", BASELINE), 100: ("s", CANDIDATE), 1000: ("D", GOOD)}
     found = [world for world in result.results if "trigger" in world.rates and not world.world.is_healthy]
     for rc, (marker, ink) in styles.items():
-        _draw_line(axis, [w for w in found if _is(w, rc, 0)], f"from the start, {rc}", marker, ink, "-")
-        _draw_line(axis, [w for w in found if _is(w, rc, 120)], f"after 60 min, {rc}", marker, ink, ":")
+        _draw_line(axis, [w for w in found if _is(w, rc, 0)], f"from the start, {rc} per look", marker, ink, "-")
+        _draw_line(axis, [w for w in found if _is(w, rc, 120)], f"after 60 min, {rc} per look", marker, ink, ":")
     axis.set_xscale("log")
-    axis.set_xticks([1.25, 1.5, 2, 3, 5, 10], labels=["x1.25", "x1.5", "x2", "x3", "x5", "x10"])
+    axis.set_xticks([1.25, 1.5, 2, 3, 5, 10], labels=["1.25", "1.5", "2", "3", "5", "10"])
     axis.minorticks_off()
     axis.set_ylim(-0.02, 1.03)
     axis.set_yticks([0, 0.25, 0.5, 0.75, 1], labels=["0 %", "25 %", "50 %", "75 %", "100 %"])
-    axis.set_xlabel("failures over the baseline's 0.085 %")
+    axis.set_xlabel("failures, as a multiple of 0.085 %")
     axis.grid(color=_colour(GRID), linewidth=0.6)
-    axis.set_title("Harm found within 2 h, by candidate requests per 30 s", loc="left", fontsize=11)
+    axis.set_title("Harm found within 2 h", loc="left", fontsize=11)
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.11), ncols=2, frameon=False, fontsize=9)
 
 
