@@ -44,6 +44,13 @@ def replay(
     operator: Annotated[
         str, typer.Option(help="approve: signs every phase; accept: open criteria too; nobody.")
     ] = "approve",
+    prometheus: Annotated[str, typer.Option(help="Read counters from that server, such as http://HOST:9090.")] = "",
+    start: Annotated[str, typer.Option(help="With --prometheus: from when, ISO 8601 with its zone.")] = "",
+    end: Annotated[str, typer.Option(help="With --prometheus: until when.")] = "",
+    step: Annotated[str, typer.Option(help="With --prometheus: time between two points.")] = "30s",
+    query: Annotated[
+        list[str] | None, typer.Option(help="With --prometheus: another query for a counter, as errors=PROMQL.")
+    ] = None,
     report: Annotated[Path | None, typer.Option(help="Write an explanation in Markdown there.")] = None,
 ) -> int:
     """Decide again: a journal byte for byte, or, with --spec, what other gates would have decided, when and why."""
@@ -51,11 +58,15 @@ def replay(
     from covey.rollout.model import IllegalEntry
     from covey.rollout.samples import SampleError
 
-    if not source:
+    if not source and not prometheus:
         raise ValueError("name a journal, a rollout or a table of counters; see --help")
     people = _operator(operator)
     try:
-        if Path(source).suffix.lower() in TABLES:
+        if prometheus:
+            if spec is None:
+                raise ValueError("counters need a plan: --spec plan.yaml")
+            made = _replay_range(prometheus, _plan(spec), (start, end, step), query or [], begin, people)
+        elif Path(source).suffix.lower() in TABLES:
             if spec is None:
                 raise ValueError("counters need a plan: --spec plan.yaml")
             made = _replay_samples(Path(source), _plan(spec), cumulative, begin, people)
@@ -66,7 +77,7 @@ def replay(
             made = _replay_journal(entries, _plan(spec), people)
     except (SampleError, SpecError, IllegalEntry) as error:
         raise CommandError(str(error)) from error
-    return show(session, made, source, spec.name, report)
+    return show(session, made, source or prometheus, spec.name, report)
 
 
 def _operator(text: str) -> Operator:
@@ -134,6 +145,37 @@ def _replay_samples(path: Path, spec: RolloutSpec, cumulative: bool, begin: str,
     from covey.rollout.sample_replay import rehearse_samples
 
     samples = read_table(path, cumulative=cumulative)
+    return rehearse_samples(spec, samples, begins=_begin(begin, samples), operator=operator)
+
+
+def _replay_range(
+    address: str,
+    spec: RolloutSpec,
+    times: tuple[str, str, str],
+    queries: Sequence[str],
+    begin: str,
+    operator: Operator,
+) -> Rehearsed:
+    from covey.cli.connection import seconds
+    from covey.cli.prometheus_range import read_range
+    from covey.rollout.sample_replay import rehearse_samples
+
+    ends = []
+    for option, text in zip(("--start", "--end"), times[:2], strict=True):
+        try:
+            ends.append(datetime.fromisoformat(text))
+        except ValueError:
+            raise ValueError(f"{option} {text!r} is no time; write 2026-05-01T06:00:00Z") from None
+        if ends[-1].tzinfo is None:
+            raise ValueError(f"{option} {text!r} has no zone; write {text}Z for UTC")
+    overrides = {}
+    for each in queries:
+        counter, given, text = each.partition("=")
+        if not given or not text.strip():
+            raise ValueError(f"--query {each!r}: write a counter and its query, such as errors=sum by (variant) (...)")
+        overrides[counter.strip()] = text
+    step_seconds = seconds(times[2], "--step").total_seconds()
+    samples = read_range(address, spec, ends[0], ends[1], step_seconds, overrides)
     return rehearse_samples(spec, samples, begins=_begin(begin, samples), operator=operator)
 
 
