@@ -82,10 +82,12 @@ class Traffic:
 
     @property
     def whole(self) -> RolloutState:
+        """The state, which is there from the first entry on."""
         assert self.state is not None
         return self.state
 
     def append(self, entries: list[Entry], *, epoch: int) -> None:
+        """Stamps entries as a server does and folds them."""
         for entry in entries:
             entry.sequence, entry.epoch = len(self.entries) + 1, epoch
             entry.time.CopyFrom(timestamp_of(self.now))
@@ -119,6 +121,7 @@ class Traffic:
         self.append(entries, epoch=1)
 
     def serve(self, index: int, requests: int) -> None:
+        """Counts that many requests of a variant."""
         counters, shards, durations = (
             self.page.variants[index],
             self.page.shards[index],
@@ -138,6 +141,7 @@ class Traffic:
             counts[:] = (np.array(counts) + more).tolist()
 
     def outcomes(self) -> list[OutcomeMoments]:
+        """Moments of every outcome, variant and segment at this look."""
         spec, tick = self.whole.spec, len(self.decide_seconds)
         return [
             OutcomeMoments(

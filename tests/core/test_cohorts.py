@@ -1,4 +1,4 @@
-"""Seeding, k-means, assignment and silhouette of the compiled core against plain NumPy."""
+"""Seeding, k-means and assignment of the compiled core against plain NumPy."""
 
 from __future__ import annotations
 
@@ -16,27 +16,11 @@ from numpy.typing import NDArray
 
 from covey import _core
 from covey.reference.kmeans import kmeans as reference_kmeans
-from covey.reference.silhouette import silhouettes as reference_silhouettes
 
+from .cohort_points import Floats, Hashes, Labels, random_points
 from .event_columns import every_way
 
-Floats = NDArray[np.float32]
-Hashes = NDArray[np.uint64]
-Labels = NDArray[np.int32]
 STEP = 2.0**-32
-TRAIT_WEIGHTS = np.sqrt(np.array([0.30, 0.25, 0.15, 0.15, 0.15])).astype(np.float32)
-
-
-def random_points(count: int, seed: int, dimensions: int = 5) -> tuple[Floats, Hashes]:
-    """Points in a few clouds with exact duplicates, and the hashes of their ids."""
-    random = np.random.default_rng(seed)
-    centres = random.random((dimensions, 6))
-    traits = centres[:, random.integers(0, 6, count)] + random.normal(0, 0.07, (dimensions, count))
-    traits[:, : count // 10] = np.round(traits[:, : count // 10], 1)
-    points = np.clip(traits, 0, 1).astype(np.float32)
-    if dimensions == 5:
-        points *= TRAIT_WEIGHTS[:, None]
-    return points, _core.hash_integers(np.arange(count) * 7 + 3)
 
 
 # ---- the oracle: the engines' common definitions, in NumPy float32 ----
@@ -106,20 +90,6 @@ def seed_oracle(points: Floats, hashes: Hashes, k: int, seed: int) -> Floats:
         distances = squared_distances(points, points[:, chosen[-1:]].T.copy())[0]
         nearest = distances if nearest is None else np.minimum(nearest, distances)
     return points[:, chosen].T.copy()
-
-
-def silhouette_oracle(points: Floats, labels: Labels) -> float:
-    distances = np.sqrt(((points[:, :, None].astype(float) - points[:, None, :]) ** 2).sum(axis=0))
-    values = []
-    for i, label in enumerate(labels):
-        own = labels == label
-        if own.sum() == 1:
-            values.append(0.0)
-            continue
-        a = distances[i, own].sum() / (own.sum() - 1)
-        b = min(distances[i, labels == other].mean() for other in set(labels.tolist()) - {label})
-        values.append((b - a) / max(a, b) if max(a, b) > 0 else 0.0)
-    return math.fsum(values) / len(values)
 
 
 def same_result(found: _core.KMeansResult, expected: dict[str, Any]) -> None:
@@ -328,57 +298,6 @@ def test_equal_hashes_do_not_make_position_matter() -> None:
 
 
 # ---- silhouette ----
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(2, 150), st.integers(2, 8), st.sampled_from([1, 2, 5, 7]), st.integers(0, 2**32))
-def test_silhouette_equals_the_definition_in_any_order(count: int, k: int, dimensions: int, random_seed: int) -> None:
-    points, _ = random_points(count, random_seed, dimensions)
-    random = np.random.default_rng(random_seed)
-    labels = random.integers(0, k, count).astype(np.int32)
-    labels[:2] = [0, 1]
-    order = random.permutation(count)
-    expected = _core.silhouette(points, labels, k)
-    assert expected == pytest.approx(silhouette_oracle(points, labels), abs=1e-6)
-    for way in every_way():
-        assert _core.silhouette(points, labels, k, **way) == expected
-        assert _core.silhouette(points[:, order].copy(), labels[order], k, **way) == expected
-
-
-@settings(deadline=None, max_examples=40)
-@given(st.integers(2, 150), st.lists(st.integers(2, 8), min_size=1, max_size=5), st.integers(0, 2**32))
-def test_silhouettes_equal_one_at_a_time(count: int, ks: list[int], random_seed: int) -> None:
-    points, _ = random_points(count, random_seed)
-    random = np.random.default_rng(random_seed)
-    labels = np.stack([random.integers(0, k, count) for k in ks]).astype(np.int32)
-    labels[:, :2] = [0, 1]
-    expected = [_core.silhouette(points, own, k) for own, k in zip(labels, ks, strict=True)]
-    assert reference_silhouettes(points, labels, ks) == pytest.approx(expected, abs=1e-6)
-    for way in every_way():
-        assert _core.silhouettes(points, labels, ks, **way).tolist() == expected
-
-
-def test_silhouettes_of_nested_and_of_equal_labellings() -> None:
-    points, hashes = random_points(2_000, 15)
-    seeds = _core.seed_centroids(points, hashes, 12, 0)
-    ks = [2, 5, 12, 5]
-    labels = np.stack([_core.assign(points, seeds[:k].copy())[0] for k in ks])
-    together = _core.silhouettes(points, labels, ks, threads=2)
-    assert together.tolist() == [_core.silhouette(points, own, k) for own, k in zip(labels, ks, strict=True)]
-    assert together[1] == together[3]
-
-
-@pytest.mark.parametrize("scale", [1e-12, 1e-3, 1e6, 1e15])
-def test_silhouette_knows_no_scale(scale: float) -> None:
-    points, _ = random_points(200, 5, 2)
-    labels = (points[0] > np.median(points[0])).astype(np.int32)
-    scaled = (points * scale).astype(np.float32)
-    assert _core.silhouette(scaled, labels, 2) == pytest.approx(_core.silhouette(points, labels, 2), abs=1e-5)
-
-
-def test_silhouette_where_all_points_coincide() -> None:
-    points = np.full((5, 6), 0.3, np.float32)
-    assert _core.silhouette(points, np.array([0, 0, 0, 1, 1, 1], np.int32), 2) == 0.0
 
 
 # ---- bad input ----

@@ -25,7 +25,7 @@ M = TypeVar("M", bound=Message)
 MAXIMUM_CHARACTERS = 1 << 20
 MAXIMUM_NODES = 20_000
 # Numbers of which 1 is everything; the rest of the doubles has units.
-SHARE_FIELDS = frozenset({"traffic_share", "shadow_share", "alpha"})
+SHARE_FIELDS = frozenset({"traffic_share", "shadow_share", "alpha", "error_floor", "false_rollback_budget"})
 _DURATION = Duration.DESCRIPTOR.full_name
 _TIMESTAMP = Timestamp.DESCRIPTOR.full_name
 
