@@ -6,6 +6,10 @@
 uint8; see `workload`), 50,000 learners with --smoke. Ours computes the five traits and six further numbers, the rivals
 the five. The rivals' forms, and what else was tried, stand in `rivals/`; each answers to 1e-6 what `covey.reference`
 answers. Unless a claim says otherwise everything runs on one thread; polars has a process of its own for that.
+
+Profile of sorted input (callgrind under AVX2, instructions an event, about 60 in all): the sums of each learner 29
+(decay, domains, weeks; `plain_learners`), first uses 12, ages and days 7, the sets of events 7, ends of learners 1. The
+rest widens columns and writes results. On one thread with AVX-512 that was 6.2 ns an event, with AVX2 7.1.
 """
 
 from __future__ import annotations

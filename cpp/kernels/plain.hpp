@@ -7,7 +7,7 @@
 
 namespace covey {
 
-// A plain age is below 2^50 us, 35 years: days are exact by one multiplication, see plain.cpp.
+// A plain age is below 2^50 us, 35 years: days are exact by one multiplication, see plain_events.cpp.
 constexpr int plain_age_bits = 50;
 
 // Scratch of a block of whole learners. Arrays of events are padded: readable and writable up to 128 elements behind

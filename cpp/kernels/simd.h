@@ -161,6 +161,15 @@ COVEY_INLINE uint64_t where_equal(u8v left, u8v right) {
 #endif
 }
 
+// The bits of 64 bytes.
+COVEY_INLINE uint64_t bits_of_byte(const uint8_t* bytes, u8v value) {
+    uint64_t bits = 0;
+    for (size_t part = 0; part < 64 / lanes_8; ++part) {
+        bits |= where_equal(load<u8v>(bytes + part * lanes_8), value) << (part * lanes_8 % 64);
+    }
+    return bits;
+}
+
 COVEY_INLINE uint64_t count_ones(uint64_t bits) {
 #if defined(__POPCNT__) || defined(__aarch64__)
     return static_cast<uint64_t>(__builtin_popcountll(bits));

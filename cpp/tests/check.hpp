@@ -31,6 +31,7 @@ void test_trait_state();
 void test_traits(const Kernels& kernels);
 void test_cohorts(const Kernels& kernels);
 void test_partition(const Kernels& kernels);
+void test_plain(const Kernels& kernels);
 void test_moments(const Kernels& kernels);
 void test_guard_pages(const Kernels& kernels);
 void test_threads(const Kernels& kernels);

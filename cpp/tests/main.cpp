@@ -20,6 +20,7 @@ int main(int count, char** arguments) {
         covey::tests::test_traits(kernels);
         covey::tests::test_cohorts(kernels);
         covey::tests::test_partition(kernels);
+        covey::tests::test_plain(kernels);
         covey::tests::test_moments(kernels);
         covey::tests::test_threads(kernels);
         covey::tests::test_guard_pages(kernels);

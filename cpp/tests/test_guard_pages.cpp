@@ -207,6 +207,42 @@ void guard_partition_kernels(const Kernels& kernels, GuardedColumns& memory, boo
     kernels.unpack_64(words, size, 0, ~std::uint64_t{0}, 5, 0, doubles);
 }
 
+// Only the columns of the caller have no padding.
+void guard_plain_kernels(const Kernels& kernels, GuardedColumns& memory, bool at_end, std::size_t size,
+                         Random& random) {
+    memory.place(at_end);
+    const auto any = [&](std::size_t) { return random(); };
+    constexpr std::size_t padded_size = largest_size + 128;
+    std::vector<double> age(1 + padded_size);
+    std::vector<std::uint32_t> day(1 + padded_size);
+    std::vector<std::uint32_t> numbers(padded_size);
+    std::vector<std::uint8_t> bytes(padded_size);
+    std::vector<std::uint64_t> sets(3 * padded_size);
+    PlainBlock block{};
+    block.size = size;
+    block.age_us = age.data() + 1;
+    block.day_age = day.data() + 1;
+    block.unusable = sets.data();
+    block.feedback = sets.data() + padded_size;
+    block.acted = sets.data() + 2 * padded_size;
+    const auto* time = memory.column<std::int64_t>(size, 0, [&](std::size_t) { return random() % 5'000'000; });
+    const auto* seconds = memory.column<std::uint32_t>(size, 0, any);
+    const auto* kind = memory.column<std::uint8_t>(size, 0, [&](std::size_t) { return random() % 5; });
+    const auto* halves = memory.column<std::uint16_t>(size, 0, any);
+    const auto* learner = memory.column<std::int32_t>(size, 0, [](std::size_t i) { return i / 7; });
+    CHECK(kernels.plain_ages(time, size, 5'000'000, 0, block) == 0);
+    kernels.plain_ages_of_seconds(seconds, size, 5'000'000, 0, block);
+    kernels.plain_feedback(kind, kind, size, block);
+    kernels.plain_feedback(kind, nullptr, size, block);
+    kernels.widen(halves, sizeof *halves, size, numbers.data());
+    kernels.widen(seconds, sizeof *seconds, size, numbers.data());
+    kernels.to_bytes(kind, sizeof *kind, size, bytes.data());
+    kernels.to_bytes(halves, sizeof *halves, size, bytes.data());
+    CHECK(kernels.never_decreases(learner, size));
+    CHECK(kernels.learner_ends(learner, size, numbers.data()) == (size + 6) / 7);
+    CHECK(numbers[(size + 6) / 7 - 1] == size);
+}
+
 void guard_cohort_kernels(const Kernels& kernels, GuardedColumns& memory, bool at_end, std::size_t size,
                           Random& random) {
     memory.place(at_end);
@@ -250,6 +286,7 @@ void test_guard_pages(const Kernels& kernels) {
             }
             guard_point_columns(kernels, memory, at_end, size, random);
             guard_trait_kernels(kernels, memory, at_end, size, random);
+            guard_plain_kernels(kernels, memory, at_end, size, random);
             guard_partition_kernels(kernels, memory, at_end, size, random);
             guard_cohort_kernels(kernels, memory, at_end, size, random);
         }

@@ -38,7 +38,8 @@ struct Events {
         return events;
     }
 
-    EventColumns columns() const {
+    // Without weights a learner's events in the order of time are a plain history.
+    EventColumns columns(bool is_weighted) const {
         EventColumns columns;
         columns.size = learner.size();
         columns.learner_index = learner.data();
@@ -46,7 +47,9 @@ struct Events {
         columns.time = {seconds.data(), TimeType::seconds_uint32, 1'700'000'000'000'000};
         columns.domain = {domain.data(), IndexType::uint8, 12, "domain_index"};
         columns.capability = {capability.data(), IndexType::uint16, 100, "capability_index"};
-        columns.weight = {weight.data(), WeightType::float32};
+        if (is_weighted) {
+            columns.weight = {weight.data(), WeightType::float32};
+        }
         return columns;
     }
 };
@@ -104,14 +107,16 @@ void test_trait_threads(const Kernels& kernels, Random& random) {
         ++offsets[static_cast<std::size_t>(learner) + 1];
     }
     std::partial_sum(offsets.begin(), offsets.end(), offsets.begin());
-    EventColumns grouped = sorted.columns();
-    grouped.learner_index = nullptr;
-    grouped.learner_offsets = offsets.data();
-
-    const std::vector<double> expected = traits_of(sorted.columns(), 1, kernels);
-    for (const std::size_t threads : {1, 2, 3}) {
-        for (const EventColumns& columns : {sorted.columns(), grouped, log.columns(), shuffled.columns()}) {
-            CHECK(traits_of(columns, threads, kernels) == expected);
+    for (const bool is_weighted : {true, false}) {
+        EventColumns grouped = sorted.columns(is_weighted);
+        grouped.learner_index = nullptr;
+        grouped.learner_offsets = offsets.data();
+        const std::vector<double> expected = traits_of(sorted.columns(is_weighted), 1, kernels);
+        for (const std::size_t threads : {1, 2, 3}) {
+            for (const EventColumns& columns :
+                 {sorted.columns(is_weighted), grouped, log.columns(is_weighted), shuffled.columns(is_weighted)}) {
+                CHECK(traits_of(columns, threads, kernels) == expected);
+            }
         }
     }
 }
@@ -173,14 +178,14 @@ void test_cancelled_from_outside(const Kernels& kernels, Random& random) {
                               ages.data(),
                               ages.data() + learner_count};
     try {
-        compute_traits(log.columns(), 1'800'000'000'000'000, TraitParameters{}, 3, kernels, traits, &cancellation);
+        compute_traits(log.columns(true), 1'800'000'000'000'000, TraitParameters{}, 3, kernels, traits, &cancellation);
     } catch (const Cancelled&) {
         CHECK(cancellation.is_cancelled());
     }
     other.join();
     bool cancelled = false;
     try {
-        compute_traits(log.columns(), 1'800'000'000'000'000, TraitParameters{}, 3, kernels, traits, &cancellation);
+        compute_traits(log.columns(false), 1'800'000'000'000'000, TraitParameters{}, 3, kernels, traits, &cancellation);
     } catch (const Cancelled&) {
         cancelled = true;
     }

@@ -237,6 +237,7 @@ def seed_centroids(
         seed: 0 <= seed < 2**64.
         threads: at most this many threads.
         isa: implementation, see the module.
+        cancellation: stops the call from another thread, which raises `Cancelled`.
 
     Returns:
         Shape (k', d): k' < k where there are fewer distinct points than k.
@@ -280,6 +281,7 @@ def kmeans(
         max_iterations: bound of the number of centroid updates, >= 0.
         threads: at most this many threads.
         isa: implementation, see the module.
+        cancellation: stops the call from another thread, which raises `Cancelled`.
 
     Raises:
         ValueError: shapes that do not fit, values that are not finite or too large for the fixed-point sums.
@@ -312,6 +314,7 @@ def silhouette(
         k: number of clusters; empty ones are allowed.
         threads: at most this many threads.
         isa: implementation, see the module.
+        cancellation: stops the call from another thread, which raises `Cancelled`.
 
     Raises:
         ValueError: fewer than two non-empty clusters, a label out of range, shapes that do not fit.
@@ -436,8 +439,9 @@ class AppendedChunk:
         """As `domains`."""
     @property
     def layout(self) -> list[tuple[str, str, int]]:
-        """(name, NumPy type, first byte in `message`) of each column: learner_id, time, domain, capability, kind,
-        action_taken, weight; those that are absent are left out.
+        """(name, NumPy type, first byte in `message`) of each column that is there.
+
+        Of learner_id, time, domain, capability, kind, action_taken, weight.
         """
     @property
     def shape(self) -> bytes:
