@@ -336,6 +336,7 @@ def silhouettes(
         ks: number of clusters of each labelling, m in all.
         threads: at most this many threads.
         isa: implementation, see the module.
+        cancellation: ends the work early with `Cancelled`.
 
     Raises:
         ValueError: as `silhouette`, for any labelling.
