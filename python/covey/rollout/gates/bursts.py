@@ -67,13 +67,13 @@ class Bursts(ComparedByValue):
         """Design effect of each metric for a candidate of that weight, shape (metrics,)."""
         share = weight_bp / 10_000
         relative_size = min(1.0, share / (1.0 - share)) if share < 1.0 else 1.0
-        effects = 1.0 + (self.whole.effect(fewest_ticks) - 1.0) * relative_size
+        effects = 1.0 + (self.whole.shown_effect(fewest_ticks) - 1.0) * relative_size
         if self.has_shards:
-            effects[:FIRST_LIMIT] = self.slices.effect(fewest_ticks)[weight_number]
+            effects[:FIRST_LIMIT] = self.slices.shown_effect(fewest_ticks)[weight_number]
         return effects
 
 
 def design_effects(before: Bursts, own: Bursts, weight_number: int, weight_bp: int) -> Floats:
-    """The larger of what was measured before the phase and in it so far, shape (metrics,)."""
+    """The larger of what was shown before the phase and in it so far, shape (metrics,)."""
     earlier = before.effects(weight_number, weight_bp)
     return np.maximum(earlier, own.effects(weight_number, weight_bp, FEWEST_OWN_TICKS))

@@ -98,6 +98,16 @@ class DispersionSums(NamedTuple):
         found = squares / (rate * (1 - rate)) / np.maximum(self.ticks - 1, 1)
         return np.where(defined, np.maximum(found, 1.0), 1.0)
 
+    def shown_effect(self, fewest_ticks: int = 2) -> Floats:
+        """The design effect where it is shown: 1 where it lies within two of its own standard errors of 1.
+
+        Without bursts T ticks give 1 with a standard error of sqrt(2 / (T - 1)). The larger of two such noisy values
+        would cost a tenth of the evidence in every rollout that has no bursts.
+        """
+        found = self.effect(fewest_ticks)
+        noise = ERROR_MULTIPLE * np.sqrt(2.0 / np.maximum(self.ticks - 1, 1))
+        return np.where(found > 1.0 + noise, found, 1.0)
+
 
 def between_learner_error(shard_events: Floats, shard_trials: Floats, weight: ArrayLike) -> Floats:
     """Standard error of the ratio of two rates from *lasting* differences between learners, from the baseline's shards.

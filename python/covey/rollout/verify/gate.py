@@ -148,7 +148,8 @@ class ErrorGate:
 
     def _scale(self) -> None:
         phase = self._phase
-        earlier, own = self._before.effect()[:, phase], self._own.effect(FEWEST_OWN_TICKS)[:, phase]
+        earlier = self._before.shown_effect()[:, phase]
+        own = self._own.shown_effect(FEWEST_OWN_TICKS)[:, phase]
         if self._broken is not Broken.DESIGN_EFFECT:
             self.effects = np.maximum(earlier, own)
         if self._broken is not Broken.LEARNERS:

@@ -174,11 +174,11 @@ def _disturbed() -> list[World]:
 def _harmful() -> list[World]:
     # Least power, largest median; what is not here is only printed.
     found = {
-        # 28 minutes without the design effect, whose noise costs a tenth of the evidence.
-        (100, 3.0, 0): (0.99, 33.0),
+        # The ratio alone; the mean with the level costs the trigger a factor of 2, and about 4 minutes.
+        (100, 3.0, 0): (0.99, 30.0),
         (1000, 3.0, 0): (0.99, 5.0),
         (1000, 3.0, 120): (0.99, 6.0),
-        (100, 3.0, 120): (0.78, None),
+        (100, 3.0, 120): (0.8, None),
         (100, 5.0, 180): (0.75, None),
     }
     worlds = []
