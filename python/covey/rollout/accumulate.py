@@ -12,7 +12,6 @@ from typing import Any, TypeAlias
 
 from covey.rollout.counts import Counts, counts_of, fallen, faults_of, probe_counts
 from covey.rollout.gates.look import Arm, Look, PageFault, durations_of, shards_of, summed
-from covey.rollout.gates.memory import GateMemory
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
 from covey.rollout.outcomes import moments_of, relative_effect
 from covey.rollout.statement import Kind, Statement
@@ -72,12 +71,8 @@ def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
         of_phase = _look(mine, Counts(), comparable=comparable) if mine else None
         changes |= _phase_evidence(state, of_phase, 0.0 if missing else observed)
     changes["confirmed_replicas"] = frozenset(believed) if confirmed else frozenset()
-    changes["gates"] = _gates(state, look, of_phase)
+    changes["gates"] = state.gates.advanced(state.plan.gates, state.phase_index, look, of_phase=of_phase)
     return replace(state, **changes)
-
-
-def _gates(state: RolloutState, look: Look, of_phase: Look | None) -> GateMemory:
-    return state.gates.advanced(state.plan.gates, state.phase_index, look, of_phase=of_phase)
 
 
 def _look(changes: Iterable[_Arms], probes: Counts, *, comparable: bool = True) -> Look:

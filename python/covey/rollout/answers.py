@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,7 +59,6 @@ class Answer:
         design_effect: that the evidence was divided by in the last tick.
         baseline_events, baseline_trials: where the baseline was compared.
         affected_learners: shards with a failure of the candidate: at least so many learners met one.
-        log_e_against: of the refutation of a criterion.
     """
 
     result: Verdict.Result.ValueType
@@ -70,7 +69,6 @@ class Answer:
     baseline_events: int = 0
     baseline_trials: int = 0
     affected_learners: int = 0
-    log_e_against: float = field(default=0.0)
 
 
 def answer_criteria(state: RolloutState, questions: Sequence[Question]) -> list[Answer]:
@@ -105,8 +103,7 @@ def answer_criteria(state: RolloutState, questions: Sequence[Question]) -> list[
             name = "rate_ratio" if not has_level[place] else f"rate_ratio or {FLOOR_TEST}"
             tests.append(Test(name, RATIO_GUARANTEE, rounded(float(relative[place])), null, _ratio(mine, rival)))
         shown = bool(tests) and all(test.log_e >= threshold for test in tests)
-        against = rounded(float(above[place]))
-        if against >= log_threshold(question.refutation_alpha):
+        if rounded(float(above[place])) >= log_threshold(question.refutation_alpha):
             result = Verdict.RESULT_FAIL
         elif shown and (not has_level[place] or last_part_agrees(question)):
             result = Verdict.RESULT_PASS
@@ -122,7 +119,6 @@ def answer_criteria(state: RolloutState, questions: Sequence[Question]) -> list[
                 rival[0] if compared[place] else 0,
                 rival[1] if compared[place] else 0,
                 _affected(state, question),
-                against,
             )
         )
     return answers
@@ -178,7 +174,7 @@ def answer_triggers(state: RolloutState, questions: Sequence[Question], *, full:
         )
         shown = by_level or (
             rounded(float(means[row])) >= threshold
-            and combined[row] >= threshold
+            and own >= threshold
             and (not rows.compared[row] or _matters(state, question, mine, rival))
         )
         result = Verdict.RESULT_FAIL if shown else Verdict.RESULT_PASS if harm_excluded else Verdict.RESULT_INSUFFICIENT
