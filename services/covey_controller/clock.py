@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from datetime import UTC, datetime
 from typing import Protocol
+
+from covey.stop_signals import StopSignals
 
 
 class Clock(Protocol):
@@ -25,10 +26,10 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clocks; `stop` ends every wait."""
+    """The machine's clocks; a signal to stop ends every wait."""
 
-    def __init__(self) -> None:
-        self._stopped = threading.Event()
+    def __init__(self, stop_signals: StopSignals) -> None:
+        self._stop_signals = stop_signals
 
     def monotonic(self) -> float:
         """Seconds since some moment of the past."""
@@ -39,9 +40,5 @@ class SystemClock:
         return datetime.now(UTC)
 
     def sleep(self, seconds: float) -> bool:
-        """Waits; True once `stop` was called."""
-        return self._stopped.wait(max(0.0, seconds))
-
-    def stop(self) -> None:
-        """Wakes the sleeper for good. Safe in a signal handler."""
-        self._stopped.set()
+        """Waits; True once the process was told to stop."""
+        return self._stop_signals.wait(max(0.0, seconds))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from covey.stop_signals import StopSignals
 from covey_controller.client import ControlClient, open_channel
 from covey_controller.clock import SystemClock
 from covey_controller.config import Config, ConfigError, parse_address, parse_arguments
@@ -48,10 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drive(config: Config, exporter: Exporter, metrics_port: int) -> int:
-    clock = SystemClock()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: clock.stop())
-    with open_channel(config.control_address) as channel:
+    with StopSignals() as stop_signals, open_channel(config.control_address) as channel:
+        clock = SystemClock(stop_signals)
         client = ControlClient(channel, actor=config.holder, call_seconds=config.call_seconds)
         loop = Loop(config, client, clock, exporter, Notifier(config.webhook_url))
         if config.ports_file:

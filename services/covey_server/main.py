@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
 from collections.abc import Sequence
-from types import FrameType
 
+from covey.stop_signals import StopSignals
 from covey_server import logs
 from covey_server.config import parse
 from covey_server.errors import CallError
@@ -29,24 +27,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     config = parse(arguments)
     handler = logs.configure(config.log_level)
-    told_to_stop = threading.Event()
-
-    def stop(_signal: int, _frame: FrameType | None) -> None:
-        told_to_stop.set()
-
-    # Before the start, so that a signal in the middle of it still ends in a drain.
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
-        server = AnalyzerServer(config, wall_clock)
-        print(server.welcome(), file=sys.stderr, flush=True)  # noqa: T201 - for people
-        told_to_stop.wait()
-        server.stop()
+        # Before the start, so that a signal in the middle of it still ends in a drain.
+        with StopSignals() as stop_signals:
+            server = AnalyzerServer(config, wall_clock)
+            print(server.welcome(), file=sys.stderr, flush=True)  # noqa: T201 - for people
+            stop_signals.wait()
+            server.stop()
     except _start_errors() as error:
         print(f"covey-server: {error}", file=sys.stderr)  # noqa: T201
         return 1
     finally:
-        for number, action in previous.items():
-            signal.signal(number, action)
         logs.remove(handler)
     return 0
 

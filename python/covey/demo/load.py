@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import signal
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ import numpy as np
 
 from covey.demo.arrivals import Seconds, constant_arrivals, poisson_arrivals, quantiles
 from covey.demo.learners import read_event_table
+from covey.stop_signals import StopSignals
 
 _METHOD = "/covey.v1.AnalyzerService/AnalyzeLearner"
 _LATE_SECONDS = 0.01
@@ -93,6 +93,7 @@ class Load:
         arrivals: when each call leaves, in seconds after the start, shape (calls,), ascending.
         deadline_seconds: of each call.
         in_flight_limit: calls under way at most.
+        stop_signals: waited for between calls; no further call leaves once one has arrived.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Load:
         *,
         deadline_seconds: float,
         in_flight_limit: int,
+        stop_signals: StopSignals,
     ) -> None:
         self._address = address
         self._requests = requests
@@ -111,12 +113,8 @@ class Load:
         self._arrivals = arrivals
         self._deadline_seconds = deadline_seconds
         self._in_flight_limit = in_flight_limit
-        self._stopped = threading.Event()
+        self._stop_signals = stop_signals
         self.tally = Tally(len(arrivals))
-
-    def stop(self) -> None:
-        """No further call leaves. Safe in a signal handler."""
-        self._stopped.set()
 
     def run(self) -> dict[str, object]:
         """Sends all calls and waits for the answers; returns the summary."""
@@ -128,7 +126,7 @@ class Load:
             )
             for learner, at in zip(self._order, self._arrivals, strict=True):
                 due = start + float(at)
-                if self._stopped.wait(max(0.0, due - time.monotonic())):
+                if self._stop_signals.wait(max(0.0, due - time.monotonic())):
                     break
                 self._send(call, self._requests[learner], due)
             self.tally.wait_idle(self._deadline_seconds + 1.0)
@@ -188,17 +186,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arrivals = poisson_arrivals(options.rate, options.seconds, limit, options.seed)
     requests = [request.SerializeToString() for request in read_event_table(options.events).requests(options.learners)]
     order = shuffled_rounds(len(requests), len(arrivals), options.seed)
-    load = Load(
-        options.data,
-        requests,
-        order,
-        arrivals,
-        deadline_seconds=options.deadline_seconds,
-        in_flight_limit=options.in_flight,
-    )
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, lambda *_: load.stop())
-    sys.stdout.write(json.dumps(load.run()) + "\n")
+    with StopSignals() as stop_signals:
+        load = Load(
+            options.data,
+            requests,
+            order,
+            arrivals,
+            deadline_seconds=options.deadline_seconds,
+            in_flight_limit=options.in_flight,
+            stop_signals=stop_signals,
+        )
+        sys.stdout.write(json.dumps(load.run()) + "\n")
     return 0
 
 
