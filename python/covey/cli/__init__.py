@@ -25,6 +25,8 @@ COMMANDS = {
     "serve": _Home("covey.cli.serve:app", "Serve analyses and rollouts over gRPC."),
     "controller": _Home("covey.cli.controller:app", "Drive rollouts through their phases."),
     "rollout": _Home("covey.cli.rollout:app", "Check, start, watch, explain and stop rollouts."),
+    "audit": _Home("covey.cli.audit:app", "Who did what and why, and whether the record holds."),
+    "state": _Home("covey.cli.state:app", "Migrate, back up and restore a server's data."),
     "gates": _Home("covey.cli.gates:app", "Prove the gates; try outcomes by A/A splits."),
     "demo": _Home("covey.cli.demo:app", "A whole rollout on this machine, in a minute or two."),
 }

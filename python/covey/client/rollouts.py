@@ -58,6 +58,11 @@ class RolloutCalls(Connection):
         for page in self.pages(self._rollout_stub.ListEntries, request, self.control, _ENTRIES_PER_PAGE):
             yield from page.entries
 
+    def list_records(self, name: str) -> Iterator[pb.ListRecordsResponse]:
+        """Pages of the journal as it is stored, in order."""
+        request = pb.ListRecordsRequest(parent=rollout_name(name))
+        yield from self.pages(self._rollout_stub.ListRecords, request, self.control, _ENTRIES_PER_PAGE)
+
     def watch_rollout(
         self,
         name: str,

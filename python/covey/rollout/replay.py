@@ -23,6 +23,8 @@ STAMPS = (
     "actor_verified",
     "request_id",
     "version",
+    "previous_digest",
+    "spec_digest",
 )
 
 

@@ -114,7 +114,15 @@ def variant_name(name: str) -> str:
 
 def spec_digest(spec: RolloutSpec) -> str:
     """SHA-256 of the deterministic bytes of the spec with its defaults, hexadecimal: what approvals sign."""
-    return hashlib.sha256(with_defaults(spec).SerializeToString(deterministic=True)).hexdigest()
+    return stored_digest(with_defaults(spec))
+
+
+def stored_digest(spec: RolloutSpec) -> str:
+    """SHA-256 of a spec's deterministic bytes as they are, hexadecimal.
+
+    A journal's spec had the defaults of its day filled in; those that came later are not part of what was signed.
+    """
+    return hashlib.sha256(spec.SerializeToString(deterministic=True)).hexdigest()
 
 
 def active_limits_seconds(spec: RolloutSpec) -> tuple[float, ...]:
@@ -140,6 +148,7 @@ __all__ = [
     "dump_spec",
     "load_spec",
     "spec_digest",
+    "stored_digest",
     "variant_name",
     "with_defaults",
 ]

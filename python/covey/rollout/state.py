@@ -8,7 +8,7 @@ from dataclasses import replace
 from covey.rollout.counts import Counts
 from covey.rollout.gates.memory import GateMemory
 from covey.rollout.model import TERMINAL, Denial, IllegalEntry, Plan, RolloutState, State
-from covey.rollout.spec import spec_digest
+from covey.rollout.spec import spec_digest, stored_digest
 from covey.rollout.transitions import HANDLERS
 from covey.rollout.units import time_of
 from covey.rollout.words import state_word
@@ -71,7 +71,7 @@ def _created(entry: Entry) -> RolloutState:
     if entry.sequence != 1:
         raise IllegalEntry(f"a journal begins with entry 1, not {entry.sequence}", "WRONG_SEQUENCE")
     created = entry.created
-    if created.spec_digest != spec_digest(created.spec):
+    if created.spec_digest not in {stored_digest(created.spec), spec_digest(created.spec)}:
         raise IllegalEntry("the digest is not that of the spec", "WRONG_DIGEST")
     plan = Plan.of(created.spec)
     zero = Counts(over=(0,) * len(plan.limits_seconds))

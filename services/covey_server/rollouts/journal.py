@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, TypeVar
 import grpc
 
 from covey.rollout import commands
+from covey.rollout.chain import next_digest
 from covey.rollout.resource import to_resource
 from covey.rollout.state import IllegalEntry, RolloutState, apply
 from covey.v1.journal_pb2 import Entry
 from covey_server.errors import CallError
 from covey_server.rollouts import journal_tables as tables
-from covey_server.rollouts.journal_entries import SERVER_ACTOR, Author, Written, makes_stable, stamped
+from covey_server.rollouts.journal_entries import SERVER_ACTOR, Author, Place, Written, makes_stable, stamped
 from covey_server.rollouts.journal_splits import BoardKeeper, has_started, runs_candidate
 from covey_server.rollouts.journal_states import States
 from covey_server.rollouts.leases import Leases
@@ -221,10 +222,13 @@ class Journal:
     ) -> Written:
         now = self.clock()
         written: list[Entry] = []
+        digest = tables.head_digest(connection, name)
         for entry in entries:
             if entry.HasField("started") and state is not None:
                 self._require_startable(connection, state)
-            written.append(stamped(entry, state.last_sequence + 1 if state else 1, now, author))
+            sequence, spec = (state.last_sequence + 1, state.spec_digest) if state else (1, entry.created.spec_digest)
+            written.append(stamped(entry, Place(sequence, digest, spec), now, author))
+            digest = next_digest(digest, written[-1].SerializeToString(deterministic=True))
             state = _applied(name, state, written[-1])
         assert state is not None
         tables.insert_entries(connection, name, written)

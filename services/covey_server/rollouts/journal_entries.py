@@ -52,14 +52,32 @@ class Written:
     entries: tuple[Entry, ...]
 
 
-def stamped(entry: Entry, sequence: int, now: datetime, author: Author) -> Entry:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an entry comes to stand.
+
+    Attributes:
+        sequence: 1, 2, 3 ...
+        previous_digest: of the chain up to the entry before (`covey.rollout.chain`).
+        spec_digest: of the rollout's spec.
+    """
+
+    sequence: int
+    previous_digest: bytes
+    spec_digest: str
+
+
+def stamped(entry: Entry, place: Place, now: datetime, author: Author) -> Entry:
     """A copy of an entry with everything that the server sets.
 
     A weight takes effect a second after its commit, weight 0 at the moment of its commit.
     """
     copy = Entry()
     copy.CopyFrom(entry)
-    copy.sequence = sequence
+    copy.sequence = place.sequence
+    copy.previous_digest = place.previous_digest
+    # Ticks are most of a journal, and decide nothing.
+    copy.spec_digest = "" if entry.HasField("tick") else place.spec_digest
     copy.time.FromDatetime(now)
     copy.ClearField("effective_at")
     if entry.HasField("phase_entered"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC
+from typing import Any
 
 from sqlalchemy import (
     BigInteger,
@@ -17,11 +18,13 @@ from sqlalchemy import (
     Select,
     String,
     Table,
+    cast,
     insert,
     select,
     update,
 )
 
+from covey.rollout import chain
 from covey.v1.journal_pb2 import Entry
 from covey_server.store.schema import RowNumber, metadata, to_microseconds
 
@@ -36,8 +39,12 @@ rollouts = Table(
     Column("target", String(128), nullable=False),
     # Finished rollouts are not folded at the start of a server; their last picture is enough for lists.
     Column("finished_resource", LargeBinary),
+    # Apart from the entries, so that entries missing at the end are missed.
+    Column("last_sequence", BigInteger),
+    Column("head_digest", LargeBinary),
 )
-"""finished_resource: covey.v1.Rollout as it was when the rollout finished; null before."""
+"""finished_resource: covey.v1.Rollout as it was when the rollout finished; null before. head_digest: of the last
+entry."""
 
 journal_entries = Table(
     "journal_entries",
@@ -48,9 +55,10 @@ journal_entries = Table(
     Column("is_tick", Boolean, nullable=False),
     Column("time_us", BigInteger, nullable=False),
     Column("payload", LargeBinary, nullable=False),
+    Column("digest", LargeBinary),
     Index("ix_journal_entries_without_ticks", "rollout", "is_tick", "sequence"),
 )
-"""payload: deterministic bytes of covey.v1.Entry."""
+"""payload: deterministic bytes of covey.v1.Entry. digest: of the chain up to this entry (covey.rollout.chain)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,22 +108,35 @@ def active_names(connection: Connection) -> list[str]:
     return list(connection.execute(query).scalars())
 
 
+def columns_of(entry: Entry) -> dict[str, Any]:
+    """What an entry's row repeats of it, so that rows are found without reading entries."""
+    kind = entry.WhichOneof("payload") or ""
+    return {"kind": kind, "is_tick": kind == "tick", "time_us": to_microseconds(entry.time.ToDatetime(tzinfo=UTC))}
+
+
+def head_digest(connection: Connection, name: str) -> bytes:
+    """The digest of a rollout's last entry; before the first, what the chain begins with."""
+    found = connection.execute(select(rollouts.c.head_digest).where(rollouts.c.name == name)).scalar_one_or_none()
+    return chain.first_digest(name) if found is None else bytes(found)
+
+
 def insert_entries(connection: Connection, name: str, entries: Sequence[Entry]) -> None:
-    """Write stamped entries; the primary key refuses a sequence that is taken."""
-    rows = []
+    """Write stamped entries that follow `head_digest`; the primary key refuses a sequence that is taken."""
+    rows: list[dict[str, Any]] = []
     for entry in entries:
-        kind = entry.WhichOneof("payload") or ""
+        payload = entry.SerializeToString(deterministic=True)
         rows.append(
             {
                 "rollout": name,
                 "sequence": entry.sequence,
-                "kind": kind,
-                "is_tick": kind == "tick",
-                "time_us": to_microseconds(entry.time.ToDatetime(tzinfo=UTC)),
-                "payload": entry.SerializeToString(deterministic=True),
+                "payload": payload,
+                "digest": chain.next_digest(entry.previous_digest, payload),
+                **columns_of(entry),
             }
         )
     connection.execute(insert(journal_entries), rows)
+    head = {"last_sequence": entries[-1].sequence, "head_digest": rows[-1]["digest"]}
+    connection.execute(update(rollouts).where(rollouts.c.name == name).values(**head))
 
 
 def entries_between(
@@ -145,6 +166,40 @@ def entries_between(
             yield Entry.FromString(payload)
     finally:
         rows.close()
+
+
+def records_between(
+    connection: Connection, name: str, after: int = 0, limit: int | None = None
+) -> Iterator[chain.Record]:
+    """Entries behind a sequence as they are stored, in order, read a few hundred at a time.
+
+    Columns of another type than they were written with are read all the same: whoever checks them wants to see them.
+    """
+    columns = journal_entries.c
+    query = (
+        select(
+            cast(columns.sequence, BigInteger).label("sequence"),
+            cast(columns.payload, LargeBinary).label("payload"),
+            cast(columns.digest, LargeBinary).label("digest"),
+        )
+        .where(columns.rollout == name, columns.sequence > after)
+        .order_by(columns.sequence)
+    )
+    if limit is not None:
+        query = query.limit(limit)
+    rows = connection.execute(query.execution_options(yield_per=_ROWS_AT_ONCE))
+    try:
+        for row in rows:
+            yield chain.Record(row.sequence or 0, row.payload or b"", row.digest or b"")
+    finally:
+        rows.close()
+
+
+def head_of(connection: Connection, name: str) -> tuple[int, bytes] | None:
+    """Sequence and digest of a rollout's last entry as its row has them; None where there is no such rollout."""
+    query = select(rollouts.c.last_sequence, rollouts.c.head_digest).where(rollouts.c.name == name)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else (row.last_sequence or 0, bytes(row.head_digest or b""))
 
 
 def _row_query() -> Select[tuple[int, str, bytes | None]]:

@@ -77,6 +77,10 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         """A page of the journal."""
         return await self._read(lambda: self._views.entries(request), context)
 
+    async def ListRecords(self, request: pb.ListRecordsRequest, context: Context) -> pb.ListRecordsResponse:
+        """A page of the journal as it is stored."""
+        return await self._read(lambda: self._views.records(request), context)
+
     async def WatchRollout(
         self, request: pb.WatchRolloutRequest, context: Context
     ) -> AsyncIterator[pb.WatchRolloutResponse]:

@@ -8,24 +8,29 @@ import threading
 from collections import OrderedDict
 from collections.abc import Generator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from covey.rollout.resource import to_resource
 from covey.v1.rollouts_pb2 import (
+    JournalRecord,
     ListEntriesRequest,
     ListEntriesResponse,
+    ListRecordsRequest,
+    ListRecordsResponse,
     ListRolloutsRequest,
     ListRolloutsResponse,
     Rollout,
 )
 from covey_server.catalogue.names import checked_name, page_size_of
-from covey_server.errors import CallError, invalid
+from covey_server.errors import CallError, invalid, not_found
 from covey_server.rollouts import journal_tables as tables
 
 if TYPE_CHECKING:
     from covey.rollout.state import RolloutState
     from covey.v1.journal_pb2 import Entry
     from covey_server.rollouts.journal import Journal
+
+Row = TypeVar("Row", "Entry", JournalRecord)
 
 PAGE_BYTES = 2 << 20
 """A page ends early rather than outgrow what clients accept (4 MiB by default)."""
@@ -102,6 +107,22 @@ class RolloutViews:
         token = "" if is_last else _token(scope, entries[-1].sequence)
         return ListEntriesResponse(entries=entries, next_page_token=token)
 
+    def records(self, request: ListRecordsRequest) -> ListRecordsResponse:
+        """A page of a rollout's journal as it is stored; entries that cannot be read are in it too."""
+        name = rollout_name("parent", request.parent)
+        size = page_size_of(request)
+        scope = f"records:{name}"
+        after = _position(request.page_token, scope) or 0
+        with self._journal.store.read() as connection:
+            head = tables.head_of(connection, name)
+            if head is None:
+                raise not_found(name, "ListRollouts shows what exists")
+            found = tables.records_between(connection, name, after, size + 1)
+            made = (JournalRecord(sequence=it.sequence, entry=it.entry, digest=it.digest) for it in found)
+            records, is_last = _bounded(made, size)
+        token = "" if is_last else _token(scope, records[-1].sequence)
+        return ListRecordsResponse(records=records, next_page_token=token, last_sequence=head[0], head_digest=head[1])
+
     def news(self, name: str, after: int, until: int) -> list[Entry]:
         """Entries behind `after` up to `until`, as many as go into one message of a watch."""
         found = self._journal.entries(name, after, until, limit=_ENTRIES_OF_A_MESSAGE + 1)
@@ -125,9 +146,9 @@ def rollout_name(field: str, value: str) -> str:
     return checked_name(field, value, "rollouts")
 
 
-def _bounded(found: Generator[Entry], most: int) -> tuple[list[Entry], bool]:
+def _bounded(found: Generator[Row], most: int) -> tuple[list[Row], bool]:
     """The first entries by number and bytes, at least one where there is one, and whether nothing is left."""
-    entries: list[Entry] = []
+    entries: list[Row] = []
     taken_bytes = 0
     with closing(found):
         for entry in found:

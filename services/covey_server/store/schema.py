@@ -1,7 +1,7 @@
 """The tables' common ground: one MetaData for all rooms, how times are stored, the version of the whole.
 
-Each room declares its own tables on `metadata` in its own file; `Store.create_all` makes what is missing. Times are
-integer microseconds since 1970 in UTC: exact, sortable and the same in every database.
+Each room declares its own tables on `metadata` in its own file; `Store.create_all` makes what is missing, and `steps`
+change what is there. Times are integer microseconds since 1970 in UTC: exact, sortable and the same in every database.
 """
 
 from __future__ import annotations
@@ -9,9 +9,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, MetaData, String, Table
-
-SCHEMA_VERSION = 1
-"""Version of the tables that this code writes; a store of a newer one is refused."""
 
 metadata = MetaData(
     naming_convention={
@@ -33,6 +30,7 @@ schema_version = Table(
     Column("version", Integer, nullable=False),
     Column("written_by", String(64), nullable=False),
 )
+"""version: of all tables; this code writes `migrations.NEWEST_VERSION`. written_by: the covey that opened them last."""
 
 idempotency = Table(
     "idempotency",

@@ -6,19 +6,25 @@ A second database gets a file like this one; nothing outside speaks a dialect.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from covey import failpoints
+from covey_server.store.directory import directory_error, sync_directory, sync_file
 from covey_server.store.failures import StoreError
 
 DATABASE_NAME = "covey.db"
 _BUSY_TIMEOUT_SECONDS = 5.0
 _READERS = 8
+_PAGES_AT_ONCE = 1024
 _READER_WAIT_SECONDS = 10.0
 
 _REMEDIES = {
@@ -87,11 +93,63 @@ def reader_engine(url: URL) -> Engine:
 
 def explained(error: DBAPIError, place: str) -> StoreError:
     """What a database error means for people."""
-    origin = error.orig
+    return explained_origin(error.orig, place)
+
+
+def explained_origin(origin: BaseException | None, place: str) -> StoreError:
+    """What an error of the driver means for people."""
     name = getattr(origin, "sqlite_errorname", "") or ""
     family = next((known for known in _REMEDIES if name.startswith(known)), "")
     remedy = _REMEDIES.get(family, "see the server's log")
     return StoreError(f"the database answered: {origin}", place=place, remedy=remedy)
+
+
+@contextmanager
+def reading_at_rest(place: Path) -> Iterator[Connection]:
+    """A connection that changes nothing, to the database of a data directory or to a database file.
+
+    Raises:
+        StoreError: there is none, or it cannot be read.
+    """
+    path = place / DATABASE_NAME if place.is_dir() else place
+    if not path.is_file():
+        raise StoreError("there is no store", place=str(path), remedy="name a data directory, or a database file")
+    # A copy has no write-ahead log, and may lie where nothing can be made beside it.
+    log = path.with_name(f"{path.name}-wal")
+    mode = "mode=ro" if log.exists() else "mode=ro&immutable=1"
+    engine = create_engine(f"sqlite:///file:{quote(str(path.resolve()))}?{mode}&uri=true")
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        raise explained(error, str(path)) from error
+    finally:
+        engine.dispose()
+
+
+def copy_database(url: URL, target: Path) -> Path:
+    """A copy of the database as it is now, synced before it has its name; written by the page, others may go on.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    temporary = target.with_name(f"{target.name}.part")
+    try:
+        temporary.unlink(missing_ok=True)
+        with closing(sqlite3.connect(str(url.database))) as source, closing(sqlite3.connect(temporary)) as copy:
+            source.backup(copy, pages=_PAGES_AT_ONCE)
+            # One file, which needs no write-ahead log beside it.
+            copy.execute("PRAGMA journal_mode = DELETE")
+        sync_file(temporary)
+        failpoints.reach("migrate.copied")
+        temporary.replace(target)
+        sync_directory(target.parent)
+    except sqlite3.Error as error:
+        raise explained_origin(error, str(target)) from error
+    except OSError as error:
+        raise directory_error(error, target) from error
+    failpoints.reach("migrate.kept")
+    return target
 
 
 def _engine(url: URL, size: int) -> Engine:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,12 +14,32 @@ from sqlalchemy import Connection, MetaData, insert, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from covey_server.store import schema, sqlite
+from covey import failpoints
+from covey_server.store import migrations, schema, sqlite
 from covey_server.store.directory import DirectoryLock, sync_directory
 from covey_server.store.failures import StoreError
 from covey_server.store.writer import Writer
 
 T = TypeVar("T")
+
+_log = logging.getLogger("covey_server.store")
+
+
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    """What `Store.bring_to` did.
+
+    Attributes:
+        found: version of the tables before.
+        version: of the tables now.
+        steps: what is new, or no more there, in words.
+        copy: of the database before; None where nothing was changed or no copy was asked for.
+    """
+
+    found: int
+    version: int
+    steps: tuple[str, ...]
+    copy: Path | None
 
 
 class Store:
@@ -43,29 +64,44 @@ class Store:
         return self._writer.commit_count
 
     def create_all(self) -> None:
-        """Make every table that was declared and is not there yet, and check the version of those that are.
+        """Make every table that was declared and is not there yet.
 
         Raises:
-            StoreError: a newer covey wrote this store, or the database cannot be written.
+            StoreError: the database cannot be written.
         """
         with self.write() as connection:
             schema.metadata.create_all(connection)
             table = schema.schema_version
-            found = connection.execute(select(table.c.version, table.c.written_by)).one_or_none()
+            found = connection.execute(select(table.c.written_by)).one_or_none()
             if found is None:
-                connection.execute(
-                    insert(table).values(only_row=1, version=schema.SCHEMA_VERSION, written_by=_software_version())
-                )
-            elif found.version > schema.SCHEMA_VERSION:
-                raise StoreError(
-                    f"covey {found.written_by} wrote version {found.version} of the tables; this covey"
-                    f" ({_software_version()}) knows up to version {schema.SCHEMA_VERSION}",
-                    place=self._place,
-                    remedy=f"run covey {found.written_by} or newer",
-                )
-            elif found.written_by != _software_version():
-                connection.execute(update(table).values(written_by=_software_version()))
+                values = {"version": migrations.NEWEST_VERSION, "written_by": migrations.software_version()}
+                connection.execute(insert(table).values(only_row=1, **values))
+            elif found.written_by != migrations.software_version():
+                connection.execute(update(table).values(written_by=migrations.software_version()))
         sync_directory(self.directory)
+
+    def bring_to(self, target: int | None = None, *, keep_copy: bool = True) -> Migrated:
+        """Bring the tables to a version, a copy of the database beside it first; what was there already is kept.
+
+        Args:
+            target: version of the tables; default this code's, which the store must have to be used.
+            keep_copy: whether to make the copy, `covey.version-N.db`.
+
+        Raises:
+            StoreError: a newer covey wrote this store, or the database cannot be written.
+        """
+        with self.read() as connection:
+            migrations.refuse_newer(connection, self._place)
+            found = migrations.version_of(connection)
+        wanted = migrations.NEWEST_VERSION if target is None else target
+        if found is None or found == wanted:
+            return Migrated(wanted if found is None else found, wanted, (), None)
+        copy = None
+        if keep_copy:
+            failpoints.reach("migrate.before_copy")
+            copy = sqlite.copy_database(self._url, migrations.copy_path(self.directory, found))
+        steps = migrations.migrate(self.write, found, wanted, self._place)
+        return Migrated(found, wanted, tuple(step.summary for step in steps), copy)
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
@@ -95,6 +131,7 @@ class Store:
         Raises:
             StoreError: the database could not be read, or every reader was busy for 10 s.
         """
+        failpoints.reach("store.read")
         try:
             with self._readers.connect() as connection, connection.begin():
                 yield connection
@@ -118,6 +155,11 @@ class Store:
         into a cache, the next of them reads here. It is rolled back with its mutation and forgotten at the end.
         """
         return self._writer.pending(connection)
+
+    @property
+    def place(self) -> str:
+        """Where the database is, for people."""
+        return self._place
 
     def close(self) -> None:
         """Finish the transaction in progress, close the connections and give the directory back."""
@@ -144,13 +186,36 @@ def open_store(data_directory: str | os.PathLike[str], url: str | None = None) -
     directory = Path(data_directory)
     lock = DirectoryLock(directory)
     try:
+        failpoints.reach("store.opening")
         store = Store(directory, url, lock)
+        migrated = store.bring_to()
         store.create_all()
     except BaseException:
         lock.release()
         raise
+    if migrated.steps:
+        _log.warning(
+            "the tables were brought to a newer version",
+            extra={"found": migrated.found, "version": migrated.version, "copy": str(migrated.copy)},
+        )
     return store
 
 
-def _software_version() -> str:
-    return version("covey")
+@contextmanager
+def store_at_rest(data_directory: str | os.PathLike[str], url: str | None = None) -> Iterator[Store]:
+    """The store of a data directory as it is, for tools: locked, nothing made, nothing migrated.
+
+    Raises:
+        StoreError: no store is there, or it is in use.
+    """
+    directory = Path(data_directory)
+    address = sqlite.database_url(directory, url)
+    if not Path(str(address.database)).is_file():
+        raise StoreError("there is no store", place=str(directory), remedy="name the --data-directory of a server")
+    lock = DirectoryLock(directory)
+    try:
+        store = Store(directory, url, lock)
+        yield store
+        store.close()
+    finally:
+        lock.release()

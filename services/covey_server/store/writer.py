@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from covey import failpoints
 from covey_server.store.failures import StoreError
 
 T = TypeVar("T")
@@ -125,14 +126,18 @@ class Writer:
                 opened = self._open = _Open(connection)
                 try:
                     with connection.begin():
+                        failpoints.reach("store.begun")
                         yield connection
+                        failpoints.reach("store.before_commit")
                 except DBAPIError as error:
                     # After a failed sync or a full disk the connection's idea of the file is not to be trusted.
                     if not isinstance(error, IntegrityError):
                         connection.invalidate()
                     raise
                 self._commit_count += 1
+                failpoints.reach("store.committed")
                 _call_all(opened.callbacks)
+                failpoints.reach("store.told")
         except IntegrityError:
             raise
         except DBAPIError as error:

@@ -1,0 +1,130 @@
+"""Failpoints: named places in the code where a test, or an operator who rehearses, lets a process fail on purpose.
+
+`COVEY_FAULT=point:action[:n]` in the environment of a process arms one, several are separated by commas: at the n-th
+time (default 1) that the process comes to the point, it does what the action says. Without the variable a failpoint
+is a call of an empty function.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import threading
+from collections.abc import Callable
+from typing import NoReturn
+
+VARIABLE = "COVEY_FAULT"
+
+POINTS = {
+    "store.opening": "the data directory is locked, its tables are not looked at yet",
+    "store.read": "a reader is about to look",
+    "store.begun": "a write transaction has begun",
+    "store.before_commit": "everything of a write transaction is written, nothing is committed",
+    "store.committed": "a write transaction is synced, nobody was told",
+    "store.told": "memory has followed a commit, its callers were not answered",
+    "migrate.before_copy": "a store is to be brought forward, nothing was touched",
+    "migrate.copied": "the copy of the store is written under its temporary name",
+    "migrate.kept": "the copy of the store has its name",
+    "migrate.begun": "the transaction of a step has begun",
+    "migrate.changed": "a step has changed the tables, nothing is committed",
+    "migrate.stepped": "a step is committed, later ones are not",
+}
+"""Every failpoint, and what has happened when a process comes to it. The list of the code: tests compare it."""
+
+
+class FaultError(RuntimeError):
+    """What the action `raise` raises."""
+
+
+def _kill() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _raise() -> NoReturn:
+    raise FaultError("a failpoint says so")
+
+
+def _hang() -> None:
+    _released.wait()
+
+
+def _refuse(number: int) -> Callable[[], NoReturn]:
+    def refuse() -> NoReturn:
+        raise OSError(number, os.strerror(number))
+
+    return refuse
+
+
+ACTIONS: dict[str, Callable[[], None]] = {
+    "kill": _kill,
+    "raise": _raise,
+    "hang": _hang,
+    "enospc": _refuse(errno.ENOSPC),
+    "eio": _refuse(errno.EIO),
+}
+"""kill: SIGKILL to itself. raise: `FaultError`. hang: for good, or until `disarm`. enospc, eio: that OSError."""
+
+_released = threading.Event()
+
+
+def _nothing(_point: str) -> None:
+    """No failpoint is armed."""
+
+
+reach: Callable[[str], None] = _nothing
+"""Called by the code at each failpoint, as `failpoints.reach("store.begun")`."""
+
+
+def arm(text: str) -> None:
+    """Arm failpoints in this process, in the place of those before.
+
+    Args:
+        text: `point:action[:n]`, several separated by commas; empty: none.
+
+    Raises:
+        ValueError: no such point, action or count.
+    """
+    global reach  # noqa: PLW0603 - one switch for the process, free to pass where nothing is armed
+    armed = dict(_parsed(each.strip()) for each in text.split(",") if each.strip())
+    if not armed:
+        reach = _nothing
+        return
+    _released.clear()
+    lock = threading.Lock()
+    left = {point: count for point, (_, count) in armed.items()}
+
+    def act(point: str) -> None:
+        if point not in armed:
+            return
+        with lock:
+            left[point] -= 1
+            is_time = left[point] == 0
+        if is_time:
+            armed[point][0]()
+
+    reach = act
+
+
+def disarm() -> None:
+    """Forget what was armed and let go on what hangs."""
+    arm("")
+    _released.set()
+
+
+def _parsed(text: str) -> tuple[str, tuple[Callable[[], None], int]]:
+    point, _, rest = text.partition(":")
+    action, _, count = rest.partition(":")
+    if point not in POINTS:
+        raise ValueError(f"{text!r}: there is no failpoint {point!r}; `covey state failpoints` lists them")
+    if action not in ACTIONS:
+        raise ValueError(f"{text!r}: {action!r} is none of {', '.join(ACTIONS)}")
+    if count and (not count.isdecimal() or int(count) < 1):
+        raise ValueError(f"{text!r}: {count!r} is not a whole number from 1")
+    return point, (ACTIONS[action], int(count or 1))
+
+
+try:
+    arm(os.environ.get(VARIABLE, ""))
+except ValueError as error:
+    raise SystemExit(f"{VARIABLE}: {error}") from None
