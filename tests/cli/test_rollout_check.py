@@ -80,6 +80,7 @@ def test_a_rate_says_what_is_out_of_reach(capsys: pytest.CaptureFixture[str], pl
     assert "7,200: after 55 min" in out
     _, out, _ = run(capsys, str(plan), "--rate", "0")
     assert "0: NO, never" in out
+    assert "Randomised: learners; the service splits learners, who stay" in out
 
 
 @pytest.mark.parametrize("form", ["json", "yaml"])
@@ -88,6 +89,7 @@ def test_programs_get_the_same(capsys: pytest.CaptureFixture[str], plan: Path, f
     document = json.loads(out) if form == "json" else yaml.safe_load(out)
     assert code == 0
     assert document["usable"] is True
+    assert document["randomised_unit"] == "learner"
     needed = {row["statement"]: row for row in document["criteria"] if row["phase"] == "canary"}
     assert needed["availability > 99.9 %"]["clean_count"] == 3301
     assert needed["availability > 99.9 %"]["reachable"] is False

@@ -148,6 +148,7 @@ def _print_plan(spec: RolloutSpec, found: Sequence[Need], per_second: float | No
 
     from covey.cli.console import BAD, QUIET, console, text
     from covey.report import plan, words
+    from covey.rollout.traffic import randomised_unit, splitter
 
     terminal = console()
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style=QUIET)
@@ -169,6 +170,7 @@ def _print_plan(spec: RolloutSpec, found: Sequence[Need], per_second: float | No
         if not mine:
             table.add_row(*(text(cell) for cell in cells), text("nothing: time alone"))
     terminal.print(table)
+    terminal.print(text(f"Randomised: {randomised_unit(spec)}s; {splitter(spec)}"))
     for phase in spec.phases:
         if phase.approvals.roles:
             terminal.print(text(f"Approvals before {phase.name}: {', '.join(phase.approvals.roles)}"))
@@ -202,6 +204,8 @@ def _document(file: Path, checked: Checked, found: Sequence[Need]) -> dict[str, 
     import math
     from dataclasses import asdict
 
+    from covey.rollout.traffic import randomised_unit
+
     criteria = []
     for need in found:
         row = asdict(need) | {"reachable": need.is_reachable}
@@ -211,6 +215,7 @@ def _document(file: Path, checked: Checked, found: Sequence[Need]) -> dict[str, 
     return {
         "file": str(file),
         "usable": checked.spec is not None,
+        "randomised_unit": randomised_unit(checked.spec) if checked.spec else None,
         "findings": [
             {
                 "level": finding.level,

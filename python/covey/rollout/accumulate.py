@@ -33,7 +33,7 @@ def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
     """The state after a tick. What the tick means for the rollout, decide() says; here it is only added up."""
     observed = min(max(0.0, seconds_of(tick.observed)), LONGEST_GAP_INTERVALS * state.tick_interval_seconds)
     observed_at = time_of(tick.observed_at)
-    weights = {reading.replica: reading.candidate_weight_bp for reading in tick.readings}
+    weights = {reading.replica: reading.candidate_weight_bp for reading in tick.readings if not reading.behind_router}
     faults, deltas, believed = _deltas(state, tick.readings)
     arms = {replica: change.after for replica, change in deltas.items()}
     # One copy of the state per tick: it has many fields.
@@ -59,6 +59,7 @@ def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
     comparable = not split_mismatch(state) and not weight_mismatch(state)
     look = _look(happened.values(), probes, comparable=comparable)
     changes["weight_confirmed"] = confirmed
+    changes["misrouted_seconds"] = 0.0 if confirmed else state.misrouted_seconds + observed
     changes["rollout_counts"] = state.rollout_counts + look.probed
     changes["literal_runs"] = _literal_runs(state, look.probed, tick.outcomes, observed)
     changes["unanswered_seconds"] = _unanswered(state, tick.probes, observed)

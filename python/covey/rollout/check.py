@@ -10,6 +10,8 @@ from covey.rollout.findings import Finding
 from covey.rollout.ranges import out_of_range
 from covey.rollout.ratios import comparison_findings, ledger_findings
 from covey.rollout.statement import Kind, StatementError, parse_statement
+from covey.rollout.traffic import is_foreign
+from covey.rollout.traffic_findings import traffic_findings, traffic_warnings
 from covey.rollout.units import basis_points, format_duration, format_share, seconds_of
 from covey.v1.rollout_spec_pb2 import ApprovalRule, Phase, RolloutSpec, Trigger
 
@@ -36,6 +38,10 @@ def check_spec(spec: RolloutSpec) -> list[Finding]:
     if findings:
         return findings
     _check_subject(spec, add)
+    for path, message in traffic_findings(spec):
+        add(path, message)
+    for path, message in traffic_warnings(spec):
+        add(path, message, warn=True)
     _check_intervals(spec, add)
     if not spec.phases:
         add("phases", "there is no phase; a rollout needs at least one")
@@ -70,7 +76,7 @@ def _check_ledger(spec: RolloutSpec, findings: list[Finding], add: _Add) -> None
 def _check_subject(spec: RolloutSpec, add: _Add) -> None:
     if not spec.target:
         add("target", "it is missing; expected what is rolled out, such as 'analyzer'")
-    for field in ("baseline", "candidate"):
+    for field in () if is_foreign(spec) else ("baseline", "candidate"):
         name = getattr(spec, field)
         if not name:
             add(

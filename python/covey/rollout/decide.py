@@ -18,7 +18,8 @@ from covey.rollout.segments import FOLDED_SEGMENT, harmed_segments, segment_effe
 from covey.rollout.sentences import percent
 from covey.rollout.spec import with_defaults
 from covey.rollout.statement import Kind
-from covey.rollout.units import format_duration, seconds_of
+from covey.rollout.traffic import is_foreign
+from covey.rollout.units import format_duration, format_share, seconds_of
 from covey.rollout.validity import invalid_reason
 from covey.rollout.verdicts import current_verdicts, judge
 from covey.v1.evidence_pb2 import Verdict
@@ -63,8 +64,9 @@ def draft_decision(spec: RolloutSpec, state: RolloutState, evidence: Evidence, n
 
 
 def _finish_rollback(draft: Draft, evidence: Evidence) -> None:
-    """Ends the rollback once every replica that answers shows that the candidate has no traffic."""
-    readings = sorted(evidence.readings, key=lambda reading: reading.replica)
+    """Ends the rollback once every replica or router that answers shows that the candidate has no traffic."""
+    splitting = [reading for reading in evidence.readings if not reading.behind_router]
+    readings = sorted(splitting, key=lambda reading: reading.replica)
     if not readings or any(reading.candidate_weight_bp != 0 for reading in readings):
         return
     aborted = draft.state.rollback_cause == RollbackStarted.CAUSE_ABORT
@@ -94,7 +96,18 @@ def _harm_shown(draft: Draft) -> bool:
         text = f"unavailable: no probe of {state.spec.candidate} was answered for {silence}"
         roll_back(draft, RollbackStarted.CAUSE_UNAVAILABLE, text)
         return True
+    if is_foreign(state.spec) and state.misrouted_seconds >= grace:
+        roll_back(draft, RollbackStarted.CAUSE_ROUTER, _misrouted(state))
+        return True
     return False
+
+
+def _misrouted(state: RolloutState) -> str:
+    """How long which router has not done what the journal says; a router may be alone in what it does."""
+    read = [f"{router} shows {format_share(bp / 10_000)}" for router, bp in sorted(state.last_tick_weights.items())]
+    for_long = format_duration(state.misrouted_seconds)
+    share = format_share(state.candidate_weight_bp / 10_000)
+    return f"for {for_long} the traffic was not split as the journal says, {share}: {', '.join(read) or 'none answers'}"
 
 
 def _segment_harm(draft: Draft) -> bool:

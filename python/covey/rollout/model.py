@@ -150,6 +150,7 @@ class RolloutState:
         phase_window: phase_counts over the last quarter of the phase.
         literal_runs: one per trigger.
         unanswered_seconds: how long no probe of the candidate has been answered.
+        misrouted_seconds: how long no tick has shown the journal's weight at every router or replica.
         last_tick_weights: weight by replica as read in the last tick, believed or not.
     """
 
@@ -198,6 +199,7 @@ class RolloutState:
     phase_window: Window[Counts] = field(default_factory=Window)
     literal_runs: tuple[LiteralRun, ...] = ()
     unanswered_seconds: float = 0.0
+    misrouted_seconds: float = 0.0
     rollback_cause: RollbackStarted.Cause.ValueType = RollbackStarted.CAUSE_UNSPECIFIED
 
     @property

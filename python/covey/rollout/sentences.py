@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from covey.rollout.counts import LIMIT_TOLERANCE
 from covey.rollout.statement import Kind, Statement
 from covey.rollout.units import format_duration, seconds_of
 from covey.v1.evidence_pb2 import Verdict
@@ -33,6 +34,8 @@ def counts_sentence(state: RolloutState, question: Question, verdict: Verdict, n
     """
     relative = question.statement.kind is Kind.RELATIVE_LATENCY
     text = f"{question.statement.text}: {_slower(state, question, verdict) if relative else _counters(question)}"
+    if question.statement.kind is Kind.LATENCY:
+        text += _edge(state, question.statement.limit, is_trigger=question.is_trigger)
     if verdict.baseline_trial_count:
         text += f", of the baseline's {verdict.baseline_event_count:,} of {verdict.baseline_trial_count:,}"
     if question.is_trigger:
@@ -62,9 +65,32 @@ def _counters(question: Question) -> str:
     )
     if kind is Kind.LATENCY:
         limit = question.statement.limit
-        slower = f"{limit * 1000:g} ms" if limit < 1 else f"{limit:g} s"
-        return f"{events} of {trials} {subject} were slower than {slower}"
+        return f"{events} of {trials} {subject} were slower than {_time(limit)}"
     return f"{events} of {trials} {subject} failed"
+
+
+def _edge(state: RolloutState, limit: float, *, is_trigger: bool) -> str:
+    """At which edge of a histogram a limit was counted, where it was; empty where it was counted itself.
+
+    Processes may have different grids: the edge farthest on the safe side speaks for all.
+    """
+    edges = [
+        over.edge_seconds
+        for reading in state.last_readings.values()
+        for counters in reading.variants
+        if counters.variant == state.spec.candidate
+        for over in counters.over_limits
+        if over.edge_seconds and abs(over.limit_seconds - limit) <= LIMIT_TOLERANCE
+    ]
+    if not edges:
+        return ""
+    edge = max(edges) if is_trigger else min(edges)
+    side = "above" if is_trigger else "below"
+    return f" (counted at {_time(edge)}, the histogram's edge next {side} the limit)" if edge != limit else ""
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1000:g} ms" if seconds < 1 else f"{seconds:g} s"
 
 
 def _slower(state: RolloutState, question: Question, verdict: Verdict) -> str:

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from covey.rollout.check import check_spec
 from covey.rollout.findings import Finding, SpecError
 from covey.rollout.statement import Kind, StatementError, parse_statement
+from covey.rollout.traffic import fill_foreign, is_foreign
 from covey.rollout.units import duration_of, seconds_of
 from covey.rollout.yaml_message import plain, read_message
 from covey.v1.rollout_spec_pb2 import (
@@ -60,16 +61,14 @@ def dump_spec(spec: RolloutSpec) -> str:
 
 
 def with_defaults(spec: RolloutSpec) -> RolloutSpec:
-    """A copy with every default filled in and short variant names made whole.
-
-    Doing it twice changes
-    nothing.
-    """
+    """A copy with every default filled in and short variant names made whole. Doing it twice changes nothing."""
     full = RolloutSpec()
     full.CopyFrom(spec)
     full.baseline, full.candidate = variant_name(spec.baseline), variant_name(spec.candidate)
+    if is_foreign(full):
+        fill_foreign(full)
     if not full.HasField("shadow_share"):
-        full.shadow_share = DEFAULT_SHADOW_SHARE
+        full.shadow_share = 0.0 if is_foreign(full) else DEFAULT_SHADOW_SHARE
     for field, seconds in (
         ("tick_interval", DEFAULT_TICK_SECONDS),
         ("soak_tick_interval", DEFAULT_SOAK_TICK_SECONDS),
@@ -108,8 +107,8 @@ def with_defaults(spec: RolloutSpec) -> RolloutSpec:
 
 
 def variant_name(name: str) -> str:
-    """The resource name of a variant that may be written short."""
-    return name if not name or "/" in name else f"variants/{name}"
+    """The resource name of a variant that may be written short; addresses of a foreign one stay as they are."""
+    return name if not name or "/" in name or ":" in name else f"variants/{name}"
 
 
 def spec_digest(spec: RolloutSpec) -> str:

@@ -85,6 +85,7 @@ def _phase_entered(state: RolloutState, entry: Entry, payload: Any) -> RolloutSt
         phase_open_seconds=0.0,
         phase_ticks=0,
         weight_confirmed=False,
+        misrouted_seconds=0.0,
         confirmed_replicas=frozenset(),
         checkpoints_reached=0,
         promoted=False,

@@ -21,6 +21,7 @@ from covey.v1 import rollouts_pb2 as pb
 from covey_server.catalogue.names import checked_id
 from covey_server.errors import CallError
 from covey_server.rollouts.journal_entries import Author, Written
+from covey_server.rollouts.journal_splits import TARGET
 from covey_server.rollouts.leases import DEFAULT_SECONDS
 from covey_server.rollouts.requests import (
     check_decision,
@@ -64,7 +65,7 @@ class RolloutDesk:
         name = f"rollouts/{checked_id('rollout_id', request.rollout_id)}"
         check_rollout_spec(request.spec)
         spec = with_defaults(request.spec)
-        for variant in (spec.baseline, spec.candidate):
+        for variant in (spec.baseline, spec.candidate) if spec.target == TARGET else ():
             self._journal.catalogue.variant(variant)
 
         def run(connection: Connection) -> Written:

@@ -20,7 +20,7 @@ from covey.v1.journal_pb2 import Entry
 from covey_server.errors import CallError
 from covey_server.rollouts import journal_tables as tables
 from covey_server.rollouts.journal_entries import SERVER_ACTOR, Author, Place, Written, makes_stable, stamped
-from covey_server.rollouts.journal_splits import BoardKeeper, has_started, runs_candidate
+from covey_server.rollouts.journal_splits import TARGET, BoardKeeper, has_started, runs_candidate
 from covey_server.rollouts.journal_states import States
 from covey_server.rollouts.leases import Leases
 from covey_server.store import Store, StoreError
@@ -233,7 +233,8 @@ class Journal:
         assert state is not None
         tables.insert_entries(connection, name, written)
         if state.is_terminal:
-            if any(makes_stable(entry) for entry in written) and not state.spec.dry_run:
+            mine = state.spec.target == TARGET and not state.spec.dry_run
+            if mine and any(makes_stable(entry) for entry in written):
                 # Before `_adopt`, so that the stable variant changes before the split goes and nobody falls back.
                 self.catalogue.set_stable(connection, state.spec.candidate)
             tables.finish_rollout(connection, name, to_resource(state).SerializeToString(deterministic=True))
@@ -243,7 +244,7 @@ class Journal:
 
     def _require_startable(self, connection: Connection, starting: RolloutState) -> None:
         stable, baseline = self.catalogue.stable(connection), starting.spec.baseline
-        if baseline != stable:
+        if starting.spec.target == TARGET and baseline != stable:
             raise CallError(
                 grpc.StatusCode.FAILED_PRECONDITION,
                 f"{starting.name} compares with {baseline}, but the stable variant is {stable}: its start would move"

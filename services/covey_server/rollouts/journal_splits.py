@@ -7,14 +7,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from covey.rollout.traffic import OWN_TARGET
 from covey.v1.rollouts_pb2 import Rollout
 from covey_server.split import JudgedOutcome, Split, SplitBoard
 
 if TYPE_CHECKING:
     from covey.rollout.state import RolloutState
 
-TARGET = "analyzer"
-"""What this server rolls out."""
+TARGET = OWN_TARGET
+"""What this server itself splits; of other targets it keeps the journal."""
 
 _AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
@@ -25,12 +26,12 @@ def has_started(state: RolloutState) -> bool:
 
 
 def split_of(state: RolloutState) -> Split | None:
-    """The split that a rollout asks for; None before its start and after its end.
+    """The split that a rollout asks of this server; None before its start, after its end, and for a foreign target.
 
     The candidate runs on nobody's behalf, not even in the shadow, before the first phase (nobody has agreed yet) and
     from a rollback on (it may be what brings the server down).
     """
-    if not has_started(state):
+    if not has_started(state) or state.spec.target != TARGET:
         return None
     spec = state.spec
     in_a_phase = state.phase_index >= 0 and state.state != Rollout.STATE_ROLLING_BACK

@@ -10,6 +10,7 @@ from google.api import field_behavior_pb2  # type: ignore[import-untyped]
 from google.protobuf.descriptor import FieldDescriptor
 
 from covey.rollout.spec import check_spec
+from covey.rollout.traffic import is_foreign
 from covey_server.errors import invalid
 from covey_server.rollouts.journal_splits import TARGET
 from covey_server.rollouts.leases import LONGEST_SECONDS
@@ -82,8 +83,12 @@ def check_rollout_spec(spec: RolloutSpec) -> None:
     for finding in check_spec(spec):
         if finding.level == "error":
             violations.add(finding.path, finding.message)
-    if spec.target and spec.target != TARGET:
-        violations.add("target", f"'{spec.target}' is not what this server rolls out; expected '{TARGET}'")
+    if spec.target and spec.target != TARGET and not is_foreign(spec):
+        violations.add(
+            "target",
+            f"'{spec.target}' is not what this server rolls out; expected '{TARGET}', or traffic and metrics that say "
+            "who splits and who counts",
+        )
     violations.raise_if_any()
 
 
