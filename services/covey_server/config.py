@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from covey.access.certificates import CertificateFiles
 from covey_server.answering.faults import FaultError, FaultPlan, load_plan
 from covey_server.logs import LEVELS
 
@@ -50,6 +51,9 @@ class ServerConfig:
         faults_enabled: whether faults on purpose may be loaded.
         fault_plan: the faults on purpose; None: none.
         fault_seed: decides which calls they hit.
+        tokens: file that says who may do what; None: everybody may do everything, by their own word.
+        tls: certificate of every port; None: plaintext.
+        insecure_listen: whether strangers or plaintext are allowed beyond this machine.
     """
 
     data_directory: Path
@@ -69,6 +73,9 @@ class ServerConfig:
     faults_enabled: bool = False
     fault_plan: FaultPlan | None = None
     fault_seed: int = 0
+    tokens: Path | None = None
+    tls: CertificateFiles | None = None
+    insecure_listen: bool = False
 
     def replica_name(self, data_port: int) -> str:
         """What the metrics page and the journal call this server."""
@@ -87,6 +94,7 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
         fault_plan = load_plan(given.fault, enabled=given.enable_faults)
     except FaultError as error:
         parser.error(str(error))
+    tls = _tls(parser, given)
     return ServerConfig(
         data_directory=given.data_directory,
         listen=given.listen,
@@ -105,6 +113,9 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
         faults_enabled=given.enable_faults,
         fault_plan=fault_plan,
         fault_seed=given.fault_seed,
+        tokens=given.tokens,
+        tls=tls,
+        insecure_listen=given.insecure_listen,
     )
 
 
@@ -119,6 +130,18 @@ def address(text: str) -> Address:
     if not colon or not host or not port.isdecimal() or int(port) > _LARGEST_PORT:
         raise argparse.ArgumentTypeError(f"{text!r} is no address; expected HOST:PORT such as 127.0.0.1:50051")
     return Address(host, int(port))
+
+
+def _tls(parser: argparse.ArgumentParser, given: argparse.Namespace) -> CertificateFiles | None:
+    if (given.tls_cert is None) != (given.tls_key is None):
+        parser.error("--tls-cert goes with --tls-key: a certificate and its private key")
+    if given.tls_client_ca is not None and (given.tls_cert is None or given.tokens is None):
+        parser.error(
+            "--tls-client-ca goes with --tls-cert, --tls-key and --tokens: the file says what each certificate may do"
+        )
+    if given.tls_cert is None:
+        return None
+    return CertificateFiles(given.tls_cert, given.tls_key, given.tls_client_ca)
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -167,6 +190,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--drain-grace", type=_seconds, default=defaults.drain_grace_seconds, metavar="SECONDS", help="(%(default)s)")
     add("--store-url", default=None, metavar="URL", help="another database than the SQLite file in the data directory")
+    add("--tokens", type=Path, default=None, metavar="FILE", help="who may do what, written by `covey token`")
+    add("--tls-cert", type=Path, default=None, metavar="FILE", help="certificate of every port (PEM), with --tls-key")
+    add("--tls-key", type=Path, default=None, metavar="FILE", help="its private key; both are read again on change")
+    add("--tls-client-ca", type=Path, default=None, metavar="FILE", help="ask every client for a certificate of these")
+    add("--insecure-listen", action="store_true", help="allow strangers or plaintext beyond this machine")
     add("--ports-file", type=Path, default=None, metavar="FILE", help="JSON with the ports in use, written once ready")
     add("--replica", default=os.environ.get("COVEY_REPLICA", ""), metavar="NAME", help="default: host name and port")
     add("--log-level", choices=LEVELS, default=defaults.log_level, help="(%(default)s)")

@@ -12,7 +12,6 @@ import random
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NoReturn
-from urllib.parse import unquote
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
 DOMAIN = "covey"
 REQUEST_ID_KEY = "covey-request-id"
-ACTOR_KEY = "covey-actor"
 _DETAILS_KEY = "grpc-status-details-bin"
 # Trailers share one HTTP/2 header list of 8 KiB by default; a longer text would lose the whole status.
 _LONGEST_MESSAGE = 2000
@@ -157,11 +155,6 @@ def request_id(context: grpc.ServicerContext | grpc.aio.ServicerContext) -> str:
 def new_request_id() -> str:
     """An id for a call that came without one: 16 random hexadecimal digits."""
     return f"{random.getrandbits(64):016x}"
-
-
-def actor(context: grpc.ServicerContext | grpc.aio.ServicerContext) -> str:  # type: ignore[type-arg]
-    """Who calls, by the caller's own word (`covey-actor`, percent-encoded UTF-8); "anonymous" where none came."""
-    return unquote(_metadata_value(context, ACTOR_KEY)) or "anonymous"
 
 
 def _metadata_value(context: grpc.ServicerContext | grpc.aio.ServicerContext, key: str) -> str:  # type: ignore[type-arg]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -12,6 +13,12 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from covey import __version__
+from covey.access import credentials
+from covey.access.certificates import Certificates
+from covey.access.watched import Watched
+from covey.errors import InputError
+from covey_server.access import posture
+from covey_server.access.gate import Gate
 from covey_server.answering.engines import Engines
 from covey_server.answering.faults import Faults
 from covey_server.answering.learner_calls import LearnerCalls
@@ -21,12 +28,14 @@ from covey_server.config import Address, ServerConfig
 from covey_server.facts import ServerFacts
 from covey_server.failures import StartError
 from covey_server.metrics.counters import RequestBook
-from covey_server.metrics.http import MetricsServer
+from covey_server.metrics.http import open_metrics_port
 from covey_server.metrics.page import MetricsPage
 from covey_server.ports.data_port import DataPort, check_free, worker_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import grpc
 
     from covey_server.answering.admission import WorkerPool
     from covey_server.catalogue.catalogue import Catalogue
@@ -56,6 +65,7 @@ class AnalyzerServer:
         data_port: number of the port of AnalyzerService and OutcomeService.
         control_port: number of the port of RolloutService.
         metrics_port: number of the port of the metrics page.
+        gate: who may call what.
         store: what lasts.
         catalogue: variants and cohort models.
         board: the traffic split in force.
@@ -93,7 +103,7 @@ class AnalyzerServer:
         self._rooms.close()
 
     def welcome(self) -> str:
-        """One line for people: where to find what."""
+        """For people: where to find what, and who may use it."""
         config = self.config
         places = (
             ("data", config.listen.host, self.data_port),
@@ -101,10 +111,12 @@ class AnalyzerServer:
             ("metrics", config.metrics_listen.host, self.metrics_port),
         )
         listening = ", ".join(f"{name} {Address(host, port)}" for name, host, port in places)
-        return f"covey {__version__} serves: {listening} (stable: {self.catalogue.stable()})"
+        return f"covey {__version__} serves: {listening} (stable: {self.catalogue.stable()})\n{posture.words(config)}"
 
     def _start(self) -> None:
         config = self.config
+        posture.check(config)
+        self._open_gate()
         for address, option in (
             (config.listen, "--listen"),
             (config.control_listen, "--control-listen"),
@@ -129,6 +141,21 @@ class AnalyzerServer:
                 "stable_variant": self.catalogue.stable(),
             },
         )
+
+    def _open_gate(self) -> None:
+        tokens = self.config.tokens
+        try:
+            known = None if tokens is None else Watched([tokens], lambda: credentials.read(tokens), time.monotonic)
+        except InputError as error:
+            raise StartError(f"--tokens: {error}") from error
+        self.gate = Gate(known, self.clock)
+        try:
+            self.certificates = None if self.config.tls is None else Certificates(self.config.tls)
+        except InputError as error:
+            raise StartError(f"--tls-cert: {error}") from error
+
+    def _grpc_credentials(self) -> grpc.ServerCredentials | None:
+        return None if self.certificates is None else self.certificates.grpc_credentials()
 
     def _open_store(self) -> None:
         # Imported here, as the store's library takes as long to import as everything else together; and before the
@@ -180,7 +207,7 @@ class AnalyzerServer:
         pool = worker_pool(config, self.book)
         # Before the port, so that engines and shadow stop after it: calls in flight still need them.
         learner_calls = self._learner_calls(pool)
-        port = DataPort(config, self.book, pool)
+        port = DataPort(config, self.book, pool, self.gate, self._grpc_credentials())
         self._rooms.callback(port.stop, config.drain_grace_seconds)
         self.data_port = port.port
         self._health = port.health
@@ -230,7 +257,9 @@ class AnalyzerServer:
         from covey_server.ports.control_port import PortError, start_control_port
 
         try:
-            port = start_control_port(str(self.config.control_listen), self.journal)
+            port = start_control_port(
+                str(self.config.control_listen), self.journal, self.gate, self._grpc_credentials()
+            )
         except PortError as error:
             raise StartError(f"--control-listen: {error}") from error
         self._rooms.callback(port.stop, self.config.drain_grace_seconds)
@@ -248,7 +277,9 @@ class AnalyzerServer:
         )
         address = self.config.metrics_listen
         try:
-            server = MetricsServer(address.host, address.port, page.text, lambda: self._health.is_serving)
+            server = open_metrics_port(
+                address, page.text, lambda: self._health.is_serving, self.gate, self.certificates
+            )
         except OSError as error:
             raise StartError(f"--metrics-listen {address}: {error.strerror}; choose another address") from error
         self._rooms.callback(server.stop)

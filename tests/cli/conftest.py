@@ -57,6 +57,7 @@ class Plane:
 
 @pytest.fixture
 def plane(tmp_path: Path, worlds: ModuleType) -> Iterator[Plane]:
+    from covey_server.access.gate import open_gate
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.ports.control_port import start_control_port
     from covey_server.rollouts.journal import Journal
@@ -70,7 +71,7 @@ def plane(tmp_path: Path, worlds: ModuleType) -> Iterator[Plane]:
     catalogue.ensure_defaults()
     journal = Journal(store, SplitBoard(), catalogue, clock, Leases(store, clock, clock.seconds))
     journal.load()
-    port = start_control_port("127.0.0.1:0", journal)
+    port = start_control_port("127.0.0.1:0", journal, open_gate())
     plan = tmp_path / "native.yaml"
     plan.write_text(worlds.plan(tick="1m"))
     with Client(control=f"127.0.0.1:{port.port}", actor="controller-1") as client:

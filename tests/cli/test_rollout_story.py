@@ -105,6 +105,7 @@ def test_a_broken_journal_file_is_explained(covey: Verb, tmp_path: Path, content
 
 
 def test_watch_survives_a_restart_of_the_server(plane: Any, started: Verb) -> None:
+    from covey_server.access.gate import open_gate
     from covey_server.ports.control_port import start_control_port
 
     controller = started(ticks=2)
@@ -121,7 +122,7 @@ def test_watch_survives_a_restart_of_the_server(plane: Any, started: Verb) -> No
     journal = plane.port_journal
     plane.port.stop(0.0)
     assert dropped.wait(20)
-    plane.port = start_control_port(plane.client.control, journal)
+    plane.port = start_control_port(plane.client.control, journal, open_gate())
     last = controller.tick("native", 80)
     watcher.join(30)
     assert not watcher.is_alive()

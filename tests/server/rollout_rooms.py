@@ -19,6 +19,7 @@ from covey.rollout.spec import load_spec
 from covey.v1 import journal_pb2, rollout_spec_pb2
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1.rollouts_pb2_grpc import RolloutServiceStub
+from covey_server.access.gate import open_gate
 from covey_server.catalogue.catalogue import Catalogue
 from covey_server.errors import CallError
 from covey_server.ports.control_port import ControlPort, start_control_port
@@ -218,7 +219,7 @@ def _name_of(fields: dict[str, Any]) -> dict[str, Any]:
 @contextmanager
 def control_port(rooms: Rooms) -> Iterator[ControlPort]:
     """The rooms behind a real port."""
-    port = start_control_port("127.0.0.1:0", rooms.journal)
+    port = start_control_port("127.0.0.1:0", rooms.journal, open_gate())
     try:
         yield port
     finally:

@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from covey.v1 import rollouts_pb2 as pb
+from covey_server.access.gate import open_gate
 from covey_server.errors import CallError
 from covey_server.ports.control_port import SERVICE_NAME, PortError, start_control_port
 from covey_server.rollouts.watch import MOST_WATCHERS, WatchHub
@@ -43,7 +44,7 @@ def test_a_port_in_use_is_named(rooms: Rooms) -> None:
     with control_port(rooms) as port:
         started = time.monotonic()
         with pytest.raises(PortError, match=rf"cannot listen on 127\.0\.0\.1:{port.port}: it is in use"):
-            start_control_port(f"127.0.0.1:{port.port}", rooms.journal)
+            start_control_port(f"127.0.0.1:{port.port}", rooms.journal, open_gate())
         assert time.monotonic() - started < 5
     assert not [thread for thread in threading.enumerate() if thread.name == "control-port"]
 

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
 
@@ -15,7 +16,9 @@ from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2
 from grpc_status import rpc_status as grpc_rpc_status
 
+from covey.access.principals import EVERY_ROLE
 from covey_server import errors, logs
+from covey_server.access.gate import Gate
 from covey_server.answering.admission import StreamPlaces
 from covey_server.errors import CallError, invalid, not_found, rpc_status
 from covey_server.ports.interceptors import CallInterceptor
@@ -41,7 +44,9 @@ def fail_midway(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
 
 @pytest.fixture
 def channel() -> Iterator[grpc.Channel]:
-    interceptor = CallInterceptor(StreamPlaces(2), frozenset(), lambda arrival: None)
+    rules = {f"/test.Failing/{kind}": EVERY_ROLE for kind in ("Unary", "Stream")}
+    gate = Gate(None, lambda: datetime.now(UTC), rules)
+    interceptor = CallInterceptor(gate, StreamPlaces(2), frozenset(), lambda arrival: None)
     codec = {"request_deserializer": Ping.FromString, "response_serializer": Ping.SerializeToString}
     handlers = {
         "Unary": grpc.unary_unary_rpc_method_handler(fail, **codec),  # type: ignore[arg-type]

@@ -28,6 +28,7 @@ COMMANDS = {
     "audit": _Home("covey.cli.audit:app", "Who did what and why, and whether the record holds."),
     "state": _Home("covey.cli.state:app", "Migrate, back up and restore a server's data."),
     "gates": _Home("covey.cli.gates:app", "Prove the gates; try outcomes by A/A splits."),
+    "token": _Home("covey.cli.token:app", "Say who may do what at a server."),
     "demo": _Home("covey.cli.demo:app", "A whole rollout on this machine, in a minute or two."),
 }
 """Every command, in the order of the help. A new one is one line here."""

@@ -11,6 +11,8 @@ import grpc
 
 from covey import __version__
 from covey.v1 import analyzer_pb2
+from covey_server.access.callers import CALLER
+from covey_server.access.rules import PROBE_ROLES
 from covey_server.answering.admission import ARRIVAL
 from covey_server.answering.learner_batches import LearnerBatches, learner_count
 from covey_server.answering.learner_calls import Call
@@ -125,13 +127,18 @@ def _remaining(context: grpc.ServicerContext) -> Callable[[], float]:
 
 def _probed_variant(context: grpc.ServicerContext) -> str:
     """The variant that a probe asks for, or ""."""
+    caller = CALLER.get()
     for name, value in context.invocation_metadata() or ():
         if name == PROBE_KEY and value:
-            if not context.peer().startswith(_LOOPBACK_PEERS):
-                raise CallError(
-                    grpc.StatusCode.PERMISSION_DENIED,
-                    f"metadata {PROBE_KEY} is honoured from this machine only; leave it out",
-                    reason="PROBE_NOT_LOCAL",
-                )
+            if not caller.has_any(PROBE_ROLES):
+                raise _probe_refused(f"{caller.name} may not choose its variant; leave out metadata {PROBE_KEY}")
+            if not caller.is_authenticated and not context.peer().startswith(_LOOPBACK_PEERS):
+                raise _probe_refused(f"metadata {PROBE_KEY} is honoured from this machine only; leave it out")
             return value if isinstance(value, str) else value.decode("utf-8", "replace")
+    if caller.roles <= PROBE_ROLES:
+        raise _probe_refused(f"{caller.name} may only probe: name a variant in metadata {PROBE_KEY}")
     return ""
+
+
+def _probe_refused(message: str) -> CallError:
+    return CallError(grpc.StatusCode.PERMISSION_DENIED, message, reason="PROBE_REFUSED")

@@ -1,105 +1,43 @@
-"""The metrics port: GET /metrics and /healthz, on threads of their own, with deadlines and few connections at once."""
+"""The metrics port: GET /metrics for those who may read it, and /healthz for everybody."""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
+from covey.access.certificates import Certificates
+from covey.access.pages import Page, PageServer
+from covey_server.access.gate import Gate
+from covey_server.config import Address
 from covey_server.metrics.page import CONTENT_TYPE
 
-_CONNECTION_LIMIT = 8
-_CONNECTION_TIMEOUT_SECONDS = 5.0
-_STOP_POLL_SECONDS = 0.05
 
-_log = logging.getLogger("covey_server.metrics")
-
-
-class MetricsServer:
-    """Serves the page until `stop`.
+def open_metrics_port(
+    address: Address,
+    page: Callable[[], bytes],
+    is_serving: Callable[[], bool],
+    gate: Gate,
+    certificates: Certificates | None,
+) -> PageServer:
+    """Serve the page until `stop`.
 
     Args:
-        host: to listen on.
-        port: to listen on; 0 picks a free one.
+        address: port 0 picks a free one.
         page: makes the page.
         is_serving: whether the server answers calls; `/healthz` says so.
+        gate: who may read the page.
+        certificates: for TLS; None: plain HTTP.
 
     Raises:
         OSError: the address cannot be used.
     """
 
-    def __init__(self, host: str, port: int, page: Callable[[], bytes], is_serving: Callable[[], bool]) -> None:
-        self._server = _Server((host, port), _handler(page, is_serving))
-        self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, args=(_STOP_POLL_SECONDS,), name="metrics", daemon=True
-        )
-        self._thread.start()
+    def health() -> Page:
+        return Page(b"SERVING\n") if is_serving() else Page(b"NOT_SERVING\n", status=503)
 
-    def stop(self) -> None:
-        """Stop listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join(timeout=_CONNECTION_TIMEOUT_SECONDS)
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 16
-
-    def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
-        self._places = threading.BoundedSemaphore(_CONNECTION_LIMIT)
-        super().__init__(address, handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        if not self._places.acquire(blocking=False):
-            self.shutdown_request(request)
-            return
-        super().process_request(request, client_address)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._places.release()
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        _log.debug("metrics connection failed", exc_info=True)
-
-
-def _handler(page: Callable[[], bytes], is_serving: Callable[[], bool]) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        timeout = _CONNECTION_TIMEOUT_SECONDS
-        server_version = "covey"
-        sys_version = ""
-
-        def do_GET(self) -> None:
-            path = self.path.partition("?")[0]
-            if path == "/metrics":
-                try:
-                    body = page()
-                except Exception:
-                    _log.exception("the metrics page cannot be made")
-                    self._answer(500, b"the metrics page cannot be made; the log says why\n", "text/plain")
-                    return
-                self._answer(200, body, CONTENT_TYPE)
-            elif path == "/healthz":
-                serving = is_serving()
-                self._answer(200 if serving else 503, b"SERVING\n" if serving else b"NOT_SERVING\n", "text/plain")
-            else:
-                self._answer(404, b"only /metrics and /healthz are here\n", "text/plain")
-
-        def _answer(self, status: int, body: bytes, content_type: str) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", content_type)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - named by the base class
-            _log.debug("metrics request", extra={"request": format % args})
-
-    return Handler
+    return PageServer(
+        address.host,
+        address.port,
+        {"/metrics": lambda: Page(page(), CONTENT_TYPE), "/healthz": health},
+        certificates=certificates,
+        may_read=gate.page_refusal,
+    )

@@ -6,12 +6,15 @@ import asyncio
 import logging
 import threading
 from concurrent.futures import Future
+from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from covey.v1.rollouts_pb2_grpc import add_RolloutServiceServicer_to_server
+from covey_server.access.gate import Gate
+from covey_server.ports.control_interceptor import AccessInterceptor
 from covey_server.rollouts.journal import Journal
 from covey_server.rollouts.service import RolloutServicer
 
@@ -53,13 +56,15 @@ class ControlPort:
         port: number that it listens on.
     """
 
-    def __init__(self, address: str, journal: Journal) -> None:
+    def __init__(self, address: str, journal: Journal, gate: Gate, credentials: grpc.ServerCredentials | None) -> None:
         self.port = 0
         self._started: Future[int] = Future()
         self._stopping: asyncio.Event | None = None
         self._grace_seconds: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._run, args=(address, journal), name="control-port", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(address, journal, gate, credentials), name="control-port", daemon=True
+        )
         self._thread.start()
         self.port = self._started.result()
 
@@ -75,19 +80,23 @@ class ControlPort:
         loop.call_soon_threadsafe(stopping.set)
         self._thread.join((grace or 0.0) + _STOP_MARGIN_SECONDS)
 
-    def _run(self, address: str, journal: Journal) -> None:
+    def _run(self, *arguments: Any) -> None:
         try:
-            asyncio.run(self._serve(address, journal))
+            asyncio.run(self._serve(*arguments))
         except BaseException as error:
             if self._started.done():
                 _log.critical("the control port has failed", exc_info=error)
             else:
                 self._started.set_exception(error)
 
-    async def _serve(self, address: str, journal: Journal) -> None:
+    async def _serve(
+        self, address: str, journal: Journal, gate: Gate, credentials: grpc.ServerCredentials | None
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+        server = grpc.aio.server(
+            interceptors=(AccessInterceptor(gate),), options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
+        )
         servicer = RolloutServicer(journal, self._loop)
         try:
             add_RolloutServiceServicer_to_server(servicer, server)
@@ -96,7 +105,10 @@ class ControlPort:
             names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
             try:
-                port = server.add_insecure_port(address)
+                if credentials is None:
+                    port = server.add_insecure_port(address)
+                else:
+                    port = server.add_secure_port(address, credentials)
             except RuntimeError as error:
                 raise PortError(address) from error
             await server.start()
@@ -112,14 +124,18 @@ class ControlPort:
             servicer.close()
 
 
-def start_control_port(address: str, journal: Journal) -> ControlPort:
+def start_control_port(
+    address: str, journal: Journal, gate: Gate, credentials: grpc.ServerCredentials | None = None
+) -> ControlPort:
     """Serve RolloutService, health and reflection at an address such as "127.0.0.1:50052".
 
     Args:
         address: port 0 takes a free one.
         journal: loaded, and past the crash-loop breaker.
+        gate: who may call what.
+        credentials: for TLS; None: plaintext.
 
     Raises:
         PortError: the address cannot be listened on.
     """
-    return ControlPort(address, journal)
+    return ControlPort(address, journal, gate, credentials)

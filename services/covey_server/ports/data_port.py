@@ -22,6 +22,7 @@ from covey_server.ports.health import Health, enable_reflection
 from covey_server.ports.interceptors import CallInterceptor, Codec
 
 if TYPE_CHECKING:
+    from covey_server.access.gate import Gate
     from covey_server.config import ServerConfig
 
 _SERVICE = "/covey.v1.AnalyzerService/"
@@ -39,14 +40,24 @@ class DataPort:
         config: address and threads.
         book: counts calls that never reach their method.
         pool: the threads that serve calls.
+        gate: who may call what.
+        credentials: for TLS; None: plaintext.
 
     Raises:
         StartError: the address cannot be used.
     """
 
-    def __init__(self, config: ServerConfig, book: RequestBook, pool: WorkerPool) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        book: RequestBook,
+        pool: WorkerPool,
+        gate: Gate,
+        credentials: grpc.ServerCredentials | None,
+    ) -> None:
         self._pool = pool
         self._interceptor = CallInterceptor(
+            gate,
             StreamPlaces(max(1, config.threads // 2)),
             frozenset(_COUNTED),
             lambda arrival: count_unserved(book, arrival),
@@ -68,7 +79,7 @@ class DataPort:
         )
         self.health = Health(self._server)
         enable_reflection(self._server)
-        self.port = bind(self._server, config.listen, "--listen")
+        self.port = bind(self._server, config.listen, "--listen", credentials)
 
     def serve(
         self,
@@ -103,7 +114,7 @@ def count_unserved(book: RequestBook, arrival: Arrival, *, was_late: bool = True
         book.count(method, NO_VARIANT, code, time.monotonic() - arrival.submitted)
 
 
-def bind(server: grpc.Server, address: Address, option: str) -> int:
+def bind(server: grpc.Server, address: Address, option: str, credentials: grpc.ServerCredentials | None) -> int:
     """The port that `server` listens on.
 
     Raises:
@@ -111,6 +122,8 @@ def bind(server: grpc.Server, address: Address, option: str) -> int:
     """
     check_free(address, option)
     try:
+        if credentials is not None:
+            return int(server.add_secure_port(str(address), credentials))
         return int(server.add_insecure_port(str(address)))
     except RuntimeError as error:
         raise StartError(f"{option} {address}: cannot listen there ({error}); choose another address") from error

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import grpc
 
+from covey_server.access.callers import CALLER, caller_name
+from covey_server.access.gate import Gate
 from covey_server.answering.admission import ARRIVAL, Arrival, StreamPlaces, overloaded
-from covey_server.errors import REQUEST_ID_KEY, CallError, abort, actor, current_request_id, new_request_id
+from covey_server.errors import REQUEST_ID_KEY, CallError, abort, current_request_id, new_request_id
 
 _HEALTH_PREFIX = "/grpc.health."
 _LIGHT_METHODS = frozenset({"/covey.v1.AnalyzerService/GetServerInfo"})
@@ -33,9 +35,10 @@ class Codec(NamedTuple):
 
 
 class CallInterceptor(grpc.ServerInterceptor):
-    """Stamps calls, gives health a thread of its own, and turns exceptions into statuses.
+    """Stamps calls, admits their callers, gives health a thread of its own, and turns exceptions into statuses.
 
     Args:
+        gate: who may call what.
         stream_places: taken by streaming calls while they last.
         counted_methods: full names of methods that count their own requests: they are entered even when refused.
         on_stream_refused: told of streams that found no place, by their stamp.
@@ -44,11 +47,13 @@ class CallInterceptor(grpc.ServerInterceptor):
 
     def __init__(
         self,
+        gate: Gate,
         stream_places: StreamPlaces,
         counted_methods: frozenset[str],
         on_stream_refused: Callable[[Arrival], None],
         codecs: Mapping[str, Codec] | None = None,
     ) -> None:
+        self._gate = gate
         self._stream_places = stream_places
         self._counted_methods = counted_methods
         self._on_stream_refused = on_stream_refused
@@ -97,12 +102,13 @@ class CallInterceptor(grpc.ServerInterceptor):
         def serve(request: Any, context: grpc.ServicerContext) -> Any:
             arrival = _enter()
             try:
+                self._admit(arrival, context)
                 if arrival.refused and not is_counted:
                     raise overloaded()
                 response = behavior(request, context)
             except Exception as error:
                 _end(context, error, arrival, is_counted)
-            _note(context, arrival, is_counted, "OK")
+            _note(arrival, is_counted, "OK")
             return response
 
         return serve
@@ -111,6 +117,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         def serve(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             arrival = _enter()
             try:
+                self._admit(arrival, context)
                 self._admit_stream(arrival)
             except CallError as error:
                 _end(context, error, arrival, is_counted)
@@ -120,9 +127,12 @@ class CallInterceptor(grpc.ServerInterceptor):
                 _end(context, error, arrival, is_counted)
             finally:
                 self._stream_places.give_back()
-            _note(context, arrival, is_counted, "OK")
+            _note(arrival, is_counted, "OK")
 
         return serve
+
+    def _admit(self, arrival: Arrival, context: grpc.ServicerContext) -> None:
+        CALLER.set(self._gate.admit(arrival.method, context.invocation_metadata(), context.auth_context))  # type: ignore[arg-type]
 
     def _admit_stream(self, arrival: Arrival) -> None:
         try:
@@ -170,19 +180,19 @@ def _end(context: grpc.ServicerContext, error: Exception, arrival: Arrival, is_c
         raise error  # how the server's own abort leaves a handler
     if isinstance(error, grpc.RpcError) and not context.is_active():
         raise error  # the caller went away in the middle of a stream
-    _note(context, arrival, is_counted, error.code.name if isinstance(error, CallError) else "INTERNAL")
+    _note(arrival, is_counted, error.code.name if isinstance(error, CallError) else "INTERNAL")
     if isinstance(error, CallError):
         _log.debug("refused", extra={"method": arrival.method, "detail": error.message})  # may name a learner
     abort(context, error)
 
 
-def _note(context: grpc.ServicerContext, arrival: Arrival, is_counted: bool, code: str) -> None:
+def _note(arrival: Arrival, is_counted: bool, code: str) -> None:
     """One line of log a call; per-learner calls, which the metrics count, at debug level only."""
     level = logging.DEBUG if is_counted or arrival.method in _LIGHT_METHODS else logging.INFO
     if _log.isEnabledFor(level):
         seconds = round(time.monotonic() - arrival.submitted, 6)
-        who = actor(context)
-        _log.log(level, "call", extra={"method": arrival.method, "code": code, "seconds": seconds, "actor": who})
+        extra = {"method": arrival.method, "code": code, "seconds": seconds, "actor": caller_name()}
+        _log.log(level, "call", extra=extra)
 
 
 def _request_id(metadata: Any) -> str:

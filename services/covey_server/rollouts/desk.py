@@ -37,6 +37,7 @@ from covey_server.store import once
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from covey.access.principals import Principal
     from covey.rollout.state import RolloutState
     from covey.v1.journal_pb2 import Entry
     from covey_server.rollouts.journal import Journal
@@ -48,7 +49,7 @@ Make = Callable[["RolloutState"], "Sequence[Entry]"]
 class RolloutDesk:
     """Mutations of rollouts for callers; every method blocks until its effect is durable and in force.
 
-    Methods take the request and the caller's asserted name and raise CallError; see the proto for what they mean.
+    Methods take the request and the caller and raise CallError; see the proto for what they mean.
 
     Args:
         journal: what is written.
@@ -59,7 +60,7 @@ class RolloutDesk:
         self._journal = journal
         self._views = views
 
-    def create(self, request: pb.CreateRolloutRequest, actor: str) -> pb.Rollout:
+    def create(self, request: pb.CreateRolloutRequest, caller: Principal) -> pb.Rollout:
         """Record a checked spec as DRAFT."""
         check_request(request)
         name = f"rollouts/{checked_id('rollout_id', request.rollout_id)}"
@@ -71,28 +72,28 @@ class RolloutDesk:
         def run(connection: Connection) -> Written:
             uid = secrets.token_hex(16)
             entries = commands.create(name, uid, spec)
-            return self._journal.create(connection, name, uid, entries, _author(request, actor))
+            return self._journal.create(connection, name, uid, entries, _author(request, caller))
 
         return self._views.picture(self._once(request, name, run).state)
 
-    def start(self, request: pb.StartRolloutRequest, actor: str) -> pb.StartRolloutResponse:
+    def start(self, request: pb.StartRolloutRequest, caller: Principal) -> pb.StartRolloutResponse:
         """Hand the rollout to the controller."""
         make = self._plain(commands.start, request)
-        return pb.StartRolloutResponse(rollout=self._verb(request, actor, make))
+        return pb.StartRolloutResponse(rollout=self._verb(request, caller, make))
 
-    def pause(self, request: pb.PauseRolloutRequest, actor: str) -> pb.PauseRolloutResponse:
+    def pause(self, request: pb.PauseRolloutRequest, caller: Principal) -> pb.PauseRolloutResponse:
         """Stop the phase timer."""
-        return pb.PauseRolloutResponse(rollout=self._verb(request, actor, self._plain(commands.pause, request)))
+        return pb.PauseRolloutResponse(rollout=self._verb(request, caller, self._plain(commands.pause, request)))
 
-    def resume(self, request: pb.ResumeRolloutRequest, actor: str) -> pb.ResumeRolloutResponse:
+    def resume(self, request: pb.ResumeRolloutRequest, caller: Principal) -> pb.ResumeRolloutResponse:
         """Let the phase timer go on."""
-        return pb.ResumeRolloutResponse(rollout=self._verb(request, actor, self._plain(commands.resume, request)))
+        return pb.ResumeRolloutResponse(rollout=self._verb(request, caller, self._plain(commands.resume, request)))
 
-    def promote(self, request: pb.PromoteRolloutRequest, actor: str) -> pb.PromoteRolloutResponse:
+    def promote(self, request: pb.PromoteRolloutRequest, caller: Principal) -> pb.PromoteRolloutResponse:
         """End the wait of the phase."""
-        return pb.PromoteRolloutResponse(rollout=self._verb(request, actor, self._plain(commands.promote, request)))
+        return pb.PromoteRolloutResponse(rollout=self._verb(request, caller, self._plain(commands.promote, request)))
 
-    def postpone(self, request: pb.PostponeRolloutRequest, actor: str) -> pb.PostponeRolloutResponse:
+    def postpone(self, request: pb.PostponeRolloutRequest, caller: Principal) -> pb.PostponeRolloutResponse:
         """Let a phase begin no earlier than at a time."""
         not_before = time_of("not_before", request.not_before)
 
@@ -102,15 +103,16 @@ class RolloutDesk:
                 state, self._now(), phase=request.phase, not_before=not_before, reason=request.reason
             )
 
-        return pb.PostponeRolloutResponse(rollout=self._verb(request, actor, make))
+        return pb.PostponeRolloutResponse(rollout=self._verb(request, caller, make))
 
-    def abort(self, request: pb.AbortRolloutRequest, actor: str) -> pb.AbortRolloutResponse:
+    def abort(self, request: pb.AbortRolloutRequest, caller: Principal) -> pb.AbortRolloutResponse:
         """Take the candidate's weight away; in force when this returns, also where the store fails."""
         make = self._plain(commands.abort, request)
-        return pb.AbortRolloutResponse(rollout=self._verb(request, actor, make, zero_ahead_of=request.name))
+        return pb.AbortRolloutResponse(rollout=self._verb(request, caller, make, zero_ahead_of=request.name))
 
-    def approve(self, request: pb.ApproveRolloutRequest, actor: str) -> pb.ApproveRolloutResponse:
+    def approve(self, request: pb.ApproveRolloutRequest, caller: Principal) -> pb.ApproveRolloutResponse:
         """Sign for a role."""
+        _check_signature(caller, request.role)
 
         def make(state: RolloutState) -> Sequence[Entry]:
             check_phase(state, request.phase)
@@ -123,27 +125,29 @@ class RolloutDesk:
                 reason=request.reason,
             )
 
-        return pb.ApproveRolloutResponse(rollout=self._verb(request, actor, make))
+        return pb.ApproveRolloutResponse(rollout=self._verb(request, caller, make))
 
-    def deny(self, request: pb.DenyRolloutRequest, actor: str) -> pb.DenyRolloutResponse:
+    def deny(self, request: pb.DenyRolloutRequest, caller: Principal) -> pb.DenyRolloutResponse:
         """Refuse for a role."""
+        _check_signature(caller, request.role)
 
         def make(state: RolloutState) -> Sequence[Entry]:
             check_phase(state, request.phase)
             return commands.deny(state, self._now(), phase=request.phase, role=request.role, reason=request.reason)
 
-        return pb.DenyRolloutResponse(rollout=self._verb(request, actor, make))
+        return pb.DenyRolloutResponse(rollout=self._verb(request, caller, make))
 
-    def revoke(self, request: pb.RevokeApprovalRequest, actor: str) -> pb.RevokeApprovalResponse:
+    def revoke(self, request: pb.RevokeApprovalRequest, caller: Principal) -> pb.RevokeApprovalResponse:
         """Take a signature back."""
+        _check_signature(caller, request.role)
 
         def make(state: RolloutState) -> Sequence[Entry]:
             check_phase(state, request.phase)
             return commands.revoke(state, self._now(), phase=request.phase, role=request.role, reason=request.reason)
 
-        return pb.RevokeApprovalResponse(rollout=self._verb(request, actor, make))
+        return pb.RevokeApprovalResponse(rollout=self._verb(request, caller, make))
 
-    def report_incident(self, request: pb.ReportIncidentRequest, actor: str) -> pb.ReportIncidentResponse:
+    def report_incident(self, request: pb.ReportIncidentRequest, caller: Principal) -> pb.ReportIncidentResponse:
         """Open an incident."""
 
         def make(state: RolloutState) -> Sequence[Entry]:
@@ -155,19 +159,19 @@ class RolloutDesk:
                 description=request.description,
             )
 
-        return pb.ReportIncidentResponse(rollout=self._verb(request, actor, make))
+        return pb.ReportIncidentResponse(rollout=self._verb(request, caller, make))
 
-    def resolve_incident(self, request: pb.ResolveIncidentRequest, actor: str) -> pb.ResolveIncidentResponse:
+    def resolve_incident(self, request: pb.ResolveIncidentRequest, caller: Principal) -> pb.ResolveIncidentResponse:
         """Close an incident."""
 
         def make(state: RolloutState) -> Sequence[Entry]:
             return commands.resolve_incident(state, self._now(), incident_id=request.incident_id, reason=request.reason)
 
-        return pb.ResolveIncidentResponse(rollout=self._verb(request, actor, make))
+        return pb.ResolveIncidentResponse(rollout=self._verb(request, caller, make))
 
-    def acquire_lease(self, request: pb.AcquireLeaseRequest, actor: str) -> pb.AcquireLeaseResponse:
+    def acquire_lease(self, request: pb.AcquireLeaseRequest, caller: Principal) -> pb.AcquireLeaseResponse:
         """Give, renew or take back the right to write decisions."""
-        del actor
+        del caller
         check_request(request)
         seconds = lease_seconds(request, DEFAULT_SECONDS)
 
@@ -184,12 +188,12 @@ class RolloutDesk:
         answer = self._journal.commit(lambda connection: self._remembered(connection, request, run))
         return pb.AcquireLeaseResponse.FromString(answer)
 
-    def commit_decision(self, request: pb.CommitDecisionRequest, actor: str) -> pb.CommitDecisionResponse:
+    def commit_decision(self, request: pb.CommitDecisionRequest, caller: Principal) -> pb.CommitDecisionResponse:
         """Write the entries of one tick, all or none."""
         check_request(request)
         check_decision(request)
         name = rollout_name("name", request.name)
-        author = Author(actor, request.request_id, epoch=request.epoch)
+        author = Author(caller.name, request.request_id, epoch=request.epoch, is_verified=caller.is_authenticated)
         rolls_back = any(entry.HasField("rollback_started") for entry in request.entries)
 
         def run(connection: Connection) -> Written:
@@ -206,7 +210,7 @@ class RolloutDesk:
     def _now(self) -> datetime:
         return self._journal.clock()
 
-    def _verb(self, request: Any, actor: str, make: Make, zero_ahead_of: str = "") -> pb.Rollout:
+    def _verb(self, request: Any, caller: Principal, make: Make, zero_ahead_of: str = "") -> pb.Rollout:
         check_request(request)
         name = rollout_name("name", request.name)
 
@@ -220,7 +224,7 @@ class RolloutDesk:
                     reason=error.reason_code,
                     metadata={"rollout": name},
                 ) from error
-            return self._journal.append(connection, name, entries, _author(request, actor))
+            return self._journal.append(connection, name, entries, _author(request, caller))
 
         return self._views.picture(self._once(request, name, run, zero_ahead_of).state)
 
@@ -251,5 +255,25 @@ class RolloutDesk:
         )
 
 
-def _author(request: Any, actor: str) -> Author:
-    return Author(actor, request.request_id, reason=getattr(request, "reason", ""))
+def _author(request: Any, caller: Principal) -> Author:
+    return Author(
+        caller.name,
+        request.request_id,
+        is_verified=caller.is_authenticated,
+        reason=getattr(request, "reason", ""),
+    )
+
+
+def _check_signature(caller: Principal, role: str) -> None:
+    """Refuse a signature that is not the caller's to give.
+
+    Raises:
+        CallError: PERMISSION_DENIED.
+    """
+    if not caller.may_sign_for(role):
+        raise CallError(
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"{caller.name} may not sign for {role!r}, only for {', '.join(sorted(caller.signs_for)) or 'nobody'}",
+            reason="SIGNATURE_NOT_ALLOWED",
+            metadata={"role": role[:200]},
+        )

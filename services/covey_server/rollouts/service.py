@@ -17,9 +17,11 @@ from typing import Any, TypeVar
 
 import grpc
 
+from covey.access.principals import Principal
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1 import rollouts_pb2_grpc as pb_grpc
-from covey_server.errors import CallError, abort_aio, actor, current_request_id, request_id
+from covey_server.access.callers import CALLER
+from covey_server.errors import CallError, abort_aio, current_request_id, request_id
 from covey_server.rollouts.desk import RolloutDesk
 from covey_server.rollouts.journal import Journal
 from covey_server.rollouts.journal_splits import TARGET
@@ -190,13 +192,15 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         except Exception as error:
             await abort_aio(context, _for_callers(error))
 
-    async def _write(self, work: Callable[[Request, str], Response], request: Request, context: Context) -> Response:
+    async def _write(
+        self, work: Callable[[Request, Principal], Response], request: Request, context: Context
+    ) -> Response:
         current_request_id.set(request_id(context))
-        who = actor(context)
+        caller = CALLER.get()
         started = time.monotonic()
         code = grpc.StatusCode.OK
         try:
-            return await self._in(self._writers, lambda: work(request, who))
+            return await self._in(self._writers, lambda: work(request, caller))
         except Exception as error:
             told = _for_callers(error)
             code = told.code if isinstance(told, CallError) else grpc.StatusCode.INTERNAL
@@ -204,7 +208,7 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         finally:
             milliseconds = round(1e3 * (time.monotonic() - started), 1)
             subject = getattr(request, "name", "") or getattr(request, "rollout_id", "") or TARGET
-            extra = {"actor": who, "subject": subject, "code": code.name, "milliseconds": milliseconds}
+            extra = {"actor": caller.name, "subject": subject, "code": code.name, "milliseconds": milliseconds}
             _log.info(type(request).__name__.removesuffix("Request"), extra=extra)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], Response]) -> Response:

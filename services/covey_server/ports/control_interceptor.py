@@ -1,0 +1,75 @@
+"""Around every call of the control port: who calls, and whether they may."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from covey_server.access.callers import CALLER
+from covey_server.access.gate import Gate
+from covey_server.access.rules import OPEN_METHODS
+from covey_server.errors import abort_aio, current_request_id, request_id
+
+if TYPE_CHECKING:
+    Handler = grpc.RpcMethodHandler[Any, Any]
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class AccessInterceptor(grpc.aio.ServerInterceptor):
+    """Admits callers of an asyncio server; handlers find them in `CALLER`.
+
+    Args:
+        gate: who may call what.
+    """
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def intercept_service(
+        self,
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> Handler | None:
+        """The method's handler behind the gate."""
+        handler = await continuation(handler_call_details)
+        method: str = handler_call_details.method
+        if handler is None or method in OPEN_METHODS:
+            return handler
+        kind = {
+            (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler, self._unary),
+            (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler, self._unary),
+            (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler, self._stream),
+            (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler, self._stream),
+        }[handler.request_streaming, handler.response_streaming]
+        attribute, make, wrap = kind
+        return make(
+            wrap(method, getattr(handler, attribute)),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+
+    def _unary(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
+        async def serve(request: Any, context: Context) -> Any:
+            await self._admit(method, context)
+            return await behavior(request, context)
+
+        return serve
+
+    def _stream(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
+        async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
+            await self._admit(method, context)
+            async for response in behavior(request, context):
+                yield response
+
+        return serve
+
+    async def _admit(self, method: str, context: Context) -> None:
+        current_request_id.set(request_id(context))
+        try:
+            # A call is a task of its own, and so is what it sees of this.
+            CALLER.set(self._gate.admit(method, context.invocation_metadata(), context.auth_context))  # type: ignore[arg-type]
+        except Exception as error:
+            await abort_aio(context, error)
