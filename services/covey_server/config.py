@@ -43,6 +43,7 @@ class ServerConfig:
         queue_limit: calls that may wait for one of them.
         call_deadline_seconds: for one per-learner question.
         trait_state_megabytes: of memory for what is kept of datasets' learners between appends.
+        ballast_kilobytes: set aside on the disk, so that a rollback is recorded where there is no space; 0: none.
         drain_grace_seconds: for calls in flight when the server is told to stop.
         store_url: of another database than the SQLite file in the data directory.
         ports_file: JSON with the ports in use, written once the server is ready.
@@ -65,6 +66,7 @@ class ServerConfig:
     queue_limit: int = 64
     call_deadline_seconds: float = 2.0
     trait_state_megabytes: int = 1024
+    ballast_kilobytes: int = 2048
     drain_grace_seconds: float = 10.0
     store_url: str | None = None
     ports_file: Path | None = None
@@ -105,6 +107,7 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
         queue_limit=given.queue_limit,
         call_deadline_seconds=given.call_deadline,
         trait_state_megabytes=given.trait_state_megabytes,
+        ballast_kilobytes=given.ballast_kilobytes,
         drain_grace_seconds=given.drain_grace,
         store_url=given.store_url,
         ports_file=given.ports_file,
@@ -187,6 +190,13 @@ def _parser() -> argparse.ArgumentParser:
         default=defaults.trait_state_megabytes,
         metavar="MB",
         help="memory for the trait states of datasets; the longest unused go to disk beyond it (%(default)s)",
+    )
+    add(
+        "--ballast-kilobytes",
+        type=_whole(0, 1 << 20),
+        default=defaults.ballast_kilobytes,
+        metavar="KB",
+        help="set aside on the disk, so that a rollback can be recorded when it is full (%(default)s)",
     )
     add("--drain-grace", type=_seconds, default=defaults.drain_grace_seconds, metavar="SECONDS", help="(%(default)s)")
     add("--store-url", default=None, metavar="URL", help="another database than the SQLite file in the data directory")

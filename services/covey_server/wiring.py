@@ -169,7 +169,9 @@ class AnalyzerServer:
         from covey_server.split import SplitBoard
         from covey_server.store import open_store
 
-        self.store = open_store(self.config.data_directory, self.config.store_url)
+        self.store = open_store(
+            self.config.data_directory, self.config.store_url, ballast_bytes=self.config.ballast_kilobytes << 10
+        )
         self._rooms.callback(self.store.close)
         self.catalogue = Catalogue(self.store, self.clock)
         self.catalogue.ensure_defaults(self.config.stable)

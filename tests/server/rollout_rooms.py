@@ -76,9 +76,10 @@ class Clock:
 class Rooms:
     """What a server has of the control plane, without its ports."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, ballast_bytes: int = 0) -> None:
         self.clock = Clock()
-        self.store: Store = open_store(directory)
+        self.ballast_bytes = ballast_bytes
+        self.store: Store = open_store(directory, ballast_bytes=ballast_bytes)
         self.catalogue = Catalogue(self.store, self.clock)
         self.catalogue.ensure_defaults()
         self.board = SplitBoard()
@@ -92,7 +93,7 @@ class Rooms:
     def reopened(self) -> Rooms:
         """The rooms of the next server on the same directory."""
         self.close()
-        again = Rooms(self.store.directory)
+        again = Rooms(self.store.directory, self.ballast_bytes)
         again.clock.now = self.clock.now
         return again
 

@@ -32,6 +32,7 @@ class Stubs:
     """Channels to the ports of a server."""
 
     def __init__(self, data_port: int, control_port: int, metrics_port: int) -> None:
+        self.control_port = control_port
         self.metrics_port = metrics_port
         self.data_channel = grpc.insecure_channel(f"127.0.0.1:{data_port}")
         self.control_channel = grpc.insecure_channel(f"127.0.0.1:{control_port}")
@@ -67,8 +68,9 @@ class ServedHere(Stubs):
     """A wired server in this process, with stubs."""
 
     def __init__(self, **changes: Any) -> None:
-        addresses = {"listen": FREE, "control_listen": FREE, "metrics_listen": FREE}
-        self.room = AnalyzerServer(ServerConfig(**(addresses | changes)), wall_clock)
+        # Hundreds of servers need not set aside megabytes each.
+        own = {"listen": FREE, "control_listen": FREE, "metrics_listen": FREE, "ballast_kilobytes": 64}
+        self.room = AnalyzerServer(ServerConfig(**(own | changes)), wall_clock)
         super().__init__(self.room.data_port, self.room.control_port, self.room.metrics_port)
 
     def split(self, weight_bp: int, **changes: Any) -> Split:

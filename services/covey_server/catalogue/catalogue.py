@@ -58,7 +58,7 @@ class Catalogue:
         Raises:
             CallError: INVALID_ARGUMENT or NOT_FOUND where `stable` is no variant.
         """
-        with self._store.write() as connection:
+        with self._store.write(is_reserved=True) as connection:
             for engine in ENGINE_NAMES:
                 name = f"variants/{engine}"
                 if _payload(connection, variants, name) is None:

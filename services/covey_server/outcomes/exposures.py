@@ -57,7 +57,7 @@ class ExposureLedger:
         self._clock = clock
         self._caps = dict(caps or {})
         self._load_lock = Lock()
-        with store.write() as connection:
+        with store.write(is_reserved=True) as connection:
             self._key = stored.token_key(connection)
         columns = stored.exposure_phases.c
         with store.read() as connection:

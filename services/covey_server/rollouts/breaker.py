@@ -6,10 +6,11 @@ the journal, which only changes while a server runs, still shows what had weight
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Column, String, Table, delete, insert, select, update
+from sqlalchemy import BigInteger, Boolean, Column, Connection, String, Table, delete, insert, select, update
 
 from covey_server.store import Store
 from covey_server.store.schema import RowNumber, metadata, to_microseconds
@@ -56,7 +57,8 @@ class Breaker:
             Whether the runs before this one were a crash loop of that rollout: then `Journal.crash_loop` comes next.
         """
         now_us = to_microseconds(self._clock())
-        with self._store.write() as connection:
+
+        def mutation(connection: Connection) -> tuple[int, Sequence[Any]]:
             connection.execute(
                 update(_runs)
                 .where(_runs.c.ended_cleanly.is_(None))
@@ -69,8 +71,12 @@ class Breaker:
             ).all()
             inserted = connection.execute(insert(_runs).values(start_time_us=now_us))
             assert inserted.inserted_primary_key is not None
-            self._number = int(inserted.inserted_primary_key[0])
-            connection.execute(delete(_runs).where(_runs.c.number <= self._number - _RUNS_KEPT))
+            number = int(inserted.inserted_primary_key[0])
+            connection.execute(delete(_runs).where(_runs.c.number <= number - _RUNS_KEPT))
+            return number, before
+
+        # A full disk must not keep a server from starting.
+        self._number, before = self._store.group_commit(mutation, is_reserved=True)
         looped = [row for row in before if not row.ended_cleanly and row.running_candidate == running_candidate]
         return bool(running_candidate) and len(looped) == UNCLEAN_ENDS
 
@@ -78,10 +84,10 @@ class Breaker:
         """Record that this run ends cleanly; the last thing that is written."""
         if self._number is None:
             return
-        with self._store.write() as connection:
-            connection.execute(
-                update(_runs)
-                .where(_runs.c.number == self._number)
-                .values(ended_cleanly=True, end_time_us=to_microseconds(self._clock()))
-            )
+        closed = (
+            update(_runs)
+            .where(_runs.c.number == self._number)
+            .values(ended_cleanly=True, end_time_us=to_microseconds(self._clock()))
+        )
+        self._store.group_commit(lambda connection: connection.execute(closed), is_reserved=True)
         self._number = None

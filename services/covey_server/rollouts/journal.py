@@ -114,19 +114,20 @@ class Journal:
 
     # Writing
 
-    def commit(self, mutation: Callable[[Connection], T], zero_ahead_of: str = "") -> T:
+    def commit(self, mutation: Callable[[Connection], T], zero_ahead_of: str = "", *, is_reserved: bool = False) -> T:
         """Run a mutation of the journal in a shared commit; its effects are in force when this returns.
 
         Args:
             mutation: calls `create` and `append` with its connection.
             zero_ahead_of: rollout whose weight becomes 0 here even where the store cannot record it: the one change
                 that may run ahead of the journal.
+            is_reserved: whether it takes weight away, and so is recorded on a full disk too, as with `zero_ahead_of`.
 
         Raises:
-            StoreError: nothing was recorded.
+            StoreError: nothing of it is in force.
         """
         try:
-            return self.store.group_commit(mutation)
+            return self.store.group_commit(mutation, is_reserved=is_reserved or bool(zero_ahead_of))
         except StoreError:
             if zero_ahead_of:
                 self._keeper.zero(zero_ahead_of)
@@ -215,7 +216,7 @@ class Journal:
                 for state in running
             ]
 
-        return self.commit(mutation)
+        return self.commit(mutation, is_reserved=True)
 
     def _write(
         self, connection: Connection, name: str, state: RolloutState | None, entries: Sequence[Entry], author: Author

@@ -221,7 +221,8 @@ def _for_callers(error: Exception) -> Exception:
         _log.error("store: %s", error)
         return CallError(
             grpc.StatusCode.UNAVAILABLE,
-            f"the store cannot answer: {error.problem}; nothing was recorded. {error.remedy}",
+            f"the store cannot answer: {error.problem}; nothing of this is in force. {error.remedy};"
+            " a retry with the same request_id is safe",
             reason="STORE_UNAVAILABLE",
             retry_after_seconds=1.0,
         )

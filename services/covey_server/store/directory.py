@@ -10,6 +10,7 @@ from pathlib import Path
 from covey_server.store.failures import StoreError
 
 LOCK_NAME = "server.lock"
+_OWNER_BYTES = 32
 
 _REMEDIES = {
     errno.EACCES: "give this user read and write permission there, or choose another --data-directory",
@@ -26,7 +27,12 @@ _OTHER_REMEDY = "check the file system, or choose another --data-directory"
 def directory_error(error: OSError, place: Path) -> StoreError:
     """What an operating system error about the data directory means for people."""
     remedy = _REMEDIES.get(error.errno or 0, _OTHER_REMEDY)
-    return StoreError(f"the data directory cannot be used ({error.strerror or error})", place=str(place), remedy=remedy)
+    return StoreError(
+        f"the data directory cannot be used ({error.strerror or error})",
+        place=str(place),
+        remedy=remedy,
+        is_full=error.errno in {errno.ENOSPC, errno.EDQUOT},
+    )
 
 
 class DirectoryLock:
@@ -46,7 +52,7 @@ class DirectoryLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip()
+            owner = os.pread(descriptor, _OWNER_BYTES, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
             if error.errno not in {errno.EWOULDBLOCK, errno.EACCES}:
                 raise directory_error(error, directory) from error
@@ -57,8 +63,8 @@ class DirectoryLock:
             ) from error
         self._descriptor = descriptor
         try:
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            # Over what is there, as a full disk may have no block for a file that was cut short.
+            os.pwrite(descriptor, f"{os.getpid()}\n".ljust(_OWNER_BYTES).encode(), 0)
         except OSError as error:
             self.release()
             raise directory_error(error, directory) from error

@@ -76,6 +76,31 @@ def writer_engine(url: URL) -> Engine:
     return engine
 
 
+class Anchor:
+    """A connection that is open as long as the store is.
+
+    When a sync fails, the writer's connection is closed. Were it the last one, the next to open the database would
+    find the unsynced commit in the write-ahead log and take it for done: in the file, but not in memory, and refused
+    to its caller. With the anchor, what was refused stays outside, and the next commit is written over it.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self._path = str(url.database)
+        self._connection: sqlite3.Connection | None = None
+
+    def hold(self) -> None:
+        """Take part in the database, which was written to before."""
+        if self._connection is None:
+            self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
+            self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+
+    def close(self) -> None:
+        """Let go; the last to leave empties the write-ahead log."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+
 def reader_engine(url: URL) -> Engine:
     """A few connections that see one snapshot per transaction and cannot write."""
     engine = _engine(url, size=_READERS)
@@ -101,7 +126,7 @@ def explained_origin(origin: BaseException | None, place: str) -> StoreError:
     name = getattr(origin, "sqlite_errorname", "") or ""
     family = next((known for known in _REMEDIES if name.startswith(known)), "")
     remedy = _REMEDIES.get(family, "see the server's log")
-    return StoreError(f"the database answered: {origin}", place=place, remedy=remedy)
+    return StoreError(f"the database answered: {origin}", place=place, remedy=remedy, is_full=family == "SQLITE_FULL")
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from covey import failpoints
 from covey_server.store import migrations, schema, sqlite
+from covey_server.store.ballast import Ballast
 from covey_server.store.directory import DirectoryLock, sync_directory
 from covey_server.store.failures import StoreError
 from covey_server.store.writer import Writer
@@ -45,13 +46,16 @@ class Migrated:
 class Store:
     """Tables that last. Made by `open_store`; every method may be called from any thread."""
 
-    def __init__(self, directory: Path, url: str | None, lock: DirectoryLock) -> None:
+    def __init__(self, directory: Path, url: str | None, lock: DirectoryLock, ballast_bytes: int = 0) -> None:
         self.directory = directory
         self._lock = lock
         self._url = sqlite.database_url(directory, url)
         self._place = str(self._url.database)
         self._readers = sqlite.reader_engine(self._url)
-        self._writer = Writer(sqlite.writer_engine(self._url), self._explained, self._place)
+        self._anchor = sqlite.Anchor(self._url)
+        self._writer = Writer(
+            sqlite.writer_engine(self._url), self._explained, self._place, Ballast(directory, ballast_bytes)
+        )
 
     @property
     def metadata(self) -> MetaData:
@@ -69,7 +73,8 @@ class Store:
         Raises:
             StoreError: the database cannot be written.
         """
-        with self.write() as connection:
+        # A full disk must not keep a server from starting: mostly there is nothing to write here.
+        with self.write(is_reserved=True) as connection:
             schema.metadata.create_all(connection)
             table = schema.schema_version
             found = connection.execute(select(table.c.written_by)).one_or_none()
@@ -78,6 +83,7 @@ class Store:
                 connection.execute(insert(table).values(only_row=1, **values))
             elif found.written_by != migrations.software_version():
                 connection.execute(update(table).values(written_by=migrations.software_version()))
+        self._anchor.hold()
         sync_directory(self.directory)
 
     def bring_to(self, target: int | None = None, *, keep_copy: bool = True) -> Migrated:
@@ -104,25 +110,33 @@ class Store:
         return Migrated(found, wanted, tuple(step.summary for step in steps), copy)
 
     @contextmanager
-    def write(self) -> Iterator[Connection]:
+    def write(self, *, is_reserved: bool = False) -> Iterator[Connection]:
         """One transaction under the writer's lock: synced when the block ends, rolled back when it raises.
+
+        Args:
+            is_reserved: whether it may go into the space that is set aside, once a full disk has opened it.
 
         Raises:
             StoreError: the database could not write; nothing of the block was kept.
         """
-        with self._writer.transaction() as connection:
+        with self._writer.transaction(is_reserved) as connection:
             yield connection
 
-    def group_commit(self, mutation: Callable[[Connection], T]) -> T:
+    def group_commit(self, mutation: Callable[[Connection], T], *, is_reserved: bool = False) -> T:
         """Run `mutation(connection)` in a commit that concurrent callers share; returns its result after the sync.
 
         A mutation that raises is rolled back alone and its error raised here; the others are not touched. It must not
         open a write transaction of its own.
 
+        Args:
+            mutation: makes the change.
+            is_reserved: whether it is written also where the disk is full, on the space that is set aside: it is small,
+                takes weight away, and bears to be called again where the first attempt found no space.
+
         Raises:
             StoreError: the database could not write; nothing of the mutation was kept.
         """
-        return self._writer.share(mutation)
+        return self._writer.share(mutation, is_reserved)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
@@ -165,13 +179,14 @@ class Store:
         """Finish the transaction in progress, close the connections and give the directory back."""
         self._writer.close()
         self._readers.dispose()
+        self._anchor.close()
         self._lock.release()
 
     def _explained(self, error: DBAPIError) -> StoreError:
         return sqlite.explained(error, self._place)
 
 
-def open_store(data_directory: str | os.PathLike[str], url: str | None = None) -> Store:
+def open_store(data_directory: str | os.PathLike[str], url: str | None = None, *, ballast_bytes: int = 0) -> Store:
     """Open, or begin, the store of a data directory and lock the directory for this process.
 
     Tables of rooms that are imported by now exist afterwards; call `create_all` again after importing more.
@@ -179,6 +194,7 @@ def open_store(data_directory: str | os.PathLike[str], url: str | None = None) -
     Args:
         data_directory: made if absent.
         url: an SQLAlchemy URL of an SQLite file; default `covey.db` in the data directory.
+        ballast_bytes: space to set aside for rollbacks on a full disk; 0: none.
 
     Raises:
         StoreError: no permission, no space, a file in the way, another live server, or a newer covey's tables.
@@ -187,7 +203,7 @@ def open_store(data_directory: str | os.PathLike[str], url: str | None = None) -
     lock = DirectoryLock(directory)
     try:
         failpoints.reach("store.opening")
-        store = Store(directory, url, lock)
+        store = Store(directory, url, lock, ballast_bytes)
         migrated = store.bring_to()
         store.create_all()
     except BaseException:

@@ -12,13 +12,16 @@ from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from covey import failpoints
 from covey_server.store.failures import StoreError
+
+if TYPE_CHECKING:
+    from covey_server.store.ballast import Ballast
 
 T = TypeVar("T")
 _LARGEST_BATCH = 256
@@ -36,8 +39,9 @@ class _Open:
 class _Job(Generic[T]):
     """A mutation on its way into a shared commit."""
 
-    def __init__(self, mutation: Callable[[Connection], T]) -> None:
+    def __init__(self, mutation: Callable[[Connection], T], is_reserved: bool) -> None:
         self.mutation = mutation
+        self.is_reserved = is_reserved
         self.settled = False
         self.error: BaseException | None = None
         self.value: T | None = None
@@ -48,9 +52,19 @@ class _Job(Generic[T]):
 
 
 class Writer:
-    """Serialises every write of this process; see the module's text."""
+    """Serialises every write of this process; see the module's text.
 
-    def __init__(self, engine: Engine, explained: Callable[[DBAPIError], StoreError], place: str) -> None:
+    Args:
+        engine: one connection, whose transactions take the write lock when they begin.
+        explained: what a database error means for people.
+        place: of the database, for people.
+        ballast: space for writes that must not fail because the disk is full.
+    """
+
+    def __init__(
+        self, engine: Engine, explained: Callable[[DBAPIError], StoreError], place: str, ballast: Ballast
+    ) -> None:
+        self._ballast = ballast
         self._engine = engine
         self._explained = explained
         self._place = place
@@ -67,14 +81,22 @@ class Writer:
         return self._commit_count
 
     @contextmanager
-    def transaction(self) -> Iterator[Connection]:
+    def transaction(self, is_reserved: bool = False) -> Iterator[Connection]:
         """A transaction of its own, committed and synced when the block ends, rolled back when it raises."""
-        with self._turn(), self._transaction() as connection:
-            yield connection
+        with self._turn():
+            if not self._ballast.keep() and not is_reserved:
+                raise self._full()
+            with self._transaction() as connection:
+                yield connection
 
-    def share(self, mutation: Callable[[Connection], T]) -> T:
-        """Run a mutation in a commit shared with concurrent ones; returns its result once that is synced."""
-        job = _Job(mutation)
+    def share(self, mutation: Callable[[Connection], T], is_reserved: bool = False) -> T:
+        """Run a mutation in a commit shared with concurrent ones; returns its result once that is synced.
+
+        Args:
+            mutation: called once, or twice where the disk was full and it may use the space that is set aside.
+            is_reserved: whether it may.
+        """
+        job = _Job(mutation, is_reserved)
         self._refuse_nesting()
         self._queue.append(job)
         with self._turn():
@@ -150,17 +172,51 @@ class Writer:
         while self._queue and len(batch) < _LARGEST_BATCH:
             batch.append(self._queue.popleft())
         try:
-            with self._transaction() as connection:
-                for job in batch:
-                    self._run(connection, job)
+            self._commit(batch)
         except BaseException as error:
             for job in batch:
                 job.fail(error)
-            if not isinstance(error, Exception):
-                raise
+            raise
         finally:
             for job in batch:
                 job.settled = True
+
+    def _commit(self, batch: list[_Job[Any]]) -> None:
+        """Commit a batch; what is reserved goes on alone, on the ballast, where there is no space for all."""
+        reserved = [job for job in batch if job.is_reserved]
+        if self._ballast.keep():
+            error = self._attempt(batch)
+            if error is None or not reserved or not _is_full(error) or not self._ballast.give_up():
+                return
+        else:
+            for job in batch:
+                if not job.is_reserved:
+                    job.fail(self._full())
+        for job in reserved:
+            job.error = None
+        self._attempt(reserved)
+
+    def _attempt(self, batch: list[_Job[Any]]) -> Exception | None:
+        """One transaction of a batch; its error, which is then every job's, where it failed as a whole."""
+        if not batch:
+            return None
+        try:
+            with self._transaction() as connection:
+                for job in batch:
+                    self._run(connection, job)
+        except Exception as error:
+            for job in batch:
+                job.fail(error)
+            return error
+        return None
+
+    def _full(self) -> StoreError:
+        return StoreError(
+            "the disk is full; only rollbacks are recorded",
+            place=self._place,
+            remedy="free some space on its file system; nothing that was acknowledged is lost",
+            is_full=True,
+        )
 
     def _run(self, connection: Connection, job: _Job[Any]) -> None:
         opened = self._opened(connection)
@@ -180,6 +236,10 @@ class Writer:
             opened.pending.update(pending)
             wrapped = isinstance(error, DBAPIError) and not isinstance(error, IntegrityError)
             job.fail(self._explained(error) if wrapped else error)  # type: ignore[arg-type]
+
+
+def _is_full(error: Exception) -> bool:
+    return isinstance(error, StoreError) and error.is_full
 
 
 def _call_all(callbacks: list[Callable[[], None]]) -> None:
