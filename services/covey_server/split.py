@@ -42,6 +42,8 @@ class Split:
         outcome_window_seconds: how long after an exposure an outcome is credited to it.
         outcomes: rules of the spec's outcomes.
         excluded_segments: whose learners get the baseline and belong to neither arm any more.
+        segments_by_cohort: whether a learner's segment is the cohort by the baseline's model at the first exposure in
+            the rollout; else it is what the caller names.
     """
 
     rollout: str
@@ -56,6 +58,7 @@ class Split:
     outcome_window_seconds: float
     outcomes: tuple[JudgedOutcome, ...] = ()
     excluded_segments: frozenset[str] = frozenset()
+    segments_by_cohort: bool = False
 
     @property
     def covariates(self) -> tuple[str, ...]:
@@ -66,6 +69,15 @@ class Split:
     def runs_candidate(self) -> bool:
         """Whether the candidate computes answers at all, for callers or in the shadow."""
         return self.candidate_weight_bp > 0 or self.shadow_share > 0
+
+    def excludes(self, segment: str) -> bool:
+        """Whether learners of a segment ("": none) get the baseline because their segment was routed back.
+
+        A learner whose cohort cannot be told may be of the harmed one, and is not sent to what harms it.
+        """
+        if not self.excluded_segments:
+            return False
+        return segment in self.excluded_segments or (self.segments_by_cohort and not segment)
 
 
 class SplitBoard:

@@ -154,6 +154,7 @@ def test_files_that_are_no_plan(text: str, said: str) -> None:
         (("hold: 20s", "hold: 3s"), "fewer than 5 looks"),
         (("checkpoints: [10s, 20s]", "checkpoints: [10s, 30s]"), "comes after the hold"),
         (("sustained: 5s", "sustained: 5s\n    literal: rollback"), "no bound on false alarms"),
+        (("target: analyzer", "target: analyzer\nsegment_source: stable_cohort"), "no statement is about segments"),
     ],
 )
 def test_warnings_do_not_stop_a_plan(change: tuple[str, str], said: str) -> None:

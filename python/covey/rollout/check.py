@@ -13,7 +13,7 @@ from covey.rollout.statement import Kind, StatementError, parse_statement
 from covey.rollout.traffic import is_foreign
 from covey.rollout.traffic_findings import traffic_findings, traffic_warnings
 from covey.rollout.units import basis_points, format_duration, format_share, seconds_of
-from covey.v1.rollout_spec_pb2 import ApprovalRule, Phase, RolloutSpec, Trigger
+from covey.v1.rollout_spec_pb2 import SEGMENT_SOURCE_STABLE_COHORT, ApprovalRule, Phase, RolloutSpec, Trigger
 
 NAME = re.compile(r"[a-z][a-z0-9-]{0,62}\Z")
 VARIANT = re.compile(r"(variants/)?[a-z][a-z0-9-]{0,62}\Z")
@@ -54,6 +54,7 @@ def check_spec(spec: RolloutSpec) -> list[Finding]:
     for path, message in comparison_findings(spec):
         add(path, message)
     _check_ledger(spec, findings, add)
+    _check_segments(spec, add)
     if spec.phases and not spec.triggers:
         add("triggers", "without triggers nothing but a person rolls back before a phase ends", warn=True)
     if spec.phases and spec.phases[-1].traffic_share < 1 and not spec.dry_run:
@@ -71,6 +72,23 @@ def _check_ledger(spec: RolloutSpec, findings: list[Finding], add: _Add) -> None
 
     for path, message in ledger_findings(with_defaults(spec)):
         add(path, message)
+
+
+def _check_segments(spec: RolloutSpec, add: _Add) -> None:
+    """Cohorts are known of this service's learners only, and segments that nothing looks at protect nobody."""
+    if spec.segment_source != SEGMENT_SOURCE_STABLE_COHORT:
+        return
+    if is_foreign(spec):
+        add("segment_source", "a foreign service has no cohorts; leave it out")
+        return
+    texts = [criterion.statement for phase in spec.phases for criterion in phase.criteria]
+    texts += [trigger.statement for trigger in spec.triggers]
+    if not any(text.lstrip().startswith("segments") for text in texts):
+        add(
+            "segment_source",
+            "no statement is about segments; add one such as 'segments(engagement) < 5 %'",
+            warn=True,
+        )
 
 
 def _check_subject(spec: RolloutSpec, add: _Add) -> None:

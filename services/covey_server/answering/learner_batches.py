@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,7 +21,8 @@ from covey.identifiers import candidate_buckets
 from covey.v1 import analyzer_pb2
 from covey_server.answering.admission import ARRIVAL
 from covey_server.answering.engines import no_events
-from covey_server.answering.learner_calls import for_caller, microseconds_since_epoch
+from covey_server.answering.histories import microseconds_since_epoch
+from covey_server.answering.learner_calls import for_caller
 from covey_server.answering.online import written
 from covey_server.answering.routing import SHARD_SALT, Route, excluded, route, shards_of
 from covey_server.errors import from_exception, rpc_status
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from covey_server.answering.engines import AnalyzerEngine
     from covey_server.answering.learner_calls import Call, LearnerCalls
     from covey_server.answering.online import Question
+    from covey_server.split import Split
 
 Questions = _core.LearnerQuestions | analyzer_pb2.AnalyzeLearnersRequest
 """A message of questions as it was read."""
@@ -61,11 +63,15 @@ class _Results:
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """Plain questions of a message that one variant answers at one instant."""
+    """Plain questions of a message that one variant answers at one instant.
+
+    `segments` has those that the server knows, by position; without it they are what the questions name.
+    """
 
     questions: _core.LearnerQuestions
     positions: list[int]
     where: Route
+    segments: Mapping[int, str] | None
     now: datetime
 
 
@@ -97,9 +103,15 @@ class LearnerBatches:
     def _answer_plain(self, questions: _core.LearnerQuestions, call: Call, results: _Results) -> list[int]:
         """Answer what can be answered together; returns the positions of the rest."""
         now = self._calls.clock()
-        rest = questions.other_positions()
-        for where, positions in self._routes(questions, now):
-            group = _Group(questions, positions, where, now)
+        split = self._calls.board.current(now)
+        plain, rest = questions.plain_positions(), questions.other_positions()
+        segments: dict[int, str] | None = None
+        if split is not None and split.segments_by_cohort:
+            segments = self._calls.segments.of_many(questions, plain, split, now)
+            rest += [position for position in plain if position not in segments]
+            plain = list(segments)
+        for where, positions in self._routes(questions, plain, segments, split):
+            group = _Group(questions, positions, where, segments, now)
             try:
                 engine = self._calls.at_work.at_once(where.variant, is_candidate=where.is_candidate)
                 if engine is None or not call.is_active():
@@ -112,15 +124,19 @@ class LearnerBatches:
                 rest += positions
         return sorted(rest)
 
-    def _routes(self, questions: _core.LearnerQuestions, now: datetime) -> list[tuple[Route, list[int]]]:
+    def _routes(
+        self,
+        questions: _core.LearnerQuestions,
+        positions: list[int],
+        segments: Mapping[int, str] | None,
+        split: Split | None,
+    ) -> list[tuple[Route, list[int]]]:
         """The plain questions by who answers them."""
-        positions = questions.plain_positions()
-        split, stable = self._calls.board.current(now), self._calls.catalogue.stable()
         if split is None or not positions:
-            return [(route("", split, stable), positions)] if positions else []
+            return [(route("", split, self._calls.catalogue.stable()), positions)] if positions else []
         outside: list[int] = []
         if split.excluded_segments:
-            outside, positions = _parted(questions, positions, split.excluded_segments)
+            outside, positions = _parted(questions, positions, segments, split)
         is_candidate = questions.buckets(split.uid, positions) < np.uint64(candidate_buckets(split.candidate_weight_bp))
         places = np.array(positions)
         groups = (
@@ -164,7 +180,8 @@ class LearnerBatches:
                 now_us = microseconds_since_epoch(group.now)
                 raise no_events(question.event_count, now_us if question.as_of_us is None else question.as_of_us)
             if group.where.split is not None:
-                answer = self._calls.exposed(question, engine, group.where, group.now, answer)
+                segment = question.segment if group.segments is None else group.segments[position]
+                answer = self._calls.exposed(question, engine, group.where, segment, group.now, answer)
             results.answers[position] = answer
         except Exception as error:
             return results.fail(position, error)
@@ -183,15 +200,16 @@ class LearnerBatches:
 
 
 def _parted(
-    questions: _core.LearnerQuestions, positions: Sequence[int], excluded_segments: frozenset[str]
+    questions: _core.LearnerQuestions, positions: Sequence[int], segments: Mapping[int, str] | None, split: Split
 ) -> tuple[list[int], list[int]]:
     """The plain questions of excluded segments, and the others."""
     inside: list[int] = []
     outside: list[int] = []
     for position in positions:
         question = questions.question(position)
-        is_outside = question is not None and question.segment in excluded_segments
-        (outside if is_outside else inside).append(position)
+        assert question is not None
+        segment = question.segment if segments is None else segments[position]
+        (outside if split.excludes(segment) else inside).append(position)
     return outside, inside
 
 

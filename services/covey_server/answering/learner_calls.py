@@ -8,47 +8,35 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Protocol
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import grpc
 
 from covey._core import LearnerQuestion
 from covey.v1 import analyzer_pb2
 from covey_server.answering.admission import overloaded
-from covey_server.answering.decoding import EventColumns, decode_packed, decode_rows, microseconds_of
+from covey_server.answering.decoding import decode_packed
 from covey_server.answering.engines import no_events
+from covey_server.answering.histories import history_of, microseconds_since_epoch
 from covey_server.answering.online import Question, as_message, with_token
 from covey_server.answering.routing import Route, route, shard_of
+from covey_server.answering.segments import LearnerSegments
 from covey_server.catalogue.names import checked_learner_id
 from covey_server.errors import CallError, invalid
 from covey_server.metrics.counters import NO_VARIANT
 
 if TYPE_CHECKING:
     from covey_server.answering.engines import AnalyzerEngine
+    from covey_server.answering.histories import LearnerHistories
     from covey_server.answering.shadow import Shadow
     from covey_server.answering.variants_at_work import VariantsAtWork
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.metrics.counters import RequestBook
     from covey_server.outcomes.exposures import ExposureLedger
-    from covey_server.split import SplitBoard
+    from covey_server.split import Split, SplitBoard
 
-INLINE_HISTORY_BYTE_LIMIT = 4 * 2**20
 _LONGEST_SEGMENT_BYTES = 64
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-class LearnerHistories(Protocol):
-    """Where the stored events of a learner come from."""
-
-    def learner_history(self, dataset: str, learner_id: str) -> tuple[EventColumns, int]:
-        """The learner's events and the time of the dataset's newest event, microseconds since the epoch.
-
-        Raises:
-            CallError: NOT_FOUND for the dataset or the learner.
-        """
-        ...
 
 
 @dataclass(slots=True)
@@ -105,6 +93,7 @@ class LearnerCalls:
         self.board = board
         self.catalogue = catalogue
         self.at_work = at_work
+        self.segments = LearnerSegments(at_work, histories, ledger)
         self._histories = histories
         self._ledger = ledger
         self._shadow = shadow
@@ -128,8 +117,10 @@ class LearnerCalls:
         where: Route | None = None
         code = "INTERNAL"
         try:
-            where = self.route(learner_id, call, now, request.segment)
-            response = self._answer(request, call, where, now, path)
+            split = self.board.current(now)
+            segment = self._segment(request, call, split, now)
+            where = self._route(learner_id, call, split, segment)
+            response = self._answer(request, call, where, segment, now, path)
             code = "OK"
             return response
         except Exception as error:
@@ -146,12 +137,18 @@ class LearnerCalls:
 
     def forget(self, request: Question, call: Call) -> None:
         """Count a question whose caller went away before its turn came."""
-        where = self.route(request.learner_id, call, self.clock(), request.segment)
+        now = self.clock()
+        split = self.board.current(now)
+        where = self._route(request.learner_id, call, split, self.segments.of(request, split, now))
         self._count(request.learner_id, call, where, "CANCELLED")
 
-    def route(self, learner_id: str, call: Call, now: datetime, segment: str = "") -> Route:
-        """Who answers for a learner."""
-        return route(learner_id, self.board.current(now), self.catalogue.stable(), call.probed_variant, segment)
+    def _segment(self, request: Question, call: Call, split: Split | None, now: datetime) -> str:
+        if call.probed_variant:
+            return request.segment
+        return self.segments.of(request, split, now, 0.0 if call.refused else self._seconds_left(call))
+
+    def _route(self, learner_id: str, call: Call, split: Split | None, segment: str) -> Route:
+        return route(learner_id, split, self.catalogue.stable(), call.probed_variant, segment)
 
     def _count(self, learner_id: str, call: Call, where: Route | None, code: str) -> None:
         if call.probed_variant:
@@ -166,7 +163,7 @@ class LearnerCalls:
         )
 
     def _answer(
-        self, request: Question, call: Call, where: Route, now: datetime, path: str
+        self, request: Question, call: Call, where: Route, segment: str, now: datetime, path: str
     ) -> analyzer_pb2.AnalyzeLearnerResponse | bytes:
         if call.refused or self._seconds_left(call) <= 0:
             raise overloaded()
@@ -175,14 +172,13 @@ class LearnerCalls:
         if isinstance(request, LearnerQuestion):
             engine = self.at_work.at_once(where.variant, is_candidate=where.is_candidate)
             if engine is not None:
-                return self._answer_at_once(request, engine, where, now)
+                return self._answer_at_once(request, engine, where, segment, now)
         request = as_message(request)
         prefix = f"{path}." if path else ""
         learner_id = checked_learner_id(request.learner_id, f"{prefix}learner_id")
         if len(request.segment.encode()) > _LONGEST_SEGMENT_BYTES:
             raise invalid(f"{prefix}segment", f"is longer than {_LONGEST_SEGMENT_BYTES} bytes of UTF-8")
-        events, default_as_of_us = self._history(request, now, prefix)
-        as_of_us = microseconds_of(request.as_of, f"{prefix}as_of") if request.HasField("as_of") else default_as_of_us
+        events, as_of_us = history_of(request, self._histories, now, path)
         seconds_left = self._seconds_left(call)
         if seconds_left <= 0:
             raise overloaded()
@@ -202,12 +198,14 @@ class LearnerCalls:
             response.cohort_model = analysis.model.name
         if where.split is not None and not where.is_probe:
             response.exposure_token = self._ledger.record(
-                where.split, learner_id, where.variant, request.segment, now, lambda: analysis.traits
+                where.split, learner_id, where.variant, segment, now, lambda: analysis.traits
             )
             self._shadow.offer(where, events, as_of_us, analysis)
         return response
 
-    def _answer_at_once(self, question: LearnerQuestion, engine: AnalyzerEngine, where: Route, now: datetime) -> bytes:
+    def _answer_at_once(
+        self, question: LearnerQuestion, engine: AnalyzerEngine, where: Route, segment: str, now: datetime
+    ) -> bytes:
         as_of_us = question.as_of_us
         if as_of_us is None:
             as_of_us = microseconds_since_epoch(now)
@@ -217,10 +215,16 @@ class LearnerCalls:
             raise no_events(question.event_count, as_of_us)
         if where.split is None or where.is_probe:
             return answer
-        return self.exposed(question, engine, where, now, answer)
+        return self.exposed(question, engine, where, segment, now, answer)
 
     def exposed(
-        self, question: LearnerQuestion, engine: AnalyzerEngine, where: Route, now: datetime, answer: bytes
+        self,
+        question: LearnerQuestion,
+        engine: AnalyzerEngine,
+        where: Route,
+        segment: str,
+        now: datetime,
+        answer: bytes,
     ) -> bytes:
         """An answer under a split, as it goes to its caller: noted by the ledger, and offered to the shadow."""
         assert where.split is not None
@@ -228,7 +232,7 @@ class LearnerCalls:
             where.split,
             question.learner_id,
             where.variant,
-            question.segment,
+            segment,
             now,
             lambda: analyzer_pb2.AnalyzeLearnerResponse.FromString(answer).traits,
         )
@@ -238,33 +242,8 @@ class LearnerCalls:
             self._shadow.take(where, events, served.traits.as_of.ToMicroseconds(), served)
         return with_token(answer, token)
 
-    def _history(
-        self, request: analyzer_pb2.AnalyzeLearnerRequest, now: datetime, prefix: str
-    ) -> tuple[EventColumns, int]:
-        choice = request.WhichOneof("history")
-        if choice == "dataset":
-            return self._histories.learner_history(request.dataset, request.learner_id)
-        if choice is None:
-            raise invalid(f"{prefix}history", "is missing; send rows or packed, or name a dataset")
-        byte_count = (request.packed if choice == "packed" else request.rows).ByteSize()
-        if byte_count > INLINE_HISTORY_BYTE_LIMIT:
-            raise invalid(
-                f"{prefix}{choice}",
-                f"{byte_count} bytes; an inline history has at most {INLINE_HISTORY_BYTE_LIMIT}: store a dataset "
-                "(CreateDataset, AppendEvents) and name it instead",
-            )
-        now_us = microseconds_since_epoch(now)
-        if choice == "packed":
-            return decode_packed(request.packed, f"{prefix}packed"), now_us
-        return decode_rows(request.rows, f"{prefix}rows"), now_us
-
     def _seconds_left(self, call: Call) -> float:
         return min(self._deadline_seconds - (time.monotonic() - call.started), call.remaining_seconds())
-
-
-def microseconds_since_epoch(moment: datetime) -> int:
-    """Microseconds since the epoch of an aware time."""
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def for_caller(error: Exception) -> CallError | None:

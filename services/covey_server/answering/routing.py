@@ -62,7 +62,7 @@ def route(
         return Route(probed_variant, split, is_candidate, is_probe=True)
     if split is None:
         return _stable(stable_variant)
-    if segment and segment in split.excluded_segments:
+    if split.excludes(segment):
         return excluded(split)
     weight_bp = split.candidate_weight_bp
     if weight_bp > 0 and in_candidate(bucket(split.uid, learner_id), weight_bp):

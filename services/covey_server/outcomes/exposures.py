@@ -10,8 +10,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from covey_server.outcomes import exposures_store as stored
-from covey_server.outcomes.exposures_phase import ExposedPhase, phase_key
-from covey_server.outcomes.exposures_table import learner_hash, time_ms_of
+from covey_server.outcomes.exposures_phase import OUTSIDE, ExposedPhase, phase_key
+from covey_server.outcomes.exposures_table import learner_hash, segment_of, time_ms_of
 from covey_server.outcomes.exposures_tokens import TokenContent, make_token, read_token
 from covey_server.outcomes.exposures_writer import ExposureWriter
 from covey_server.store.schema import to_microseconds
@@ -65,6 +65,7 @@ class ExposureLedger:
         # Replaced, never changed: readers take no lock.
         self._phases = {phase.key: phase for phase in phases}
         self._key_of_place: dict[tuple[str, str], int] = {}
+        self._whole_uids: set[str] = set()
         self._writer = ExposureWriter(store, pending_limit, wait_seconds)
 
     @property
@@ -92,7 +93,7 @@ class ExposureLedger:
             split: the split by which the learner was routed.
             learner_id: as on the wire.
             variant: name of the variant that answered.
-            segment: slice that the caller names; "" for none.
+            segment: slice of the learner; "" for none.
             now: when it answered.
             traits: gives the learner's traits; asked only at a first exposure whose split keeps some of them.
 
@@ -113,6 +114,24 @@ class ExposureLedger:
             if not self._writer.enter(phase, number, learner, segment, milliseconds(now), covariates):
                 return ""
         return make_token(self._key, TokenContent(phase.key, number, learner))
+
+    def set_aside(self, split: Split, learner_id: str, segment: str, now: datetime) -> None:
+        """Note the segment of a learner who is first met when it is excluded: no exposure, but it is not to move."""
+        self._writer.enter(self.phase_of(split), OUTSIDE, learner_hash(learner_id), segment, milliseconds(now))
+
+    def first_segment(self, split: Split, learner_id: str) -> str | None:
+        """The segment noted when the split's rollout first met a learner; None before it has."""
+        self._load_whole(split.uid)
+        learner = learner_hash(learner_id)
+        # All phases note the same one; the phase in force, which is asked most, stands last.
+        for phase in reversed(self._phases.values()):
+            if phase.uid != split.uid:
+                continue
+            for table in (*phase.tables, phase.outside):
+                detail = table.get(learner)
+                if detail is not None:
+                    return phase.segments[segment_of(detail)]
+        return None
 
     def counts(self, rollout: str, phase: str) -> dict[tuple[str, str], int]:
         """Distinct learners by (variant, segment) in a phase; segment "" are those that came without one."""
@@ -194,6 +213,17 @@ class ExposureLedger:
                 self._phases = {**open_phases, key: phase}
             self._key_of_place[split.uid, split.phase] = key
             return phase
+
+    def _load_whole(self, uid: str) -> None:
+        """See to it that every phase of a rollout is in memory, also one whose windows had closed at the start."""
+        if uid in self._whole_uids:
+            return
+        with self._load_lock:
+            with self._store.read() as connection:
+                found = stored.load(connection, stored.exposure_phases.c.uid == uid)
+            # What is in memory already is newer than the store.
+            self._phases = {phase.key: phase for phase in found} | self._phases
+            self._whole_uids.add(uid)
 
     def _find_by_name(self, rollout: str, phase: str) -> ExposedPhase | None:
         for known in self._phases.values():

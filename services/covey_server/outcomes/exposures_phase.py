@@ -10,6 +10,8 @@ from covey_server.outcomes.exposures_table import ExposureTable, segment_of
 
 OTHER_SEGMENT = "other"
 MOST_SEGMENTS = 100
+OUTSIDE = 2
+"""In the place of a variant's number: a learner of an excluded segment, who belongs to neither arm."""
 
 
 def phase_key(uid: str, phase: str) -> int:
@@ -34,6 +36,8 @@ class ExposedPhase:
         stored_segments: how many of `segments` the store knows.
         is_stored: whether the store knows the phase.
         covariates: by trait, its values at the exposures of `tables`, as the bits of float64.
+        outside: learners who were first met when their segment was excluded already: no exposures, but their segment
+            is not to move either.
     """
 
     key: int
@@ -50,11 +54,16 @@ class ExposedPhase:
     stored_segments: int = 0
     is_stored: bool = False
     covariates: dict[str, tuple[ExposureTable, ExposureTable]] = field(default_factory=dict)
+    outside: ExposureTable = field(default_factory=ExposureTable)
     _number_of_segment: dict[str, int] = field(default_factory=lambda: {"": 0})
 
     def variant_number(self, variant: str) -> int | None:
         """0 for the baseline, 1 for the candidate, None for any other variant."""
         return self.variants.index(variant) if variant in self.variants else None
+
+    def table(self, number: int) -> ExposureTable:
+        """Of the variant with that number, or of those outside."""
+        return self.outside if number == OUTSIDE else self.tables[number]
 
     def segment_number(self, segment: str) -> int:
         """The number of a segment. The 101st and later ones are one segment, "other": labels stay few."""

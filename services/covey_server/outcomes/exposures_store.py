@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, delete, insert, select, update
 
-from covey_server.outcomes.exposures_phase import ExposedPhase
+from covey_server.outcomes.exposures_phase import OUTSIDE, ExposedPhase
 from covey_server.outcomes.exposures_table import RECORD, float_bits, segments, times_ms, variants
 from covey_server.outcomes.exposures_tokens import KEY_BYTES
 from covey_server.store.schema import RowNumber, metadata
@@ -238,6 +238,8 @@ def _loaded(connection: Connection, row: Any) -> ExposedPhase:
         phase.counts |= {(number, int(s)): int(n) for s, n in zip(found, counts, strict=True)}
         if len(details):
             phase.newest_ms = max(phase.newest_ms, int(times_ms(details).max()))
+    outside = records[numbers == OUTSIDE]
+    phase.outside.load(outside["learner"].astype(np.uint64), outside["detail"].astype(np.uint64))
     load_covariates(connection, phase)
     return phase
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING, TypeAlias
 
+from covey_server.outcomes.exposures_phase import OUTSIDE
 from covey_server.outcomes.exposures_store import save, save_covariates
 from covey_server.outcomes.exposures_table import float_bits, pack_detail, variant_of
 
@@ -77,7 +78,10 @@ class ExposureWriter:
         now_ms: int,
         covariates: Covariates = _NO_COVARIATES,
     ) -> bool:
-        """Note a learner's exposure, the first only, with its traits; False where the store did not keep up."""
+        """Note a learner's exposure, the first only, with its traits; False where the store did not keep up.
+
+        Those of variant OUTSIDE are no exposures: they keep a segment, and nothing counts them.
+        """
         with self._changed:
             if not self._changed.wait_for(self._has_room, self._wait_seconds) or self._stopping:
                 self._refused_count += 1
@@ -85,11 +89,12 @@ class ExposureWriter:
                     _log.error("exposures refused: the store does not keep up", extra={"count": self._refused_count})
                 return False
             detail = pack_detail(max(now_ms, 0), variant, phase.segment_number(segment))
-            if phase.tables[variant].add(learner, detail):
+            if phase.table(variant).add(learner, detail):
                 for trait, value in covariates.items():
                     phase.covariate_tables(trait)[variant].add(learner, float_bits(value))
-                phase.count(variant, detail, 1)
-                phase.newest_ms = max(phase.newest_ms, now_ms)
+                if variant != OUTSIDE:
+                    phase.count(variant, detail, 1)
+                    phase.newest_ms = max(phase.newest_ms, now_ms)
                 self._pending.append((phase, learner, detail, covariates))
                 self._entered_count += 1
                 if len(self._pending) == 1:
@@ -138,6 +143,7 @@ class ExposureWriter:
                         phase.count(number, detail, -1)
                     for tables in phase.covariates.values():
                         tables[number].remove(learner)
+                phase.outside.remove(learner)
 
     def _has_room(self) -> bool:
         return len(self._pending) < self._pending_limit or self._stopping
@@ -180,7 +186,11 @@ class ExposureWriter:
             for phase, segment_count in self._store.group_commit(run):
                 phase.is_stored = True
                 phase.stored_segments = segment_count
-                for table in (*phase.tables, *(table for pair in phase.covariates.values() for table in pair)):
+                for table in (
+                    *phase.tables,
+                    phase.outside,
+                    *(table for pair in phase.covariates.values() for table in pair),
+                ):
                     table.merge_if_large()
             with self._changed:
                 del self._pending[: len(taken)]

@@ -13,7 +13,7 @@ import grpc
 
 from covey.v1 import analyzer_pb2_grpc, outcomes_pb2_grpc
 from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
-from covey_server.answering.learner_calls import INLINE_HISTORY_BYTE_LIMIT
+from covey_server.answering.histories import INLINE_HISTORY_BYTE_LIMIT
 from covey_server.answering.online import read_question, read_questions, written
 from covey_server.config import Address
 from covey_server.failures import StartError

@@ -28,6 +28,7 @@ from covey_server.rollouts.requests import (
     check_phase,
     check_request,
     check_rollout_spec,
+    check_segments,
     lease_seconds,
     time_of,
 )
@@ -66,8 +67,9 @@ class RolloutDesk:
         name = f"rollouts/{checked_id('rollout_id', request.rollout_id)}"
         check_rollout_spec(request.spec)
         spec = with_defaults(request.spec)
-        for variant in (spec.baseline, spec.candidate) if spec.target == TARGET else ():
-            self._journal.catalogue.variant(variant)
+        if spec.target == TARGET:
+            baseline, _ = (self._journal.catalogue.variant(name) for name in (spec.baseline, spec.candidate))
+            check_segments(spec, baseline, self._journal.catalogue)
 
         def run(connection: Connection) -> Written:
             uid = secrets.token_hex(16)

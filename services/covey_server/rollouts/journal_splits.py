@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from covey.rollout.traffic import OWN_TARGET
+from covey.v1.rollout_spec_pb2 import SEGMENT_SOURCE_STABLE_COHORT
 from covey.v1.rollouts_pb2 import Rollout
 from covey_server.split import JudgedOutcome, Split, SplitBoard
 
@@ -56,6 +57,7 @@ def split_of(state: RolloutState) -> Split | None:
             for rule in spec.outcomes
         ),
         excluded_segments=frozenset(state.excluded_segments),
+        segments_by_cohort=spec.segment_source == SEGMENT_SOURCE_STABLE_COHORT,
     )
 
 

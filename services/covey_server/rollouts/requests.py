@@ -11,7 +11,9 @@ from google.protobuf.descriptor import FieldDescriptor
 
 from covey.rollout.spec import check_spec
 from covey.rollout.traffic import is_foreign
+from covey.v1.rollout_spec_pb2 import SEGMENT_SOURCE_STABLE_COHORT
 from covey_server.errors import invalid
+from covey_server.outcomes.exposures_phase import MOST_SEGMENTS
 from covey_server.rollouts.journal_splits import TARGET
 from covey_server.rollouts.leases import LONGEST_SECONDS
 from covey_server.rollouts.ticks import tick_problem
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from covey.v1.journal_pb2 import Entry
     from covey.v1.rollout_spec_pb2 import RolloutSpec
     from covey.v1.rollouts_pb2 import AcquireLeaseRequest, CommitDecisionRequest
+    from covey.v1.variants_pb2 import Variant
+    from covey_server.catalogue.catalogue import Catalogue
 
 LONGEST_TEXT = 2000
 """Of reasons and descriptions."""
@@ -90,6 +94,28 @@ def check_rollout_spec(spec: RolloutSpec) -> None:
             "who splits and who counts",
         )
     violations.raise_if_any()
+
+
+def check_segments(spec: RolloutSpec, baseline: Variant, catalogue: Catalogue) -> None:
+    """Refuse segments by cohort where the baseline has no cohorts, or more than can be told apart.
+
+    Raises:
+        CallError: INVALID_ARGUMENT.
+    """
+    if spec.segment_source != SEGMENT_SOURCE_STABLE_COHORT:
+        return
+    if not baseline.cohort_model:
+        raise invalid(
+            "spec.segment_source",
+            f"'stable_cohort' takes the cohorts of {baseline.name}, which carries no cohort model; discover one, roll "
+            "out a variant that carries it, and compare with that, or let callers name their segments",
+        )
+    count = len(catalogue.cohort_model(baseline.cohort_model).cohorts)
+    if count > MOST_SEGMENTS:
+        raise invalid(
+            "spec.segment_source",
+            f"{baseline.cohort_model} has {count} cohorts, and at most {MOST_SEGMENTS} segments are told apart",
+        )
 
 
 def check_phase(state: RolloutState, phase: str) -> None:
