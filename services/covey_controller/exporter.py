@@ -42,12 +42,24 @@ class Exporter:
         self._epoch = Gauge(
             "covey_controller_lease_epoch", "Epoch of the lease held; 0 while standing by.", registry=self.registry
         )
+        self._misrouted = Counter(
+            "covey_controller_router_mismatches_total",
+            "Times that a router did not show the journal's weight, or nothing, when it was read back.",
+            ["rollout", "router"],
+            registry=self.registry,
+        )
         self._verdicts = VerdictPage()
         self.registry.register(self._verdicts)
 
     def probe(self, replica: str, variant: str, answered: bool) -> None:
         """Counts one probe."""
         self._probes.labels(replica, variant, "answered" if answered else "unanswered").inc()
+
+    def routed(self, rollout: str, weight_bp: int, routers: Sequence[tuple[str, object]]) -> None:
+        """Counts routers that do not show the weight."""
+        for router, reading in routers:
+            if not isinstance(reading, pb.ReplicaReading) or reading.candidate_weight_bp != weight_bp:
+                self._misrouted.labels(rollout, router).inc()
 
     def look(self, rollout: str, result: str) -> None:
         """Counts one look at a rollout."""

@@ -12,9 +12,9 @@ from covey_controller.config import Config
 from covey_controller.exporter import Exporter
 from covey_controller.lease import Lease
 from covey_controller.notify import Notifier
-from covey_controller.probes import Prober
-from covey_controller.scraper import Scraper
 from covey_controller.tick import Follower
+from covey_controller.traffic.setting import StaleEpochError
+from covey_controller.workplace import Workplace
 
 _FIRST_BACKOFF_SECONDS = 0.2
 _LONGEST_BACKOFF_SECONDS = 1.0
@@ -38,7 +38,7 @@ class Loop:
         self._exporter = exporter
         self._notifier = notifier
         self._lease = Lease(client, clock, target=config.target, holder=config.holder)
-        self._scraper = Scraper(config.replicas, config.scrape)
+        self._workplace = Workplace(config, exporter)
         self._followers: dict[str, Follower] = {}
         self._moved: dict[str, int] = {}
         self._backoff_seconds = 0.0
@@ -81,21 +81,11 @@ class Loop:
             self._followers[name] = self._follower(rollouts[name])
 
     def _follower(self, rollout: rollouts_pb2.Rollout) -> Follower:
-        spec = with_defaults(rollout.spec)
-        prober = Prober(
-            self._config.replicas,
-            (spec.baseline, spec.candidate),
-            interval_seconds=spec.probe_interval.ToTimedelta().total_seconds(),
-            deadline_seconds=self._config.probe_deadline_seconds,
-            observe=self._exporter.probe,
-        )
-        prober.start()
         return Follower(
             rollout,
             client=self._client,
             clock=self._clock,
-            scraper=self._scraper,
-            prober=prober,
+            tools=self._workplace.tools(rollout.name, with_defaults(rollout.spec)),
             notifier=self._notifier,
             exporter=self._exporter,
         )
@@ -106,11 +96,25 @@ class Loop:
         interval = max(follower.interval_seconds for follower in self._followers.values())
         epoch = self._lease.keep(interval, force=bool(due))
         self._exporter.lease(epoch)
-        for follower in due:
-            if epoch is None:
+        for follower in self._followers.values():
+            rollout = rollouts[follower.name]
+            if follower not in due:
+                self._steer(follower, epoch, rollout.candidate_weight_bp)
+            elif epoch is None:
                 follower.schedule()
-                continue
-            self._look(follower, epoch, rollouts[follower.name].last_sequence)
+            else:
+                self._look(follower, epoch, rollout.last_sequence)
+
+    def _steer(self, follower: Follower, epoch: int | None, weight_bp: int) -> None:
+        """Between two looks routers are kept at the journal's weight: one that was changed or reset is told again."""
+        if epoch is None:
+            return
+        try:
+            follower.steer(epoch, weight_bp)
+        except StaleEpochError as error:
+            self._lease.lose(str(error))
+        except Exception:  # what one rollout's routers do must not stop the others
+            _log.exception("routers not kept", extra={"rollout": follower.name})
 
     def _look(self, follower: Follower, epoch: int, last_sequence: int) -> None:
         soon = False
@@ -121,7 +125,7 @@ class Loop:
             self._exporter.look(follower.name, "moved")
             self._moved[follower.name] = self._moved.get(follower.name, 0) + 1
             soon = self._moved[follower.name] <= _MOVED_RETRIES
-        except LeaseError as error:
+        except (LeaseError, StaleEpochError) as error:
             self._exporter.look(follower.name, "refused")
             self._lease.lose(str(error))
         except UnreachableError:
@@ -153,4 +157,4 @@ class Loop:
         for follower in self._followers.values():
             follower.close()
         self._followers.clear()
-        self._scraper.close()
+        self._workplace.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -47,13 +47,23 @@ Matches = Callable[[Labels], bool]
 class Page:
     """The series of one page that gates read, each looked up by its labels."""
 
-    def __init__(self, text: str, *, lines: int, oldest_timestamp: float) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        lines: int,
+        oldest_timestamp: float,
+        wanted: frozenset[str] = _WANTED,
+        bulk: frozenset[str] = _BULK,
+    ) -> None:
         """Parses the text.
 
         Args:
             text: a page in Prometheus text format.
             lines: how many series that gates read it may have.
             oldest_timestamp: Unix seconds; a sample that carries an earlier time is stale.
+            wanted: names of the series that gates read.
+            bulk: names of those of which there are many.
 
         Raises:
             AbsenceError: NO_SAMPLES for a page without any sample; SCRAPE_FAILED for text that is no such page, or
@@ -63,16 +73,25 @@ class Page:
         self.families: set[str] = set()
         self._series: dict[str, list[_Sample]] = {}
         self._bulk: dict[str, list[str]] = {}
-        wanted = self._wanted(text, lines)
+        read = self._wanted(text, lines, wanted, bulk)
         try:
-            for family in text_string_to_metric_families(wanted):
+            for family in text_string_to_metric_families(read):
                 for sample in family.samples:
                     stamp = None if sample.timestamp is None else float(sample.timestamp)
                     self._series.setdefault(sample.name, []).append((dict(sample.labels), float(sample.value), stamp))
         except Exception as error:  # the library's parser raises whatever its steps raise; all of it means a bad page
             raise scrape_failed(f"the page cannot be parsed: {type(error).__name__}: {error}") from error
 
-    def _wanted(self, text: str, limit: int) -> str:
+    @classmethod
+    def of_samples(cls, samples: Iterable[tuple[str, Labels, float, float]], *, oldest_timestamp: float) -> Page:
+        """A page that was read elsewhere: name, labels, value and Unix time of every sample."""
+        page = cls("covey_nothing 0\n", lines=0, oldest_timestamp=oldest_timestamp)
+        for name, labels, value, stamp in samples:
+            page.families.add(name)
+            page._series.setdefault(name, []).append((dict(labels), value, stamp))
+        return page
+
+    def _wanted(self, text: str, limit: int, names: frozenset[str], bulk: frozenset[str]) -> str:
         wanted: list[str] = []
         samples = 0
         if text.strip() and not text.endswith("\n"):
@@ -84,14 +103,14 @@ class Page:
             name = match[1]
             if name is None:
                 words = line.split(maxsplit=3)
-                if len(words) > 2 and words[1] == "TYPE" and words[2] in _WANTED | _BULK:
+                if len(words) > 2 and words[1] == "TYPE" and words[2] in names | bulk:
                     self.families.add(words[2])
                 continue
             samples += 1
-            if name in _WANTED:
+            if name in names:
                 self.families.add(name)
                 wanted.append(line)
-            elif name in _BULK:
+            elif name in bulk:
                 self.families.add(name)
                 self._bulk.setdefault(name, []).append(line)
         if not samples:

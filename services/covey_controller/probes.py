@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from covey.rollout.codes import classify
+from covey.rollout.traffic import addresses
 from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, events_pb2
 from covey.v1 import evidence_pb2 as pb
+from covey.v1.rollout_spec_pb2 import RolloutSpec
 from covey_controller.client import open_channel
 from covey_controller.config import Replica
 
@@ -47,17 +52,87 @@ def answered(code: grpc.StatusCode) -> bool | None:
     return None if outcome == "served" else outcome == "error"
 
 
-class Prober:
-    """Probes of one rollout: every replica and variant each `interval_seconds`, counted between two ticks.
+@dataclass(frozen=True)
+class Probe:
+    """One question that is asked again and again.
 
-    At most one probe of a pair is under way, so a hanging server costs one call per pair and no more. `start` and
-    `stop` frame a thread of its own; `drain` is called by the loop.
+    Attributes:
+        replica: under which name its answers are counted.
+        variant: whom it asks.
+        address: where.
+        send: asks, with a deadline in seconds.
+    """
+
+    replica: str
+    variant: str
+    address: str
+    send: Callable[[float], grpc.Future[Any]]
+
+
+class Probes:
+    """Every question of one rollout, and the channels on which they are asked."""
+
+    def __init__(self, channels: Sequence[grpc.Channel], probes: Sequence[Probe]) -> None:
+        self._channels = channels
+        self.each = probes
+
+    def close(self) -> None:
+        """Closes the channels; calls under way are cancelled."""
+        for channel in self._channels:
+            channel.close()
+
+
+def learner_probes(replicas: Iterable[Replica], variants: Sequence[str]) -> Probes:
+    """Asks every replica of covey's own server for an answer of every variant."""
+    request = probe_request()
+    channels = [(replica, open_channel(replica.data_address)) for replica in replicas]
+
+    def asking(stub: analyzer_pb2_grpc.AnalyzerServiceStub, variant: str) -> Callable[[float], grpc.Future[Any]]:
+        metadata = (("covey-probe-variant", variant),)
+        return lambda seconds: stub.AnalyzeLearner.future(request, timeout=seconds, metadata=metadata)
+
+    probes = [
+        Probe(replica.name, variant, replica.data_address, asking(stub, variant))
+        for replica, channel in channels
+        for stub in [analyzer_pb2_grpc.AnalyzerServiceStub(channel)]
+        for variant in variants
+    ]
+    return Probes([channel for _, channel in channels], probes)
+
+
+def health_probes(spec: RolloutSpec) -> Probes:
+    """Asks every process of a foreign service for its health, directly.
+
+    All are counted as one replica: where the baseline does not answer either, it is the way there that is broken.
+    A service without health checks says so, which is an answer.
+    """
+    request = health_pb2.HealthCheckRequest()
+    places = [
+        (variant, address, open_channel(address))
+        for variant in (spec.baseline, spec.candidate)
+        for address in addresses(variant)
+    ]
+
+    def asking(stub: health_pb2_grpc.HealthStub) -> Callable[[float], grpc.Future[Any]]:
+        return lambda seconds: stub.Check.future(request, timeout=seconds)  # type: ignore[attr-defined]
+
+    probes = [
+        Probe(spec.target, variant, address, asking(health_pb2_grpc.HealthStub(channel)))
+        for variant, address, channel in places
+    ]
+    return Probes([channel for _, _, channel in places], probes)
+
+
+class Prober:
+    """Probes of one rollout: each every `interval_seconds`, counted between two ticks.
+
+    At most one of each is under way, so a hanging server costs one call per probe and no more. `start` and `stop`
+    frame a thread of its own; `drain` is called by the loop.
     """
 
     def __init__(
         self,
-        replicas: Iterable[Replica],
-        variants: Sequence[str],
+        probes: Probes,
         *,
         interval_seconds: float,
         deadline_seconds: float,
@@ -66,17 +141,11 @@ class Prober:
         self._interval_seconds = interval_seconds
         self._deadline_seconds = min(deadline_seconds, interval_seconds)
         self._observe = observe
-        self._request = probe_request()
+        self._probes = probes
         self._lock = threading.Lock()
         self._counts: Counter[tuple[str, str, bool]] = Counter()
-        self._under_way: set[tuple[str, str]] = set()
+        self._under_way: set[tuple[str, str, str]] = set()
         self._stopped = threading.Event()
-        self._channels = [(replica.name, open_channel(replica.data_address)) for replica in replicas]
-        self._targets = [
-            (name, variant, analyzer_pb2_grpc.AnalyzerServiceStub(channel))
-            for name, channel in self._channels
-            for variant in variants
-        ]
         self._thread = threading.Thread(target=self._run, name="covey-probes", daemon=True)
 
     def start(self) -> None:
@@ -86,8 +155,7 @@ class Prober:
     def stop(self) -> None:
         """Ends probing; calls under way are cancelled and not counted."""
         self._stopped.set()
-        for _, channel in self._channels:
-            channel.close()
+        self._probes.close()
         if self._thread.is_alive():
             self._thread.join(timeout=2.0)
 
@@ -115,33 +183,32 @@ class Prober:
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            for name, variant, stub in self._targets:
-                self._send(name, variant, stub)
+            for probe in self._probes.each:
+                self._send(probe)
             self._stopped.wait(self._interval_seconds)
 
-    def _send(self, name: str, variant: str, stub: analyzer_pb2_grpc.AnalyzerServiceStub) -> None:
+    def _send(self, probe: Probe) -> None:
+        key = (probe.replica, probe.variant, probe.address)
         with self._lock:
-            if (name, variant) in self._under_way:
+            if key in self._under_way:
                 return
-            self._under_way.add((name, variant))
+            self._under_way.add(key)
         try:
-            call = stub.AnalyzeLearner.future(
-                self._request, timeout=self._deadline_seconds, metadata=(("covey-probe-variant", variant),)
-            )
+            call = probe.send(self._deadline_seconds)
         except ValueError:  # the channel was closed by `stop`
             return
-        call.add_done_callback(lambda done: self._finish(name, variant, done))
+        call.add_done_callback(lambda done: self._finish(probe, done))
 
-    def _finish(self, name: str, variant: str, call: grpc.Future[analyzer_pb2.AnalyzeLearnerResponse]) -> None:
+    def _finish(self, probe: Probe, call: grpc.Future[Any]) -> None:
         error = None if call.cancelled() else call.exception()
         code = grpc.StatusCode.OK if error is None else error.code()  # type: ignore[attr-defined]
         with self._lock:
-            self._under_way.discard((name, variant))
+            self._under_way.discard((probe.replica, probe.variant, probe.address))
         if call.cancelled() or self._stopped.is_set():
             return
         result = answered(code)
         if result is None:
             return
         with self._lock:
-            self._counts[name, variant, result] += 1
-        self._observe(name, variant, result)
+            self._counts[probe.replica, probe.variant, result] += 1
+        self._observe(probe.replica, probe.variant, result)

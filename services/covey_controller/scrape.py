@@ -8,7 +8,7 @@ import time
 from urllib.parse import urlsplit
 
 from covey.v1 import evidence_pb2 as pb
-from covey_controller.config import Replica, ScrapeLimits
+from covey_controller.config import ScrapeLimits
 
 _CHUNK_BYTES = 64 * 1024
 _STALE_AGE_SECONDS = 60.0
@@ -57,15 +57,19 @@ def _connect(host: str, port: int, limits: ScrapeLimits) -> _DeadlineSocket:
     return bounded
 
 
-def fetch(replica: Replica, limits: ScrapeLimits) -> str:
-    """Gets the text of a replica's metrics page.
+TEXT_KINDS = frozenset({"text/plain", "application/openmetrics-text"})
+"""Content types of a metrics page."""
+
+
+def fetch(page_url: str, limits: ScrapeLimits, kinds: frozenset[str] = TEXT_KINDS) -> str:
+    """Gets the text of a metrics page, or of what else answers by HTTP with one of these content types.
 
     Raises:
         AbsenceError: SCRAPE_FAILED for everything that keeps a whole, honest page from arriving: no connection, a
             deadline, another status than 200, another content, more bytes than allowed, an end in the middle.
             STALE when a cache on the way says that it is old.
     """
-    url = urlsplit(replica.metrics_url)
+    url = urlsplit(page_url)
     host, port = url.hostname or "", url.port or 80
     connection = http.client.HTTPConnection(host, port)
     try:
@@ -77,14 +81,14 @@ def fetch(replica: Replica, limits: ScrapeLimits) -> str:
             headers={"Accept": "text/plain; version=0.0.4", "Accept-Encoding": "identity", "Connection": "close"},
         )
         with connection.getresponse() as response:
-            _check_headers(response)
+            _check_headers(response, kinds)
             body = _read(response, limits.page_bytes)
     except AbsenceError:
         raise
     except TimeoutError as error:
-        raise scrape_failed(f"{replica.metrics_url}: no whole page in time ({error})") from error
+        raise scrape_failed(f"{page_url}: no whole page in time ({error})") from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise scrape_failed(f"{replica.metrics_url}: {type(error).__name__}: {error}") from error
+        raise scrape_failed(f"{page_url}: {type(error).__name__}: {error}") from error
     finally:
         connection.close()
     try:
@@ -93,12 +97,12 @@ def fetch(replica: Replica, limits: ScrapeLimits) -> str:
         raise scrape_failed(f"the page is not UTF-8: {error}") from error
 
 
-def _check_headers(response: http.client.HTTPResponse) -> None:
+def _check_headers(response: http.client.HTTPResponse, kinds: frozenset[str]) -> None:
     if response.status != http.client.OK:
         raise scrape_failed(f"status {response.status} {response.reason}")
     kind = response.headers.get_content_type()
-    if kind not in {"text/plain", "application/openmetrics-text"}:
-        raise scrape_failed(f"content type {kind} instead of text/plain")
+    if kind not in kinds:
+        raise scrape_failed(f"content type {kind} instead of {max(kinds)}")
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding != "identity":
         raise scrape_failed(f"content encoding {encoding} was not asked for")

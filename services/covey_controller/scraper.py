@@ -12,10 +12,17 @@ from covey_controller.scrape import AbsenceError, fetch, scrape_failed
 
 
 class Scraper:
-    """One thread per replica; what still hangs from the look before is not asked again."""
+    """One thread per replica; what still hangs from the look before is not asked again.
 
-    def __init__(self, replicas: Iterable[Replica], limits: ScrapeLimits) -> None:
+    Args:
+        replicas: whose pages are read.
+        limits: of each page.
+        wanted: names of the series that are read; default: those of covey's own pages.
+    """
+
+    def __init__(self, replicas: Iterable[Replica], limits: ScrapeLimits, wanted: frozenset[str] | None = None) -> None:
         self._replicas = tuple(replicas)
+        self._names = {} if wanted is None else {"wanted": wanted, "bulk": frozenset[str]()}
         self._limits = limits
         self._pool = ThreadPoolExecutor(max_workers=max(1, len(self._replicas)), thread_name_prefix="covey-scrape")
         self._under_way: dict[str, Future[Page]] = {}
@@ -51,7 +58,8 @@ class Scraper:
             return scrape_failed(f"{type(error).__name__}: {error}")
 
     def _page(self, replica: Replica, oldest_timestamp: float) -> Page:
-        return Page(fetch(replica, self._limits), lines=self._limits.lines, oldest_timestamp=oldest_timestamp)
+        text = fetch(replica.metrics_url, self._limits)
+        return Page(text, lines=self._limits.lines, oldest_timestamp=oldest_timestamp, **self._names)
 
     def close(self) -> None:
         """Ends the threads; one that hangs ends with its deadline."""

@@ -14,11 +14,10 @@ from covey.rollout.verdicts import current_verdicts
 from covey.v1 import evidence_pb2, journal_pb2, rollouts_pb2
 from covey_controller.client import ControlClient
 from covey_controller.clock import Clock
-from covey_controller.evidence import Subject, gather
 from covey_controller.exporter import Exporter
 from covey_controller.notify import Notifier
-from covey_controller.probes import Prober
-from covey_controller.scraper import Scraper
+from covey_controller.traffic.actuator import RouterReading
+from covey_controller.workplace import Tools
 
 # Time longer than this many intervals was observed by nobody.
 _LONGEST_GAP_INTERVALS = 3.0
@@ -47,8 +46,7 @@ class Follower:
         *,
         client: ControlClient,
         clock: Clock,
-        scraper: Scraper,
-        prober: Prober,
+        tools: Tools,
         notifier: Notifier,
         exporter: Exporter,
     ) -> None:
@@ -56,14 +54,15 @@ class Follower:
         self._spec = with_defaults(rollout.spec)
         self._client = client
         self._clock = clock
-        self._scraper = scraper
-        self._prober = prober
+        self._tools = tools
+        self._prober = tools.prober
         self._notifier = notifier
         self._exporter = exporter
         self._state: RolloutState | None = None
         self._page_token = ""
         self._pending: _Pending | None = None
         self._committed_at: float | None = None
+        self._routers: Sequence[RouterReading] = ()
         self.due_at = clock.monotonic()
 
     @property
@@ -77,6 +76,15 @@ class Follower:
             return min(interval, _ROLLBACK_INTERVAL_SECONDS)
         return interval
 
+    def steer(self, epoch: int, weight_bp: int) -> None:
+        """Brings a weight onto the wire where routers do not show it, and reads it back.
+
+        Raises:
+            StaleEpochError: a router was told something under a later lease.
+        """
+        self._routers = self._tools.actuator.keep(epoch, weight_bp)
+        self._exporter.routed(self.name, weight_bp, self._routers)
+
     def look(self, epoch: int, last_sequence: int) -> None:
         """Reads what is new, decides, commits.
 
@@ -86,14 +94,16 @@ class Follower:
 
         Raises:
             ControlError: when the journal cannot be read or the commit was not taken; the next look starts afresh.
+            StaleEpochError: a router was told something under a later lease.
         """
         state = self._catch_up(last_sequence)
         if state.is_terminal:
             return
+        self.steer(epoch, state.candidate_weight_bp)
         now = self._clock.wall()
-        pages = self._scraper.look(now.timestamp() - _OLDEST_SAMPLE_SECONDS)
+        oldest = now.timestamp() - _OLDEST_SAMPLE_SECONDS
+        gathered = self._tools.source.look(state.last_readings, self._routers, oldest)
         moment = self._clock.monotonic()
-        gathered = gather(pages, Subject.of(self.name, self._spec), state.last_readings)
         for absence in gathered.absences:
             self._exporter.absence(absence)
         pending = _Pending(str(uuid.uuid4()), moment, self._prober.drain())
@@ -108,9 +118,14 @@ class Follower:
             absences=gathered.absences,
         )
         entries = decide(self._spec, state, evidence, now)
+        if any(entry.HasField("rollback_started") for entry in entries):
+            # Weight 0 is the one change that may run ahead of the journal.
+            self.steer(epoch, 0)
         recorded = self._client.commit(self.name, epoch, state.last_sequence, entries, pending.request_id)
         self._take(recorded)
         self._settle()
+        if self._state is not None and self._state.candidate_weight_bp != state.candidate_weight_bp:
+            self.steer(epoch, self._state.candidate_weight_bp)
         self._exporter.committed(self.name, now.timestamp())
         if self._state is not None:
             self._exporter.judged(self.name, self._state.phase, current_verdicts(self._state))
@@ -167,5 +182,5 @@ class Follower:
 
     def close(self) -> None:
         """Stops probing, and shows no verdicts any more."""
-        self._prober.stop()
+        self._tools.close()
         self._exporter.ended(self.name)

@@ -14,7 +14,7 @@ from prometheus_client import generate_latest
 from covey.v1 import evidence_pb2 as pb
 from covey_controller.config import Replica
 from covey_controller.exporter import Exporter
-from covey_controller.probes import Prober, answered
+from covey_controller.probes import Prober, answered, learner_probes
 
 from .pages import BASELINE, CANDIDATE, wait_until
 from .world import World
@@ -31,7 +31,10 @@ def prober(address: str, exporter: Exporter, seconds: float = 0.05) -> Prober:
     """Probes that often, each with that deadline."""
     replica = Replica("r", address, "http://127.0.0.1:1/metrics")
     return Prober(
-        [replica], (BASELINE, CANDIDATE), interval_seconds=seconds, deadline_seconds=seconds, observe=exporter.probe
+        learner_probes([replica], (BASELINE, CANDIDATE)),
+        interval_seconds=seconds,
+        deadline_seconds=seconds,
+        observe=exporter.probe,
     )
 
 

@@ -1,0 +1,1 @@
+"""Where a weight of the journal becomes traffic: applied with the lease's epoch, and read back."""

@@ -1,0 +1,95 @@
+"""The configuration of HAProxy for one rollout target, as text. Pure."""
+
+from __future__ import annotations
+
+import re
+
+from covey.rollout.traffic import addresses
+from covey.v1.rollout_spec_pb2 import RolloutSpec
+from covey_controller.traffic.setting import WEIGHT_MODULUS
+
+TICKET_HEADER = "x-covey-ticket"
+
+_TEMPLATE = """\
+# HAProxy (2.6 or later) for the rollouts of {target}; written by `covey router haproxy`, explained in
+# docs/foreign-services.md.
+
+global
+  # What the controller said last: epoch, change and weight as one number. 0 gives the candidate nothing: that is how
+  # every process begins, also after a crash or a reload, until the controller says it again a second later.
+  set-var proc.covey_ticket_{word} int(0)
+  set-var proc.covey_start_{word} date(0,ms)
+  # A reload leaves the old process to its open connections, with the weight that it had: not for long.
+  hard-stop-after 10s
+
+defaults covey
+  mode http
+  timeout connect 2s
+  timeout client 1h
+  timeout server 1h
+  timeout http-request 5s
+  # A process that is gone answers with UNAVAILABLE at once, and is not asked again for a second.
+  retries 0
+  default-server check inter 1s fall 1 rise 1
+
+# The controller's door. A ticket is taken only where it is greater than the one in force (iflt), so that a controller
+# whose lease is over changes nothing.
+frontend covey_control_{word}
+  bind {control}
+  timeout client 5s
+  acl covey_ticket req.hdr({ticket_header}) -m reg ^[0-9]{{1,18}}$
+  http-request set-var(proc.covey_ticket_{word},iflt) req.hdr({ticket_header}),add(0) if METH_PUT covey_ticket
+  http-request return status 200 content-type text/plain lf-string \
+"ticket=%[var(proc.covey_ticket_{word})] start_ms=%[var(proc.covey_start_{word})] target={target} header={header}\\n"
+
+frontend covey_{word}
+  bind {listen} proto h2
+  # A learner's place among 10,000 never changes, so learners stay where they are while the weight rises.
+  http-request set-var(txn.covey_place) req.hdr({header}),xxh32(0),mod(10000)
+  http-request set-var(txn.covey_weight) var(proc.covey_ticket_{word}),mod({modulus})
+  acl covey_named var(txn.covey_place) -m found
+  acl covey_chosen var(txn.covey_place),sub(txn.covey_weight) lt 0
+  use_backend covey_{word}_candidate if covey_named covey_chosen
+  default_backend covey_{word}_baseline
+
+backend covey_{word}_baseline
+  balance leastconn
+{baseline}
+
+backend covey_{word}_candidate
+  balance leastconn
+{candidate}
+"""
+
+
+def haproxy_config(spec: RolloutSpec, *, listen: str, router: str) -> str:
+    """The whole file.
+
+    Args:
+        spec: of a target that HAProxy splits, with defaults.
+        listen: HOST:PORT where callers reach the service.
+        router: control socket of this process, as in the spec's routers.
+
+    Raises:
+        ValueError: HAProxy does not split this target, or the router is none of the spec's.
+    """
+    if not spec.traffic.HasField("haproxy"):
+        raise ValueError(f"the traffic of {spec.target} is not split by HAProxy; expected traffic: haproxy")
+    if router not in spec.traffic.haproxy.routers:
+        raise ValueError(f"'{router}' is none of the plan's routers: {', '.join(spec.traffic.haproxy.routers)}")
+    path = router.removeprefix("unix:")
+    return _TEMPLATE.format(
+        target=spec.target,
+        word=re.sub(r"[^a-z0-9]", "_", spec.target),
+        control=router if path == router else f"unix@{path} mode 600",
+        listen=listen,
+        header=spec.traffic.haproxy.header,
+        ticket_header=TICKET_HEADER,
+        modulus=WEIGHT_MODULUS,
+        baseline=_servers(spec.baseline),
+        candidate=_servers(spec.candidate),
+    )
+
+
+def _servers(variant: str) -> str:
+    return "\n".join(f"  server s{number} {address} proto h2" for number, address in enumerate(addresses(variant)))

@@ -1,0 +1,83 @@
+"""`covey router haproxy`: a configuration that HAProxy takes, or a reason why there is none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from covey.cli import main
+
+HAPROXY = "haproxy: {routers: ['unix:/tmp/covey.sock', '127.0.0.1:9999'], header: x-user}"
+PLAN = f"""
+target: echo-service.v2
+baseline: 127.0.0.1:7001,127.0.0.1:7003
+candidate: 127.0.0.1:7002
+traffic:
+  {HAPROXY}
+metrics:
+  scrape:
+    baseline_urls: ['http://127.0.0.1:9001/']
+    candidate_urls: ['http://127.0.0.1:9002/']
+phases:
+  - name: canary
+    traffic_share: 10 %
+    hold: 5m
+    criteria: [error_rate < 1 %]
+triggers: [error_rate > 2 %]
+"""
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(["router", "haproxy", *arguments])
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+@pytest.fixture
+def plan(tmp_path: Path) -> Path:
+    path = tmp_path / "echo.yaml"
+    path.write_text(PLAN)
+    return path
+
+
+@pytest.mark.parametrize("control", [(), ("--control", "127.0.0.1:9999")])
+def test_haproxy_takes_what_is_written(
+    capsys: pytest.CaptureFixture[str], plan: Path, tmp_path: Path, control: tuple[str, ...]
+) -> None:
+    code, text, _ = run(capsys, str(plan), "--listen", "127.0.0.1:8080", *control)
+    assert code == 0
+    assert "req.hdr(x-user),xxh32(0),mod(10000)" in text
+    assert "server s1 127.0.0.1:7003 proto h2" in text
+    assert ("bind 127.0.0.1:9999" if control else "bind unix@/tmp/covey.sock mode 600") in text
+    program = shutil.which("haproxy", path=f"{os.environ['PATH']}:/usr/sbin")
+    if program is None:
+        assert os.environ.get("CI") != "true", "CI installs haproxy"
+        pytest.skip("haproxy is not installed; apt-get install haproxy")
+    (tmp_path / "haproxy.cfg").write_text(text)
+    checked = subprocess.run([program, "-c", "-f", str(tmp_path / "haproxy.cfg")], capture_output=True, check=False)
+    assert checked.returncode == 0, checked.stderr.decode()
+    assert b"WARNING" not in checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("change", "arguments", "said"),
+    [
+        (("target: echo", "target: echo"), ("--listen", "nowhere"), "no HOST:PORT"),
+        (("target: echo", "target: echo"), ("--listen", "a:1", "--control", "unix:/x"), "none of the plan's routers"),
+        ((HAPROXY, "xds: {}"), ("--listen", "a:1"), "not split by HAProxy"),
+        (("127.0.0.1:7002", "nowhere"), ("--listen", "a:1"), "cannot be used"),
+    ],
+)
+def test_what_cannot_be_written_says_why(
+    capsys: pytest.CaptureFixture[str], plan: Path, change: tuple[str, str], arguments: tuple[str, ...], said: str
+) -> None:
+    plan.write_text(PLAN.replace(*change))
+    code, out, err = run(capsys, str(plan), *arguments)
+    assert code == 1
+    assert said in err
+    assert not out
