@@ -24,11 +24,18 @@ POINTS = {
     "store.committed": "a write transaction is synced, nobody was told",
     "store.told": "memory has followed a commit, its callers were not answered",
     "migrate.before_copy": "a store is to be brought forward, nothing was touched",
-    "migrate.copied": "the copy of the store is written under its temporary name",
-    "migrate.kept": "the copy of the store has its name",
+    "copy.written": "a copy of the database is written under its temporary name",
+    "copy.named": "a copy of the database has its name",
     "migrate.begun": "the transaction of a step has begun",
     "migrate.changed": "a step has changed the tables, nothing is committed",
     "migrate.stepped": "a step is committed, later ones are not",
+    "backup.files_taken": "the dataset files that were there are copied, the database is not",
+    "backup.database_copied": "the database is copied, files that came in between are not",
+    "backup.written": "a backup is whole and synced, and has not its name",
+    "restore.staged": "a backup is copied into the data directory, beside what is there",
+    "restore.marked": "the directory is marked, nothing was moved",
+    "restore.moved_away": "what was there is moved away, nothing is in its place",
+    "restore.moved_in": "the backup is in place, the mark is there",
 }
 """Every failpoint, and what has happened when a process comes to it. The list of the code: tests compare it."""
 

@@ -112,7 +112,7 @@ def test_versions_that_nobody_knows_are_refused(tmp_path: Path) -> None:
 def steps_to_kill_at() -> list[str]:
     """Every failpoint of a migration, the later steps' too."""
     count = NEWEST_VERSION - FIRST_VERSION
-    once = ["migrate.before_copy:kill", "migrate.copied:kill", "migrate.kept:kill"]
+    once = ["migrate.before_copy:kill", "copy.written:kill", "copy.named:kill"]
     each = ("migrate.begun", "migrate.changed", "store.before_commit", "store.committed", "migrate.stepped")
     return once + [f"{point}:kill:{number}" for number in range(1, count + 1) for point in each]
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from covey.cli.connection import OutputOption
 from covey.cli.output import CommandError, OutputFormat, print_data, print_table, print_text
+
+if TYPE_CHECKING:
+    from covey_server.backup import Manifest
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -45,6 +49,55 @@ def migrate(
         for summary in migrated.steps:
             print_text(f"{data_directory}:{taken} {summary}")
         print_text(f"{data_directory}: from version {migrated.found} to {migrated.version}; before: {migrated.copy}")
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
+    data_directory: Annotated[Path, typer.Option("--data-directory", help="Of the server, which may run.")],
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Copy the state of a server, live or not, into a folder: consistent, synced, and read back."""
+    from datetime import UTC, datetime
+
+    from covey_server.backup import make_backup
+    from covey_server.store import StoreError
+
+    try:
+        manifest = make_backup(data_directory, folder, datetime.now(UTC))
+    except StoreError as error:
+        raise CommandError(str(error)) from error
+    _print_copy(f"{folder}: backed up", manifest, output)
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="Of a backup.", show_default=False)],
+    data_directory: DirectoryOption,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Put it in the place of state that is there, which is kept beside it.")
+    ] = False,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Put a backup in place, every byte of it checked first; refuses where there is state."""
+    from covey_server.backup import restore_backup
+    from covey_server.store import StoreError
+
+    try:
+        manifest, kept = restore_backup(folder, data_directory, overwrite=overwrite)
+    except StoreError as error:
+        raise CommandError(str(error)) from error
+    _print_copy(f"{data_directory}: restored", manifest, output)
+    if kept is not None and output is OutputFormat.table:
+        print_text(f"{data_directory}: what was there is in {kept}")
+
+
+def _print_copy(what: str, manifest: Manifest, output: OutputFormat) -> None:
+    if output is OutputFormat.table:
+        megabytes = manifest.byte_count / 1e6
+        print_text(f"{what}, {len(manifest.files):,} files, {megabytes:,.1f} MB, as it was at {manifest.time}")
+    else:
+        print_data(json.loads(manifest.to_json()), output)
 
 
 @app.command()

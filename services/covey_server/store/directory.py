@@ -10,6 +10,8 @@ from pathlib import Path
 from covey_server.store.failures import StoreError
 
 LOCK_NAME = "server.lock"
+RESTORING_NAME = "restoring"
+"""A mark: a backup is being put back here, and what is here is half of something."""
 _OWNER_BYTES = 32
 
 _REMEDIES = {

@@ -24,7 +24,6 @@ from covey_server.store.failures import StoreError
 DATABASE_NAME = "covey.db"
 _BUSY_TIMEOUT_SECONDS = 5.0
 _READERS = 8
-_PAGES_AT_ONCE = 1024
 _READER_WAIT_SECONDS = 10.0
 
 _REMEDIES = {
@@ -153,7 +152,7 @@ def reading_at_rest(place: Path) -> Iterator[Connection]:
 
 
 def copy_database(url: URL, target: Path) -> Path:
-    """A copy of the database as it is now, synced before it has its name; written by the page, others may go on.
+    """A copy of the database as it is now, synced before it has its name; others may go on reading and writing.
 
     Raises:
         StoreError: it cannot be written.
@@ -162,18 +161,19 @@ def copy_database(url: URL, target: Path) -> Path:
     try:
         temporary.unlink(missing_ok=True)
         with closing(sqlite3.connect(str(url.database))) as source, closing(sqlite3.connect(temporary)) as copy:
-            source.backup(copy, pages=_PAGES_AT_ONCE)
+            # All pages in one step: a step that begins after another process's commit would begin again from the first.
+            source.backup(copy, pages=-1)
             # One file, which needs no write-ahead log beside it.
             copy.execute("PRAGMA journal_mode = DELETE")
         sync_file(temporary)
-        failpoints.reach("migrate.copied")
+        failpoints.reach("copy.written")
         temporary.replace(target)
         sync_directory(target.parent)
     except sqlite3.Error as error:
         raise explained_origin(error, str(target)) from error
     except OSError as error:
         raise directory_error(error, target) from error
-    failpoints.reach("migrate.kept")
+    failpoints.reach("copy.named")
     return target
 
 

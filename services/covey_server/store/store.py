@@ -17,7 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from covey import failpoints
 from covey_server.store import migrations, schema, sqlite
 from covey_server.store.ballast import Ballast
-from covey_server.store.directory import DirectoryLock, sync_directory
+from covey_server.store.directory import RESTORING_NAME, DirectoryLock, sync_directory
 from covey_server.store.failures import StoreError
 from covey_server.store.writer import Writer
 
@@ -203,6 +203,12 @@ def open_store(data_directory: str | os.PathLike[str], url: str | None = None, *
     lock = DirectoryLock(directory)
     try:
         failpoints.reach("store.opening")
+        if (directory / RESTORING_NAME).exists():
+            raise StoreError(
+                "a restore into it has not ended",
+                place=str(directory),
+                remedy="run `covey state restore` with the same backup again",
+            )
         store = Store(directory, url, lock, ballast_bytes)
         migrated = store.bring_to()
         store.create_all()
