@@ -6,10 +6,12 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+import trustme
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 
@@ -47,6 +49,42 @@ def oulad_mapping(shared_data: Callable[[str], Path]) -> dict[str, str]:
 def engine(request: pytest.FixtureRequest) -> str:
     """Each of the two engines."""
     return str(request.param)
+
+
+class Authority:
+    """Issues certificates of a moment's worth, as PEM files."""
+
+    def __init__(self, directory: Path) -> None:
+        self._ca = trustme.CA()
+        self.directory = directory
+        self.file = directory / "ca.pem"
+        self._ca.cert_pem.write_to_path(self.file)
+
+    def issue(self, name: str, *identities: str, not_after: datetime | None = None) -> tuple[Path, Path]:
+        """Certificate and key of `name`, written over those of before; the paths of both.
+
+        Args:
+            name: of the files, and the common name.
+            identities: alternative names; this machine's by default.
+            not_after: when it expires.
+        """
+        names = identities or ("localhost", "127.0.0.1")
+        issued = self._ca.issue_cert(*names, common_name=name, not_after=not_after)
+        paths = self.directory / f"{name}.pem", self.directory / f"{name}-key.pem"
+        contents = b"".join(blob.bytes() for blob in issued.cert_chain_pems), issued.private_key_pem.bytes()
+        for path, content in zip(paths, contents, strict=True):
+            new = path.with_suffix(".new")
+            new.write_bytes(content)
+            new.replace(path)
+        return paths
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """A certificate authority of this test."""
+    directory = tmp_path / "certificates"
+    directory.mkdir()
+    return Authority(directory)
 
 
 @pytest.fixture(scope="session")

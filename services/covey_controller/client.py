@@ -9,6 +9,8 @@ from typing import TypeVar
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
+from covey.client.channel import Security
+from covey.client.channel import open_channel as open_client_channel
 from covey.client.failure import call_failed
 from covey.v1 import journal_pb2, rollouts_pb2, rollouts_pb2_grpc
 
@@ -50,22 +52,32 @@ _KINDS: dict[grpc.StatusCode, type[ControlError]] = {
 _LEASE_REASONS = frozenset({"LEASE_HELD", "STALE_EPOCH"})
 
 
-def open_channel(address: str) -> grpc.Channel:
-    """A channel that finds a restarted server quickly."""
-    return grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
+def open_channel(address: str, security: Security | None = None) -> grpc.Channel:
+    """A channel that finds a restarted server quickly.
+
+    Raises:
+        ValueError: a file of `security` cannot be used.
+    """
+    return open_client_channel(address, security or Security(), _CHANNEL_OPTIONS)
 
 
 class ControlClient:
     """RolloutService for a controller. Every method raises a ControlError and nothing else."""
 
-    def __init__(self, channel: grpc.Channel, *, actor: str, call_seconds: float) -> None:
+    def __init__(
+        self, channel: grpc.Channel, *, actor: str, call_seconds: float, security: Security | None = None
+    ) -> None:
         self._stub = rollouts_pb2_grpc.RolloutServiceStub(channel)
-        self._metadata = (("covey-actor", actor),)
+        self._actor = actor
+        self._security = security or Security()
         self._call_seconds = call_seconds
 
     def _call(self, method: Callable[..., _Answer], request: object) -> _Answer:
         try:
-            return method(request, timeout=self._call_seconds, metadata=self._metadata)
+            metadata = (("covey-actor", self._actor), *self._security.call_metadata())
+            return method(request, timeout=self._call_seconds, metadata=metadata)
+        except ValueError as error:
+            raise ControlError(str(error)) from error
         except grpc.RpcError as error:
             failure = call_failed(error, "the control port", self._call_seconds)
             kind = LeaseError if failure.details.reason in _LEASE_REASONS else _KINDS.get(failure.code, ControlError)

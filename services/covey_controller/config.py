@@ -7,12 +7,13 @@ import os
 import secrets
 import socket
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
-
-class ConfigError(ValueError):
-    """A setting that cannot work; the message names it and what it should be."""
+from covey.access.addresses import is_loopback
+from covey.client.channel import Security
+from covey_controller.access import PageOptions, add_access_options, page_access_of, security_of
+from covey_controller.failures import ConfigError
 
 
 @dataclass(frozen=True)
@@ -22,12 +23,14 @@ class Replica:
     Attributes:
         name: names the replica in readings, absences and probes; the address of its data port.
         data_address: `host:port` of the data port, which is probed.
-        metrics_url: `http://host:port/path` of the metrics page.
+        metrics_url: `http://host:port/path` of the metrics page, or https.
+        security: certificates and token for both.
     """
 
     name: str
     data_address: str
     metrics_url: str
+    security: Security = field(default_factory=Security)
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Config:
 
     control_address: str
     replicas: tuple[Replica, ...]
+    security: Security = field(default_factory=Security)
+    page: PageOptions = field(default_factory=PageOptions)
     target: str = "analyzer"
     metrics_address: str = "127.0.0.1:9465"
     ports_file: str | None = None
@@ -69,7 +74,7 @@ def parse_replica(text: str) -> Replica:
     if set(parts) != {"data", "metrics"}:
         raise ConfigError(expected)
     url = urlsplit(parts["metrics"])
-    if url.scheme != "http" or not url.hostname or not parts["data"].rpartition(":")[0]:
+    if url.scheme not in {"http", "https"} or not url.hostname or not parts["data"].rpartition(":")[0]:
         raise ConfigError(expected)
     return Replica(name=parts["data"], data_address=parts["data"], metrics_url=parts["metrics"])
 
@@ -116,18 +121,26 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
     parser.add_argument("--holder", default="", help="name of the lease holder (default: unique per process)")
     parser.add_argument("--poll-seconds", type=float, default=1.0, help="how often new rollouts are looked for")
     parser.add_argument("--probe-deadline-seconds", type=float, default=2.0, help="a probe unanswered by then failed")
+    add_access_options(parser)
     options = parser.parse_args(arguments)
     if not options.poll_seconds > 0 or not options.probe_deadline_seconds > 0:
         raise ConfigError("--poll-seconds and --probe-deadline-seconds must be above 0")
     parse_address(options.control)
     parse_address(options.metrics_listen)
     replicas = options.replica or ["data=127.0.0.1:50051,metrics=http://127.0.0.1:9464/metrics"]
-    parsed = tuple(parse_replica(text) for text in replicas)
+    security = security_of(options)
+    parsed = tuple(replace(parse_replica(text), security=security) for text in replicas)
+    for replica in parsed:
+        host = urlsplit(replica.metrics_url).netloc
+        if security.has_token and replica.metrics_url.startswith("http:") and not is_loopback(host):
+            raise ConfigError(f"--replica: a token does not go to {replica.metrics_url} in plaintext; use https")
     if len({replica.name for replica in parsed}) != len(parsed):
         raise ConfigError("--replica: the same data address twice; each replica needs its own")
     return Config(
         control_address=options.control,
         replicas=parsed,
+        security=security,
+        page=page_access_of(options),
         target=options.target,
         metrics_address=options.metrics_listen,
         ports_file=options.ports_file,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from covey.access.certificates import Certificates
+from covey.access.pages import Page, PageServer
+from covey.access.recognition import PageAccess
 from covey.v1 import evidence_pb2 as pb
 from covey_controller.verdict_page import VerdictPage
 
@@ -87,17 +91,16 @@ class Exporter:
         """Shows whether this process drives."""
         self._epoch.set(epoch or 0)
 
-    def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
-        """Opens the page; returns the port in use and what closes it.
+    def serve(
+        self, host: str, port: int, may_read: PageAccess | None = None, certificates: Certificates | None = None
+    ) -> PageServer:
+        """Opens the page.
 
         Raises:
             OSError: when the port cannot be had.
         """
-        server, thread = start_http_server(port, host, registry=self.registry)
 
-        def close() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join(timeout=2.0)
+        def page() -> Page:
+            return Page(generate_latest(self.registry), CONTENT_TYPE_LATEST)
 
-        return int(server.server_address[1]), close
+        return PageServer(host, port, {"/metrics": page}, certificates=certificates, may_read=may_read)

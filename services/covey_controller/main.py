@@ -11,8 +11,9 @@ from pathlib import Path
 from covey.stop_signals import StopSignals
 from covey_controller.client import ControlClient, open_channel
 from covey_controller.clock import SystemClock
-from covey_controller.config import Config, ConfigError, parse_address, parse_arguments
+from covey_controller.config import Config, parse_address, parse_arguments
 from covey_controller.exporter import Exporter
+from covey_controller.failures import ConfigError
 from covey_controller.logs import configure_logs
 from covey_controller.loop import Loop
 from covey_controller.notify import Notifier
@@ -33,7 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     exporter = Exporter()
     host, port = parse_address(config.metrics_address)
     try:
-        bound, close_page = exporter.serve(host, port)
+        page = exporter.serve(host, port, *config.page.open())
+    except ConfigError as error:
+        print(f"covey-controller: {error}", file=sys.stderr)  # noqa: T201
+        return 1
     except OSError as error:
         print(  # noqa: T201
             f"covey-controller: cannot serve metrics at {config.metrics_address}: {error.strerror or error}; "
@@ -42,15 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         return 1
     try:
-        return _drive(config, exporter, bound)
+        return _drive(config, exporter, page.port)
     finally:
-        close_page()
+        page.stop()
 
 
 def _drive(config: Config, exporter: Exporter, metrics_port: int) -> int:
-    with StopSignals() as stop_signals, open_channel(config.control_address) as channel:
+    with StopSignals() as stop_signals, open_channel(config.control_address, config.security) as channel:
         clock = SystemClock(stop_signals)
-        client = ControlClient(channel, actor=config.holder, call_seconds=config.call_seconds)
+        client = ControlClient(channel, actor=config.holder, call_seconds=config.call_seconds, security=config.security)
         loop = Loop(config, client, clock, exporter, Notifier(config.webhook_url))
         if config.ports_file:
             _write_ports(Path(config.ports_file), metrics_port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -12,6 +13,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from covey.client.channel import Security
 from covey.rollout.codes import classify
 from covey.rollout.traffic import addresses
 from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, events_pb2
@@ -22,6 +24,8 @@ from covey_controller.config import Replica
 
 _NOON_SECONDS = 1_700_049_600
 _DAY_SECONDS = 86_400
+
+_log = logging.getLogger("covey_controller.probes")
 
 # Told after every probe: replica, variant, answered.
 Observer = Callable[[str, str, bool], None]
@@ -85,14 +89,19 @@ class Probes:
 def learner_probes(replicas: Iterable[Replica], variants: Sequence[str]) -> Probes:
     """Asks every replica of covey's own server for an answer of every variant."""
     request = probe_request()
-    channels = [(replica, open_channel(replica.data_address)) for replica in replicas]
+    channels = [(replica, open_channel(replica.data_address, replica.security)) for replica in replicas]
 
-    def asking(stub: analyzer_pb2_grpc.AnalyzerServiceStub, variant: str) -> Callable[[float], grpc.Future[Any]]:
-        metadata = (("covey-probe-variant", variant),)
-        return lambda seconds: stub.AnalyzeLearner.future(request, timeout=seconds, metadata=metadata)
+    def asking(
+        stub: analyzer_pb2_grpc.AnalyzerServiceStub, variant: str, security: Security
+    ) -> Callable[[float], grpc.Future[Any]]:
+        def ask(seconds: float) -> grpc.Future[Any]:
+            metadata = (("covey-probe-variant", variant), *security.call_metadata())
+            return stub.AnalyzeLearner.future(request, timeout=seconds, metadata=metadata)
+
+        return ask
 
     probes = [
-        Probe(replica.name, variant, replica.data_address, asking(stub, variant))
+        Probe(replica.name, variant, replica.data_address, asking(stub, variant, replica.security))
         for replica, channel in channels
         for stub in [analyzer_pb2_grpc.AnalyzerServiceStub(channel)]
         for variant in variants
@@ -108,7 +117,7 @@ def health_probes(spec: RolloutSpec) -> Probes:
     """
     request = health_pb2.HealthCheckRequest()
     places = [
-        (variant, address, open_channel(address))
+        (variant, address, open_channel(address, Security(plaintext=True)))
         for variant in (spec.baseline, spec.candidate)
         for address in addresses(variant)
     ]
@@ -195,7 +204,11 @@ class Prober:
             self._under_way.add(key)
         try:
             call = probe.send(self._deadline_seconds)
-        except ValueError:  # the channel was closed by `stop`
+        except ValueError as error:  # the channel was closed by `stop`, or there is no token to send
+            if not self._stopped.is_set():
+                _log.error("no probe: %s", error)
+            with self._lock:
+                self._under_way.discard(key)
             return
         call.add_done_callback(lambda done: self._finish(probe, done))
 

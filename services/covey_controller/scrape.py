@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 import time
 from urllib.parse import urlsplit
 
+from covey.client.channel import Security
 from covey.v1 import evidence_pb2 as pb
 from covey_controller.config import ScrapeLimits
 
@@ -40,11 +42,36 @@ class _DeadlineSocket(socket.socket):
     read_seconds: float
 
     def recv_into(self, *arguments: object, **options: object) -> int:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the total deadline passed")
-        self.settimeout(min(self.read_seconds, left))
+        self.settimeout(_time_left(self))
         return super().recv_into(*arguments, **options)  # type: ignore[arg-type]
+
+
+class _DeadlineTlsSocket(ssl.SSLSocket):
+    """The same with TLS."""
+
+    deadline: float
+    read_seconds: float
+
+    def recv_into(self, *arguments: object, **options: object) -> int:
+        self.settimeout(_time_left(self))
+        return super().recv_into(*arguments, **options)  # type: ignore[arg-type]
+
+
+def _time_left(bounded: _DeadlineSocket | _DeadlineTlsSocket) -> float:
+    left = bounded.deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError("the total deadline passed")
+    return min(bounded.read_seconds, left)
+
+
+def _secured(plain: _DeadlineSocket, host: str, security: Security) -> _DeadlineTlsSocket:
+    context = security.ssl_context()
+    context.sslsocket_class = _DeadlineTlsSocket
+    # The handshake ends within one read's time, whatever the peer drips.
+    secured = context.wrap_socket(plain, server_hostname=security.servername or host)
+    assert isinstance(secured, _DeadlineTlsSocket)
+    secured.deadline, secured.read_seconds = plain.deadline, plain.read_seconds
+    return secured
 
 
 def _connect(host: str, port: int, limits: ScrapeLimits) -> _DeadlineSocket:
@@ -61,7 +88,9 @@ TEXT_KINDS = frozenset({"text/plain", "application/openmetrics-text"})
 """Content types of a metrics page."""
 
 
-def fetch(page_url: str, limits: ScrapeLimits, kinds: frozenset[str] = TEXT_KINDS) -> str:
+def fetch(
+    page_url: str, limits: ScrapeLimits, kinds: frozenset[str] = TEXT_KINDS, security: Security | None = None
+) -> str:
     """Gets the text of a metrics page, or of what else answers by HTTP with one of these content types.
 
     Raises:
@@ -70,15 +99,23 @@ def fetch(page_url: str, limits: ScrapeLimits, kinds: frozenset[str] = TEXT_KIND
             STALE when a cache on the way says that it is old.
     """
     url = urlsplit(page_url)
-    host, port = url.hostname or "", url.port or 80
+    security = security or Security()
+    is_secure = url.scheme == "https"
+    host, port = url.hostname or "", url.port or (443 if is_secure else 80)
     connection = http.client.HTTPConnection(host, port)
     try:
-        connection.sock = _connect(host, port, limits)
+        plain = _connect(host, port, limits)
+        connection.sock = _secured(plain, host, security) if is_secure else plain
         target = (url.path or "/") + (f"?{url.query}" if url.query else "")
         connection.request(
             "GET",
             target,
-            headers={"Accept": "text/plain; version=0.0.4", "Accept-Encoding": "identity", "Connection": "close"},
+            headers={
+                "Accept": "text/plain; version=0.0.4",
+                "Accept-Encoding": "identity",
+                "Connection": "close",
+                **{name.title(): value for name, value in security.call_metadata()},
+            },
         )
         with connection.getresponse() as response:
             _check_headers(response, kinds)

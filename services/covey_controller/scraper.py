@@ -58,7 +58,7 @@ class Scraper:
             return scrape_failed(f"{type(error).__name__}: {error}")
 
     def _page(self, replica: Replica, oldest_timestamp: float) -> Page:
-        text = fetch(replica.metrics_url, self._limits)
+        text = fetch(replica.metrics_url, self._limits, security=replica.security)
         return Page(text, lines=self._limits.lines, oldest_timestamp=oldest_timestamp, **self._names)
 
     def close(self) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from covey_controller.config import ConfigError, default_holder, parse_address, parse_arguments, parse_replica
+from covey_controller.config import default_holder, parse_address, parse_arguments, parse_replica
+from covey_controller.failures import ConfigError
 from covey_controller.main import main
 
 
@@ -31,7 +32,7 @@ def test_replicas_are_named_by_their_data_port() -> None:
         "metrics=http://a/metrics",
         "data=a,metrics=http://a/metrics",
         "data=a:1,metrics=a:2",
-        "data=a:1,metrics=https://a/metrics",
+        "data=a:1,metrics=ftp://a/metrics",
         "data=a:1,metrics=http:///metrics",
         "data=a:1,metrics=http://a/metrics,weight=3",
     ],

@@ -25,6 +25,8 @@ class Role(StrEnum):
 
 
 EVERY_ROLE = frozenset(Role)
+READERS = EVERY_ROLE - {Role.INGEST}
+"""Who may look at everything that names no learner."""
 ANY_SIGNATURE = "*"
 """Among `signs_for`: every approval role."""
 

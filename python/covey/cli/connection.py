@@ -70,6 +70,20 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
         Annotated[str | None, typer.Option(help="Name in the server's certificate.", rich_help_panel=PANEL)],
         None,
     ),
+    "token": (
+        Annotated[
+            str,
+            typer.Option(envvar="COVEY_TOKEN", help="Who you are, proven; better in a file.", rich_help_panel=PANEL),
+        ],
+        "",
+    ),
+    "token_file": (
+        Annotated[
+            Path | None,
+            typer.Option(envvar="COVEY_TOKEN_FILE", help="File that holds the token.", rich_help_panel=PANEL),
+        ],
+        None,
+    ),
     "plaintext": (
         Annotated[
             bool, typer.Option("--plaintext", help="No TLS; the default on loopback only.", rich_help_panel=PANEL)
@@ -141,6 +155,8 @@ def _run(function: Callable[..., int | None], connection: dict[str, Any], argume
             key=connection["key"],
             servername=connection["servername"],
             plaintext=True if connection["plaintext"] else None,
+            token=connection["token"] or None,
+            token_file=connection["token_file"],
         )
         client = Client(
             control=connection["control"],

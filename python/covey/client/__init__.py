@@ -26,8 +26,8 @@ class Client(RolloutCalls, AnalyzerCalls):
     Args:
         control: address of the control port, "host:port" or "unix:path".
         data: address of the data port.
-        actor: the caller's name, asserted to the server and written into the journal.
+        actor: the caller's name, believed by a server that knows nobody by token or certificate.
         timeout_seconds: the whole time a call may take, retries included.
-        security: certificates; the default is plaintext on loopback and TLS elsewhere.
+        security: certificates and token; the default is plaintext on loopback and TLS elsewhere.
         retry: how UNAVAILABLE is tried again; clocks and randomness live there.
     """

@@ -86,9 +86,13 @@ class Connection:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    @cached_property
+    @property
     def metadata(self) -> Metadata:
-        """What every call carries: who calls. Names outside ASCII travel percent-encoded."""
+        """What every call carries: who calls, with the proof. Names outside ASCII travel percent-encoded."""
+        return (*self._asserted, *self.security.call_metadata())
+
+    @cached_property
+    def _asserted(self) -> Metadata:
         from urllib.parse import quote
 
         return (("covey-actor", quote(self.actor, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")),)

@@ -9,10 +9,10 @@ from urllib.parse import unquote
 
 import grpc
 
-from covey.access.pages import Asker, Page
 from covey.access.principals import Principal, Role, unproven
+from covey.access.recognition import REMEDY, PageAccess, StrangerError, recognised
 from covey_server.access.callers import certificate_names
-from covey_server.access.rules import ALLOWED_ROLES, METRICS_ROLES, OPEN_METHODS
+from covey_server.access.rules import ALLOWED_ROLES, OPEN_METHODS
 from covey_server.errors import CallError
 
 if TYPE_CHECKING:
@@ -71,40 +71,24 @@ class Gate:
             raise _not_allowed(principal, method, allowed)
         return principal
 
-    def page_refusal(self, path: str, asker: Asker) -> Page | None:
-        """What someone is told who may not read a page of the metrics port; None where they may."""
-        if self._credentials is None or path == "/healthz":
-            return None
-        try:
-            principal = self._proven(asker.authorization, lambda: asker.certificate_names)
-        except CallError as error:
-            return Page(f"{error.message}\n".encode(), status=401)
-        if principal.has_any(METRICS_ROLES):
-            return None
-        return Page(f"{principal.name} has no role that reads metrics\n".encode(), status=403)
+    def page_access(self) -> PageAccess:
+        """Who may read the metrics page."""
+        return PageAccess(self._credentials, frozenset({"/healthz"}), self._clock)
 
     def _recognised(self, metadata: Metadata, auth_context: AuthContext) -> Principal:
         if self._credentials is None:
             return unproven(unquote(_value(metadata, ACTOR_KEY))[:_LONGEST_ASSERTED_NAME] or "anonymous")
-        return self._proven(_value(metadata, AUTHORIZATION_KEY), lambda: certificate_names(auth_context()))
-
-    def _proven(self, authorization: str, names: Callable[[], tuple[str, ...]]) -> Principal:
-        """The principal of a token or else of a certificate: who sends a token is asked for nothing else."""
-        assert self._credentials is not None
-        credentials, now = self._credentials.current(), self._clock()
-        if authorization:
-            scheme, _, token = authorization.partition(" ")
-            principal = credentials.of_token(token.strip(), now) if scheme.lower() == "bearer" else None
-            if principal is None:
-                raise _unauthenticated("this token is unknown, revoked or expired", "TOKEN_REFUSED")
-            return principal
-        certificate = names()
-        principal = credentials.of_certificate(certificate, now)
-        if principal is not None:
-            return principal
-        if certificate:
-            raise _unauthenticated(f"no credential is for the certificate of {certificate[0]!r}", "CERTIFICATE_UNKNOWN")
-        raise _unauthenticated("this server answers only callers that it knows", "CREDENTIALS_MISSING")
+        try:
+            return recognised(
+                self._credentials.current(),
+                self._clock(),
+                _value(metadata, AUTHORIZATION_KEY),
+                lambda: certificate_names(auth_context()),
+            )
+        except StrangerError as stranger:
+            raise CallError(
+                grpc.StatusCode.UNAUTHENTICATED, f"{stranger.problem}; {REMEDY}", reason=stranger.reason
+            ) from stranger
 
 
 def open_gate() -> Gate:
@@ -117,14 +101,6 @@ def _value(metadata: Metadata, key: str) -> str:
         if name == key:
             return value if isinstance(value, str) else value.decode("utf-8", "replace")
     return ""
-
-
-def _unauthenticated(problem: str, reason: str) -> CallError:
-    return CallError(
-        grpc.StatusCode.UNAUTHENTICATED,
-        f"{problem}; send `authorization: Bearer TOKEN` with a token of `covey token create`, or a client certificate",
-        reason=reason,
-    )
 
 
 def _not_allowed(principal: Principal, method: str, allowed: frozenset[Role]) -> CallError:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from covey.access.principals import Role
-from covey_server.access.rules import ALLOWED_ROLES, METRICS_ROLES, OPEN_METHODS
+from covey.access.principals import READERS, Role
+from covey_server.access.rules import ALLOWED_ROLES, OPEN_METHODS
 
 _PREFIX = "/covey.v1."
 
@@ -15,7 +15,7 @@ def markdown() -> str:
     for method, allowed in ALLOWED_ROLES.items():
         name = method.removeprefix(_PREFIX).removeprefix("/").replace("/", ".")
         lines.append(_line([name, *(_mark(role in allowed) for role in Role), ""]))
-    lines.append(_line(["GET /metrics", *(_mark(role in METRICS_ROLES) for role in Role), ""]))
+    lines.append(_line(["GET /metrics", *(_mark(role in READERS) for role in Role), ""]))
     everybody = [_mark(True)] * (len(Role) + 1)
     open_names = [method.removeprefix("/").replace("/", ".") for method in sorted(OPEN_METHODS)]
     lines.extend(_line([name, *everybody]) for name in (*open_names, "GET /healthz"))

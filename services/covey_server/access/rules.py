@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from covey.access.principals import EVERY_ROLE, Role
+from covey.access.principals import EVERY_ROLE, READERS, Role
 
-_READERS = EVERY_ROLE - {Role.INGEST}
 _SERVICES = frozenset({Role.INGEST, Role.ADMIN})
 _OPERATORS = frozenset({Role.OPERATOR, Role.ADMIN})
 _ADMINS = frozenset({Role.ADMIN})
@@ -27,29 +26,29 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "DeleteDataset": _ADMINS,
         "AppendEvents": _SERVICES,
         "DiscoverCohorts": _OPERATORS,
-        "GetJob": _READERS,
-        "ListJobs": _READERS,
-        "WatchJob": _READERS,
+        "GetJob": READERS,
+        "ListJobs": READERS,
+        "WatchJob": READERS,
         "CancelJob": _OPERATORS,
-        "GetCohortModel": _READERS,
-        "ListCohortModels": _READERS,
+        "GetCohortModel": READERS,
+        "ListCohortModels": READERS,
         "DeleteCohortModel": _ADMINS,
         # What is known of one person is for the services that serve them, not for everybody who watches a rollout.
         "GetLearnerCohort": _SERVICES,
         "DeleteLearner": _ADMINS,
         "CreateVariant": _OPERATORS,
-        "GetVariant": _READERS,
-        "ListVariants": _READERS,
+        "GetVariant": READERS,
+        "ListVariants": READERS,
         "GetServerInfo": EVERY_ROLE,
     },
     "covey.v1.OutcomeService": {"ReportOutcomes": _SERVICES},
     "covey.v1.RolloutService": {
         "CreateRollout": _OPERATORS,
-        "GetRollout": _READERS,
-        "ListRollouts": _READERS,
-        "WatchRollout": _READERS,
-        "ListEntries": _READERS,
-        "ListRecords": _READERS,
+        "GetRollout": READERS,
+        "ListRollouts": READERS,
+        "WatchRollout": READERS,
+        "ListEntries": READERS,
+        "ListRecords": READERS,
         "StartRollout": _OPERATORS,
         "PauseRollout": _OPERATORS,
         "ResumeRollout": _OPERATORS,
@@ -69,8 +68,6 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": EVERY_ROLE},
 }
 
-METRICS_ROLES = _READERS
-"""May read the metrics pages."""
 PROBE_ROLES = _CONTROLLERS
 """May ask for an answer of a variant of their choice."""
 OPEN_METHODS = frozenset(

@@ -39,5 +39,5 @@ def open_metrics_port(
         address.port,
         {"/metrics": lambda: Page(page(), CONTENT_TYPE), "/healthz": health},
         certificates=certificates,
-        may_read=gate.page_refusal,
+        may_read=gate.page_access(),
     )

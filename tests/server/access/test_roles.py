@@ -14,10 +14,10 @@ from google.protobuf import message_factory
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from covey.access.principals import Role, unproven
+from covey.access.principals import READERS, Role, unproven
 from covey_server.access.gate import Gate
 from covey_server.access.matrix import markdown
-from covey_server.access.rules import ALLOWED_ROLES, METRICS_ROLES
+from covey_server.access.rules import ALLOWED_ROLES
 from covey_server.errors import CallError
 
 from ..rollout_rooms import Refusal
@@ -146,7 +146,7 @@ def test_the_page_about_access_has_the_table_of_the_code() -> None:
 
 def test_unproven_callers_have_every_role_and_no_proof() -> None:
     principal = unproven("ada")
-    assert principal.has_any(METRICS_ROLES)
+    assert principal.has_any(READERS)
     assert principal.may_sign_for("finance")
     assert not principal.is_authenticated
 
@@ -163,7 +163,7 @@ def test_the_metrics_page_is_for_those_who_may_read_it(served: ServedHere, token
                 return error.code
 
     for role in Role:
-        assert status("/metrics", tokens.tokens[role.value]) == (200 if role in METRICS_ROLES else 403)
+        assert status("/metrics", tokens.tokens[role.value]) == (200 if role in READERS else 403)
     assert status("/metrics") == 401
     assert status("/metrics", "covey_nobody") == 401
     assert status("/elsewhere") == 401

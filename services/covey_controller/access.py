@@ -1,0 +1,96 @@
+"""How the controller proves who it is, and who may read its own page."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from covey.access import credentials
+from covey.access.addresses import is_loopback
+from covey.access.certificates import CertificateFiles, Certificates
+from covey.access.recognition import PageAccess
+from covey.access.watched import Watched
+from covey.client.channel import Security
+from covey.errors import InputError
+from covey_controller.failures import ConfigError
+
+
+@dataclass(frozen=True)
+class PageOptions:
+    """How the controller's own page is served.
+
+    Attributes:
+        tokens: file that says who may read it; None: everybody.
+        tls: its certificate; None: plain HTTP.
+    """
+
+    tokens: Path | None = None
+    tls: CertificateFiles | None = None
+
+    def open(self) -> tuple[PageAccess, Certificates | None]:
+        """Who may read, and the certificate in force.
+
+        Raises:
+            ConfigError: a file cannot be used.
+        """
+        tokens = self.tokens
+        try:
+            known = None if tokens is None else Watched([tokens], lambda: credentials.read(tokens), time.monotonic)
+            return PageAccess(known), None if self.tls is None else Certificates(self.tls)
+        except InputError as error:
+            raise ConfigError(f"--tokens, --tls-cert, --tls-key: {error}") from error
+
+
+def add_access_options(parser: argparse.ArgumentParser) -> None:
+    """The options; those towards servers are named as in grpcurl."""
+    add = parser.add_argument
+    add("--cacert", type=Path, metavar="FILE", help="authorities that servers are checked against")
+    add("--cert", type=Path, metavar="FILE", help="certificate of this controller, with --key")
+    add("--key", type=Path, metavar="FILE", help="its private key")
+    add("--servername", metavar="NAME", help="name in the servers' certificates, where it is not the address")
+    add("--plaintext", action="store_true", help="no TLS; the default on loopback only")
+    add("--token-file", type=Path, metavar="FILE", help="token of the role controller (or environment COVEY_TOKEN)")
+    add("--tokens", type=Path, metavar="FILE", help="who may read the controller's own page")
+    add("--tls-cert", type=Path, metavar="FILE", help="certificate of that page, with --tls-key")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key")
+    add("--insecure-listen", action="store_true", help="allow that page beyond this machine without both")
+
+
+def security_of(options: argparse.Namespace) -> Security:
+    """How calls to servers are secured.
+
+    Raises:
+        ConfigError: options that do not go together.
+    """
+    try:
+        return Security(
+            cacert=options.cacert,
+            cert=options.cert,
+            key=options.key,
+            servername=options.servername,
+            plaintext=True if options.plaintext else None,
+            token=None if options.token_file else os.environ.get("COVEY_TOKEN") or None,
+            token_file=options.token_file,
+        )
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def page_access_of(options: argparse.Namespace) -> PageOptions:
+    """How the controller's own page is served.
+
+    Raises:
+        ConfigError: options that do not go together, or a page in plaintext or for strangers beyond this machine.
+    """
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise ConfigError("--tls-cert goes with --tls-key: a certificate and its private key")
+    tls = None if options.tls_cert is None else CertificateFiles(options.tls_cert, options.tls_key)
+    if not is_loopback(options.metrics_listen) and not options.insecure_listen and (not tls or not options.tokens):
+        raise ConfigError(
+            f"--metrics-listen {options.metrics_listen} is beyond this machine and needs --tls-cert, --tls-key and "
+            "--tokens; or listen on 127.0.0.1, or say --insecure-listen where everybody may read it"
+        )
+    return PageOptions(options.tokens, tls)
