@@ -93,7 +93,8 @@ def started(plane: Plane, covey: Terminal) -> Callable[..., Any]:
 
     def start(ticks: int = 0, **traffic: Any) -> Any:
         assert covey("create", str(plane.plan)).code == 0
-        assert covey("approve", "native", "--role", "engineering", "--role", "operations").code == 0
+        assert covey("approve", "native", "--role", "engineering", actor="edda").code == 0
+        assert covey("approve", "native", "--role", "operations", actor="otto").code == 0
         assert covey("start", "native", "--reason", "release 7").code == 0
         controller = plane.controller(**traffic)
         controller.tick("native", ticks)

@@ -155,3 +155,29 @@ def test_a_wrong_rate_is_wrong_usage(capsys: pytest.CaptureFixture[str], plan: P
     code, _, err = run(capsys, str(plan), "--rate", rate)
     assert code == 2
     assert "42/s" in err
+
+
+CALENDAR = """calendar:
+  time_zone: Europe/Berlin
+  freezes: [{name: for good, start_time: 2000-01-01T00:00:00Z, end_time: 2099-01-04T08:00:00Z}]
+  emergency: {roles: [engineering, operations], quorums: [{role: operations, people_count: 2}], valid_for: 24h}
+"""
+
+
+def test_the_check_says_when_each_phase_can_begin(capsys: pytest.CaptureFixture[str], plan: Path) -> None:
+    plan.write_text(PLAN + CALENDAR)
+    code, out, _ = run(capsys, str(plan))
+    assert code == 0
+    shown = " ".join(out.split())
+    assert "canary begins never: freeze 'for good'" in shown
+    assert "rollout begins never: after a phase that cannot begin" in shown
+    assert "In spite of the calendar by: engineering, 2 people of operations; each valid for 1 d" in shown
+    plan.write_text(PLAN + CALENDAR.replace("2099-01-04", "2001-01-04"))
+    assert "canary begins never" not in run(capsys, str(plan))[1]
+
+
+def test_a_zone_that_is_none_is_an_error_of_the_plan(capsys: pytest.CaptureFixture[str], plan: Path) -> None:
+    plan.write_text(PLAN + CALENDAR.replace("Europe/Berlin", "Europe/Berlim"))
+    code, out, _ = run(capsys, str(plan))
+    assert code == 1
+    assert "'Europe/Berlim' is no time zone; expected an IANA name such as Europe/Berlin" in " ".join(out.split())

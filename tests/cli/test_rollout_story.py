@@ -67,7 +67,7 @@ def test_watch_prints_a_line_per_change(covey: Verb, plane: Any, started: Verb) 
     controller = started()
     controller.tick("native", 80)
     watched = covey("watch", "native", "--after", "1").out.splitlines()
-    assert "engineering approves phase canary (by ada)" in watched[0]
+    assert "engineering approves phase canary (by edda)" in watched[0]
     assert any("phase ramp begins: 50 % of learners" in line for line in watched)
     assert "SUCCEEDED rollout" in watched[-1]
     assert not [line for line in watched if "\x1b" in line]

@@ -23,7 +23,7 @@ def test_the_life_of_a_rollout(covey: Verb, plane: Any, started: Verb) -> None:
     assert (shown.code, shown.err) == (0, "")
     assert shown.out.startswith("native  RUNNING  phase canary (1 of 3)")
     assert "10 % of learners to variants/native" in shown.out
-    assert "engineering (ada), operations (ada)" in shown.out
+    assert "engineering (edda), operations (otto)" in shown.out
     assert covey("status", "rollouts/native").out.splitlines()[0] == shown.out.splitlines()[0]
     controller.tick("native", 80)
     shown = covey("status", "native", "--exit-code")
@@ -98,8 +98,11 @@ def test_promote_needs_the_signatures(covey: Verb, started: Verb) -> None:
     refused = covey("promote", "native", "--reason", "I know better")
     assert refused.code == 1
     assert "needs the approval of phase 'ramp' by engineering, operations" in refused.err
-    signed = covey("approve", "native", "--phase", "ramp", "--role", "engineering", "--role", "operations")
-    assert signed.code == 0
+    both = covey("approve", "native", "--phase", "ramp", "--role", "engineering", "--role", "operations", actor="edda")
+    assert both.code == 1
+    assert "edda signed phase 'ramp' as engineering already" in both.err
+    assert "verdicts:" in both.out
+    assert covey("approve", "native", "--phase", "ramp", "--role", "operations", actor="otto").code == 0
     assert covey("promote", "native", "--reason", "I know better").code == 0
     assert "promoted by hand, overriding" in covey("history", "native").out
 
@@ -131,7 +134,7 @@ def test_deny_and_revoke(covey: Verb, plane: Any) -> None:
     assert waiting.code == 4
     assert "AWAITING APPROVAL" in waiting.out
     command = " ".join(waiting.out.replace("\n", " ").split())
-    assert "covey rollout approve n2 --phase canary --role engineering --role operations" in command
+    assert "covey rollout approve n2 --phase canary --role engineering" in command
     denied = covey("deny", "n2", "--role", "operations", "--reason", "freeze", actor="oz")
     assert denied.code == 0
     assert "denied by operations (oz): freeze" in denied.out

@@ -224,7 +224,7 @@ def test_a_denial_before_entry_waits_by_name() -> None:
     world.journal.command(commands.deny, phase="rollout", role="operations", reason="not on a Friday")
     state = world.run(is_state(State.STATE_AWAITING_APPROVAL))
     assert state.missing_roles == ("operations",)
-    assert "denied by operations (op): not on a Friday" in state.explanation
+    assert "denied by operations (operations-lead): not on a Friday" in state.explanation
     for _ in range(200):
         world.look()
     assert world.journal.state.state == State.STATE_AWAITING_APPROVAL, "people's time does not run out"

@@ -105,7 +105,9 @@ class Journal:
             self.entries.append(entry)
 
     def command(self, verb: Callable[..., list[Entry]], **arguments: object) -> list[Entry]:
-        return self.append(verb(self.state, self.now, **arguments))
+        """A verb, by a person of the role that it is signed in."""
+        actor = f"{arguments['role']}-lead" if "role" in arguments else "op"
+        return self.append(verb(self.state, self.now, **arguments), actor=actor)
 
     def approve(self, phase: str, *roles: str) -> None:
         for role in roles:

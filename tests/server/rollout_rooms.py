@@ -167,15 +167,16 @@ class Caller:
         self.metadata = (("covey-actor", actor),)
         self._ids = itertools.count()
 
-    def __call__(self, method: str, name: str = "rollouts/x", **fields: Any) -> Any:
+    def __call__(self, method: str, name: str = "rollouts/x", actor: str = "", **fields: Any) -> Any:
         """Call a verb; `name` and a fresh `request_id` are filled in where the request has them."""
+        metadata = (("covey-actor", actor),) if actor else self.metadata
         request_type = getattr(pb, f"{method}Request")
         known = request_type.DESCRIPTOR.fields_by_name
         if "name" in known:
             fields.setdefault("name", name)
         if "request_id" in known:
             fields.setdefault("request_id", f"{method}-{next(self._ids)}")
-        return getattr(self.stub, method)(request_type(**fields), timeout=10, metadata=self.metadata)
+        return getattr(self.stub, method)(request_type(**fields), timeout=10, metadata=metadata)
 
     def create(self, rollout_id: str = "x", **changes: Any) -> pb.Rollout:
         made: pb.Rollout = self("CreateRollout", rollout_id=rollout_id, spec=plan(**changes))

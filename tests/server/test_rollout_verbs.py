@@ -39,15 +39,15 @@ def test_a_whole_rollout(rooms: Rooms, call: Caller) -> None:
     assert len(draft.uid) == 32
     assert draft.spec.candidate == "variants/native"
     for role in ("engineering", "finance"):
-        approved = call("ApproveRollout", phase="canary", role=role, reason="looks good").rollout
+        approved = call("ApproveRollout", actor=f"of-{role}", phase="canary", role=role, reason="looks good").rollout
     assert [(approval.role, approval.actor) for approval in approved.approvals] == [
-        ("engineering", "ann"),
-        ("finance", "ann"),
+        ("engineering", "of-engineering"),
+        ("finance", "of-finance"),
     ]
     call("RevokeApproval", phase="canary", role="finance", reason="too early")
     denied = call("DenyRollout", phase="canary", role="finance", reason="end of the quarter").rollout
     assert [approval.role for approval in denied.approvals] == ["engineering"]
-    call("ApproveRollout", phase="canary", role="finance")
+    call("ApproveRollout", phase="canary", role="finance", actor="of-finance")
     later = Timestamp()
     later.FromDatetime(START + timedelta(hours=1))
     call("PostponeRollout", phase="canary", not_before=later, reason="after lunch")
@@ -68,7 +68,7 @@ def test_a_whole_rollout(rooms: Rooms, call: Caller) -> None:
     released = journal_pb2.Entry(released=journal_pb2.PhaseReleased(phase="canary"))
     assert call.commit(epoch, released).rollout.state == Rollout.STATE_RUNNING
     for role in ("engineering", "finance"):
-        call("ApproveRollout", phase="full", role=role)
+        call("ApproveRollout", phase="full", role=role, actor=f"of-{role}")
     promoted = call("PromoteRollout", reason="we know what we do").rollout
     assert promoted.verdicts
     call.commit(epoch, entered("full", 10_000))
@@ -78,7 +78,7 @@ def test_a_whole_rollout(rooms: Rooms, call: Caller) -> None:
     assert rooms.catalogue.stable() == "variants/native"
     entries = call.entries()
     assert [entry.sequence for entry in entries] == list(range(1, last.last_sequence + 1))
-    assert {entry.actor for entry in entries} == {"ann"}
+    assert {entry.actor for entry in entries} == {"ann", "of-engineering", "of-finance"}
     assert not any(entry.actor_verified for entry in entries)
     by_kind = {entry.WhichOneof("payload"): entry for entry in entries}
     assert by_kind["denied"].reason == "end of the quarter"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from covey.cli.connection import ExitCode, OutputOption, Session, verb
 from covey.cli.output import CommandError, OutputFormat, print_data, print_text
 from covey.cli.rollout_arguments import rollout_app, show_changed
+from covey.cli.rollout_calendar import begin_lines, rule_text, zone_findings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,7 +45,7 @@ class Checked:
         except SpecError as error:
             self.findings, self.located = error.findings, str(error).splitlines()
             return
-        self.findings = check_spec(spec)
+        self.findings = [*check_spec(spec), *zone_findings(spec, datetime.now(UTC))]
         self.located = [located(finding, str(path), lines) for finding in self.findings]
         if not self.errors:
             self.spec = spec
@@ -173,7 +175,9 @@ def _print_plan(spec: RolloutSpec, found: Sequence[Need], per_second: float | No
     terminal.print(text(f"Randomised: {randomised_unit(spec)}s; {splitter(spec)}"))
     for phase in spec.phases:
         if phase.approvals.roles:
-            terminal.print(text(f"Approvals before {phase.name}: {', '.join(phase.approvals.roles)}"))
+            terminal.print(text(f"Approvals before {phase.name}: {rule_text(phase.approvals)}"))
+    for begin in begin_lines(spec, datetime.now(UTC)):
+        terminal.print(text(begin))
     if spec.triggers:
         triggers = ", ".join(plan.trigger_text(trigger) for trigger in spec.triggers)
         terminal.print(text(f"Rolls back once shown: {triggers}"))

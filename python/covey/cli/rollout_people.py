@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,8 @@ from covey.cli.rollout_arguments import (
     PhaseOption,
     ReasonOption,
     RoleOption,
+    YesOption,
+    confirm,
     given,
     rollout_app,
     show_changed,
@@ -30,12 +32,32 @@ def approve(
     role: RoleOption,
     phase: PhaseOption = "",
     statement: Annotated[str, typer.Option(help="Accept this undecided criterion instead of the phase.")] = "",
+    emergency: Annotated[bool, typer.Option("--emergency", help="Override the calendar; needs --reason.")] = False,
     reason: ReasonOption = "",
+    yes: YesOption = False,
 ) -> None:
-    """Sign a phase in a role, or accept what a criterion could not decide."""
-    chosen = phase or _phase(session, name, current=bool(statement))
+    """Sign a phase in a role, or accept what a criterion could not decide. Says first what is signed."""
+    from covey.report import advice
+
+    if emergency:
+        given(reason, "--reason")
+    rollout = session.client.get_rollout(name)
+    chosen = phase or (rollout.phase if statement else advice.next_approval_phase(rollout))
+    what = f"that {statement!r} cannot be answered in phase {chosen}" if statement else f"phase {chosen}"
+    what = f"that phase {chosen} begins in spite of the calendar" if emergency else what
+    for line in _signed_lines(rollout, what):
+        typer.echo(line, err=not session.is_table)
+    confirm(f"Sign as {', '.join(role)}?", yes)
     for one in role:
-        rollout = session.client.approve_rollout(name, chosen, one, reason=reason, statement=statement)
+        rollout = session.client.approve_rollout(
+            name,
+            chosen,
+            one,
+            reason=reason,
+            statement=statement,
+            evidence_digest=rollout.evidence_digest,
+            overrides_calendar=emergency,
+        )
     show_changed(session, rollout)
 
 
@@ -86,8 +108,22 @@ def _in_every_role(
     show_changed(session, rollout)
 
 
-def _phase(session: Session, name: str, *, current: bool = False) -> str:
+def _signed_lines(rollout: Rollout, what: str) -> Iterator[str]:
+    """What a signature is bound to: the plan, and how the criteria stand."""
+    from covey.report import words
+    from covey.v1.evidence_pb2 import Verdict
+
+    yield f"to sign: {what} of {rollout.name}, {rollout.spec.candidate} over {rollout.spec.baseline}"
+    yield f"plan: {rollout.spec_digest[:12]}, evidence: {rollout.evidence_digest[:12]}"
+    criteria = [verdict for verdict in rollout.verdicts if verdict.role == Verdict.ROLE_CRITERION]
+    if criteria:
+        standing = ", ".join(f"{verdict.statement} {words.result(verdict)}" for verdict in criteria)
+        yield f"verdicts: {words.clean(standing)}"
+    else:
+        yield "verdicts: none yet, no phase is in force"
+
+
+def _phase(session: Session, name: str) -> str:
     from covey.report import advice
 
-    rollout = session.client.get_rollout(name)
-    return rollout.phase if current else advice.next_approval_phase(rollout)
+    return advice.next_approval_phase(session.client.get_rollout(name))

@@ -169,11 +169,17 @@ class RolloutCalls(Connection):
         *,
         reason: str = "",
         statement: str = "",
+        evidence_digest: str = "",
+        overrides_calendar: bool = False,
         request_id: str | None = None,
     ) -> pb.Rollout:
-        """Signs a phase, or with `statement` the criterion that may be accepted by that role."""
+        """Signs a phase, with `statement` the criterion that may be accepted by that role, or the calendar's override.
+
+        With `evidence_digest` (`Rollout.evidence_digest` as it was seen) only while the criteria say the same.
+        """
         request = pb.ApproveRolloutRequest(
             name=rollout_name(name), phase=phase, role=role, reason=reason, statement=statement,
+            evidence_digest=evidence_digest, overrides_calendar=overrides_calendar,
             request_id=new_request_id(request_id),
         )  # fmt: skip
         return self.call(self._rollout_stub.ApproveRollout, request, self.control).rollout

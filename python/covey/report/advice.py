@@ -79,7 +79,9 @@ def what_next(rollout: Rollout, now: datetime) -> Advice:
         return Advice("it is paused; triggers go on", f"covey rollout resume {name}")
     if rollout.missing_roles:
         phase = next_approval_phase(rollout)
-        roles = " ".join(f"--role {role}" for role in rollout.missing_roles)
+        alone = not rollout.spec.HasField("approval_policy") or rollout.spec.approval_policy.one_person_many_roles
+        mine = rollout.missing_roles if alone else rollout.missing_roles[:1]
+        roles = " ".join(f"--role {role}" for role in mine)
         return Advice(
             f"phase {phase} needs the approval of {', '.join(rollout.missing_roles)}",
             f"covey rollout approve {name} --phase {phase} {roles}",

@@ -27,6 +27,7 @@ def build_report(entries: Iterable[journal_pb2.Entry]) -> Report:
     series, state = panels(journal)
     verdicts = [lines.verdict_line(verdict) for verdict in lines.final_verdicts(journal) or current_verdicts(state)]
     told = story.tell(journal)
+    overridden = {entry.sequence for entry in journal if entry.phase_entered.overridden_calendar}
     phases = lines.phase_lines(journal, state, series)
     decision, headline, reason = _decision(journal, state, series)
     first, last = journal[0], journal[-1]
@@ -57,7 +58,7 @@ def build_report(entries: Iterable[journal_pb2.Entry]) -> Report:
         timeline=told,
         approvals=lines.approval_lines(journal),
         checkpoints=lines.checkpoint_lines(journal),
-        overrides=[event for event in told if event.kind in _OVERRIDE_KINDS],
+        overrides=[event for event in told if event.kind in _OVERRIDE_KINDS or event.sequence in overridden],
         incidents=[event for event in told if event.kind in _INCIDENT_KINDS],
         on_call={
             role: name for role in ("primary", "secondary", "escalation") if (name := getattr(state.spec.on_call, role))

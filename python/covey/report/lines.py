@@ -128,6 +128,7 @@ def approval_lines(journal: Entries) -> list[ApprovalLine]:
         kind = entry.WhichOneof("payload")
         if kind == "approved":
             phase, role, statement = entry.approved.phase, entry.approved.role, entry.approved.statement
+            statement = "the calendar" if entry.approved.overrides_calendar else statement
         elif kind == "denied":
             phase, role, statement = entry.denied.phase, entry.denied.role, ""
         elif kind == "revoked":

@@ -98,6 +98,8 @@ def _awaited(entry: journal_pb2.Entry) -> str:
 def _entered(entry: journal_pb2.Entry) -> str:
     entered = entry.phase_entered
     text = f"phase {entered.phase} begins: {words.share(entered.candidate_weight_bp)} of learners to the candidate"
+    if entered.overridden_calendar:
+        text += f", overriding {entered.overridden_calendar}"
     return _with_tally(text, entered.verdicts)
 
 
@@ -130,6 +132,8 @@ def _postponed(entry: journal_pb2.Entry) -> str:
 def _approved(entry: journal_pb2.Entry) -> str:
     approved = entry.approved
     what = f"the open question {approved.statement!r}" if approved.statement else f"phase {approved.phase}"
+    if approved.overrides_calendar:
+        return f"{approved.role} lets phase {approved.phase} begin in spite of the calendar"
     return f"{approved.role} approves {what}"
 
 

@@ -168,7 +168,8 @@ def _stands_still(state: RolloutState, observed_at: datetime) -> bool:
     """Whether max_hold's clock rests: by an operator's pause, for people's signatures, for a date not yet come."""
     opens_at = state.calendar_opens_at
     waits_for_date = opens_at is not None and observed_at < opens_at
-    return state.paused or state.state == State.STATE_AWAITING_APPROVAL or waits_for_date
+    waits_for_people = state.paused or state.state == State.STATE_AWAITING_APPROVAL
+    return waits_for_people or waits_for_date or state.waits_for_calendar
 
 
 def _unanswered(state: RolloutState, probes: Sequence[ProbeCounts], observed: float) -> float:

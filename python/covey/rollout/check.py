@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from typing import Protocol
 
+from covey.rollout.calendars import calendar_findings
 from covey.rollout.findings import Finding
 from covey.rollout.ranges import out_of_range
 from covey.rollout.ratios import comparison_findings, ledger_findings
@@ -20,6 +21,7 @@ VARIANT = re.compile(r"(variants/)?[a-z][a-z0-9-]{0,62}\Z")
 LARGEST_ALPHA = 0.5
 # With fewer looks than this a phase's gates hardly see anything happen.
 FEWEST_TICKS = 5
+MOST_SIGNERS = 20
 
 
 class _Add(Protocol):
@@ -51,7 +53,8 @@ def check_spec(spec: RolloutSpec) -> list[Finding]:
     for index, trigger in enumerate(spec.triggers):
         _check_trigger(spec, trigger, f"triggers[{index}]", add)
     _check_doubles([trigger.statement for trigger in spec.triggers], "triggers", add)
-    for path, message in comparison_findings(spec):
+    _check_rule(spec.calendar.emergency, "calendar.emergency", add)
+    for path, message in (*comparison_findings(spec), *calendar_findings(spec)):
         add(path, message)
     _check_ledger(spec, findings, add)
     _check_segments(spec, add)
@@ -214,11 +217,26 @@ def _canonical(text: str) -> str:
 
 
 def _check_approvals(rule: ApprovalRule, index: int, path: str, add: _Add) -> None:
+    _check_rule(rule, path, add)
+    if rule.unless_every_criterion_passes and index == 0:
+        message = "the first phase has none before it, so its approvals are always asked"
+        add(f"{path}.unless_every_criterion_passes", message, warn=True)
+
+
+def _check_rule(rule: ApprovalRule, path: str, add: _Add) -> None:
     for number, role in enumerate(rule.roles):
         if not NAME.match(role):
             add(f"{path}.roles[{number}]", f"'{role}' is no role; expected 1 to 63 of a-z, 0-9 and -")
         elif role in rule.roles[:number]:
             add(f"{path}.roles[{number}]", f"'{role}' is there twice; keep one")
-    if rule.unless_every_criterion_passes and index == 0:
-        message = "the first phase has none before it, so its approvals are always asked"
-        add(f"{path}.unless_every_criterion_passes", message, warn=True)
+    if rule.HasField("valid_for") and seconds_of(rule.valid_for) <= 0:
+        add(f"{path}.valid_for", "expected a duration above 0, such as 24h")
+    asked = [quorum.role for quorum in rule.quorums]
+    for number, quorum in enumerate(rule.quorums):
+        if quorum.role not in rule.roles:
+            known = ", ".join(rule.roles) or "none"
+            add(f"{path}.quorums[{number}].role", f"'{quorum.role}' is none of the roles that are asked: {known}")
+        elif quorum.role in asked[:number]:
+            add(f"{path}.quorums[{number}].role", f"'{quorum.role}' is there twice; keep one")
+        if not 1 <= quorum.people_count <= MOST_SIGNERS:
+            add(f"{path}.quorums[{number}].people_count", f"expected 1 to {MOST_SIGNERS} people")

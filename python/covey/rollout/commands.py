@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
 from covey.rollout.draft import Draft, payload_entry
-from covey.rollout.findings import SpecError
+from covey.rollout.findings import Finding, SpecError
 from covey.rollout.model import IllegalEntry, RolloutState, State
 from covey.rollout.questions import criterion_questions
-from covey.rollout.signatures import signed_roles
-from covey.rollout.spec import check_spec, spec_digest, with_defaults
+from covey.rollout.spec import as_created, check_spec, spec_digest
+from covey.rollout.standing import Signatures, criterion_verdicts, passing, result_word
+from covey.rollout.standing import evidence_digest as digest_of
 from covey.rollout.units import format_share, timestamp_of
 from covey.rollout.verdicts import current_verdicts, judge
 from covey.rollout.words import state_word
@@ -31,7 +33,7 @@ from covey.v1.journal_pb2 import (
     RolloutResumed,
     RolloutStarted,
 )
-from covey.v1.rollout_spec_pb2 import RolloutSpec
+from covey.v1.rollout_spec_pb2 import RolloutSpec, ZoneOffset
 
 
 class CommandRefused(ValueError):  # noqa: N818 - the name is part of the services contract
@@ -48,17 +50,26 @@ class CommandRefused(ValueError):  # noqa: N818 - the name is part of the servic
         super().__init__(message)
 
 
-def create(name: str, uid: str, spec: RolloutSpec) -> list[Entry]:
+def create(name: str, uid: str, spec: RolloutSpec, zone_offsets: Iterable[ZoneOffset] = ()) -> list[Entry]:
     """The first entry of a rollout, with every default of its spec written out.
+
+    Args:
+        name: rollouts/{rollout}.
+        uid: salt of the routing hash.
+        spec: as its author wrote it.
+        zone_offsets: of the calendar's time zone, from now on; none where it names no zone.
 
     Raises:
         SpecError: the spec has errors.
     """
     errors = [finding for finding in check_spec(spec) if finding.level == "error"]
+    offsets = list(zone_offsets)
+    if spec.calendar.time_zone and not offsets:
+        errors.append(Finding("error", "calendar.time_zone", f"'{spec.calendar.time_zone}' has no known offsets"))
     if errors:
         raise SpecError(errors)
-    full = with_defaults(spec)
-    created = RolloutCreated(rollout=name, uid=uid, spec=full, spec_digest=spec_digest(full))
+    full = as_created(spec)
+    created = RolloutCreated(rollout=name, uid=uid, spec=full, spec_digest=spec_digest(full), zone_offsets=offsets)
     return [payload_entry(created=created)]
 
 
@@ -91,12 +102,12 @@ def promote(state: RolloutState, now: datetime, *, reason: str = "") -> list[Ent
         verdict for verdict in verdicts if not verdict.report_only and verdict.result != Verdict.RESULT_PASS
     ]
     if open_verdicts:
-        _check_override(state, open_verdicts, reason)
+        _check_override(state, open_verdicts, reason, now)
     payload = PhasePromoted(phase=state.phase, overridden_verdicts=open_verdicts)
     return _one(state, now, reason, promoted=payload)
 
 
-def _check_override(state: RolloutState, open_verdicts: list[Verdict], reason: str) -> None:
+def _check_override(state: RolloutState, open_verdicts: list[Verdict], reason: str, now: datetime) -> None:
     statements = ", ".join(verdict.statement for verdict in open_verdicts)
     if not reason:
         raise CommandRefused(f"{statements} not shown: an override needs its reason", "REASON_MISSING")
@@ -104,13 +115,11 @@ def _check_override(state: RolloutState, open_verdicts: list[Verdict], reason: s
     # At the last phase there is no next one to sign: it is signed again, since it began.
     phase = following.name if following else state.phase
     since = 0 if following else state.phase_entered_sequence
-    signed = signed_roles(state, phase, since_sequence=since)
-    missing = [role for role in state.plan.override_roles(state.phase_index) if role not in signed]
-    if missing:
-        raise CommandRefused(
-            f"{statements} not shown, so promoting needs the approval of phase '{phase}' by {', '.join(missing)}",
-            "MISSING_APPROVALS",
-        )
+    signatures = Signatures(state, phase, now, since_sequence=since)
+    roles = state.plan.override_roles(state.phase_index)
+    if missing := signatures.missing(roles):
+        text = f"{statements} not shown, so promoting needs the approval of phase '{phase}' by {', '.join(missing)}"
+        raise CommandRefused("; ".join([text, *signatures.sentences(roles)]), "MISSING_APPROVALS")
 
 
 def postpone(state: RolloutState, now: datetime, *, phase: str, not_before: datetime, reason: str = "") -> list[Entry]:
@@ -137,11 +146,57 @@ def abort(state: RolloutState, now: datetime, *, reason: str = "") -> list[Entry
 
 
 def approve(
-    state: RolloutState, now: datetime, *, phase: str, role: str, statement: str = "", reason: str = ""
+    state: RolloutState,
+    now: datetime,
+    *,
+    phase: str,
+    role: str,
+    statement: str = "",
+    reason: str = "",
+    actor: str = "",
+    evidence_digest: str = "",
+    overrides_calendar: bool = False,
 ) -> list[Entry]:
-    """A role signs a phase to come or, with a statement, that an `accept_by` criterion cannot be answered in time."""
-    payload = PhaseApproved(phase=phase, role=role, spec_digest=state.spec_digest, statement=statement)
-    return _one(state, now, reason, approved=payload)
+    """A role signs a phase to come or, with a statement, that an `accept_by` criterion cannot be answered in time.
+
+    Args:
+        state: the state.
+        now: the time.
+        phase: which phase.
+        role: in which role.
+        statement: the criterion that is accepted.
+        reason: in the signer's words.
+        actor: the signer, who signs in one role only; empty: not looked at before the journal does.
+        evidence_digest: what the signer saw; empty: whatever stands now.
+        overrides_calendar: signs that the phase may begin in spite of the calendar's windows; needs a reason.
+
+    Raises:
+        CommandRefused: EVIDENCE_CHANGED where a criterion's result is not what the signer saw, REASON_MISSING, or what
+            the state machine refuses.
+    """
+    if overrides_calendar and not reason.strip():
+        raise CommandRefused("an override of the calendar needs its reason", "REASON_MISSING")
+    verdicts = criterion_verdicts(state)
+    digest = digest_of(state, verdicts)
+    if evidence_digest and evidence_digest != digest:
+        results = ", ".join(f"{verdict.statement} {result_word(verdict)}" for verdict in verdicts)
+        raise CommandRefused(
+            "the verdicts are not those that you saw"
+            + (f"; now: {results}" if results else "")
+            + ". Look again (covey rollout status), then sign what stands",
+            "EVIDENCE_CHANGED",
+        )
+    payload = PhaseApproved(
+        phase=phase,
+        role=role,
+        spec_digest=state.spec_digest,
+        statement=statement,
+        evidence_digest=digest,
+        evidence_phase=state.phase if state.in_phase else "",
+        passing_statements=passing(verdicts),
+        overrides_calendar=overrides_calendar,
+    )
+    return _one(state, now, reason, actor, approved=payload)
 
 
 def deny(state: RolloutState, now: datetime, *, phase: str, role: str, reason: str = "") -> list[Entry]:
@@ -182,8 +237,8 @@ def crash_loop(state: RolloutState, now: datetime, *, explanation: str = "") -> 
     return _one(state, now, "", rollback_started=payload)
 
 
-def _one(state: RolloutState, now: datetime, reason: str, **payload: Any) -> list[Entry]:
-    entries = _draft(state, now, **payload).entries
+def _one(state: RolloutState, now: datetime, reason: str, actor: str = "", **payload: Any) -> list[Entry]:
+    entries = _draft(state, now, actor, **payload).entries
     entries[0].reason = reason
     return entries
 
@@ -192,8 +247,8 @@ def _check(state: RolloutState, now: datetime, **payload: Any) -> None:
     _draft(state, now, **payload)
 
 
-def _draft(state: RolloutState, now: datetime, **payload: Any) -> Draft:
-    draft = Draft(state, now)
+def _draft(state: RolloutState, now: datetime, actor: str = "", **payload: Any) -> Draft:
+    draft = Draft(state, now, actor=actor)
     try:
         draft.add(**payload)
     except IllegalEntry as error:

@@ -16,7 +16,7 @@ from covey.rollout.questions import criterion_questions, literal_rolls_back, tri
 from covey.rollout.rollback import roll_back
 from covey.rollout.segments import FOLDED_SEGMENT, harmed_segments, segment_effects
 from covey.rollout.sentences import percent
-from covey.rollout.spec import with_defaults
+from covey.rollout.spec import as_created, with_defaults
 from covey.rollout.statement import Kind
 from covey.rollout.traffic import is_foreign
 from covey.rollout.units import format_duration, format_share, seconds_of
@@ -48,7 +48,7 @@ def decide(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now: date
 
 def draft_decision(spec: RolloutSpec, state: RolloutState, evidence: Evidence, now: datetime) -> Draft:
     """As `decide`, with the state that its entries lead to but for the stamps that the server gives them."""
-    if spec is not state.spec and spec != state.spec and with_defaults(spec) != state.spec:
+    if spec is not state.spec and state.spec not in (spec, with_defaults(spec), as_created(spec)):
         raise ValueError(f"the spec is not that of {state.name}: decide() needs the spec of the journal")
     if state.is_terminal or state.state == State.STATE_DRAFT:
         return Draft(state, now)

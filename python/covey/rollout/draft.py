@@ -32,12 +32,14 @@ class Draft:
         state: after the last entry added.
         entries: as handed to the server.
         now: the time that provisional entries carry.
+        actor: who writes them, where what is legal depends on it.
     """
 
-    def __init__(self, state: RolloutState, now: datetime) -> None:
+    def __init__(self, state: RolloutState, now: datetime, *, actor: str = "") -> None:
         self.state = state
         self.entries: list[Entry] = []
         self.now = now
+        self.actor = actor
 
     def add(self, **payload: Any) -> None:
         """Appends an entry.
@@ -46,5 +48,6 @@ class Draft:
             IllegalEntry: it may not follow.
         """
         entry = payload_entry(**payload)
+        entry.actor = self.actor
         self.state = apply(self.state, stamped(entry, self.state, self.now))
         self.entries.append(entry)

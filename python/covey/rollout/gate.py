@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from covey.rollout.draft import Draft
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
+from covey.rollout.openings import overridden_calendar, wait_for_calendar
 from covey.rollout.questions import Question, criterion_questions, literal_rolls_back, literal_rule_holds
 from covey.rollout.rollback import roll_back
 from covey.rollout.signatures import has_accepted, missing_roles
 from covey.rollout.statement import Kind
-from covey.rollout.units import format_duration, seconds_of
+from covey.rollout.units import format_duration, seconds_of, timestamp_of
 from covey.rollout.validity import hold_reason, start_problem
 from covey.rollout.verdicts import current_verdicts, judge
 from covey.v1.evidence_pb2 import Verdict
@@ -140,17 +141,19 @@ def _enter_next(draft: Draft, *, every_criterion_passes: bool) -> None:
         if state.state != State.STATE_AWAITING_APPROVAL or state.missing_roles != missing:
             draft.add(approval_awaited=ApprovalAwaited(phase=following.name, missing_roles=missing))
         return
-    opens_at = state.calendar_opens_at
-    if opens_at is not None and (state.last_tick_at is None or state.last_tick_at < opens_at):
-        reason = f"phase '{following.name}' begins no earlier than {opens_at.isoformat(timespec='seconds')}"
-        if state.in_phase and (state.state != State.STATE_HOLDING or state.explanation != reason):
-            draft.add(held=PhaseHeld(phase=state.phase, explanation=reason, verdicts=current_verdicts(state)))
+    if wait := wait_for_calendar(state):
+        if state.in_phase and (state.state != State.STATE_HOLDING or state.explanation != wait.reason):
+            held = PhaseHeld(phase=state.phase, explanation=wait.reason, verdicts=current_verdicts(state))
+            if wait.opens_at is not None and state.spec.HasField("calendar"):
+                held.calendar_open_time.CopyFrom(timestamp_of(wait.opens_at))
+            draft.add(held=held)
         return
     draft.add(
         phase_entered=PhaseEntered(
             phase=following.name,
             candidate_weight_bp=state.plan.weight_bp(state.phase_index + 1),
             verdicts=current_verdicts(state),
+            overridden_calendar=overridden_calendar(state),
         )
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
+from covey.rollout.calendars import UTC_ZONE, OpenHours, Zone
 from covey.rollout.counts import Counts
 from covey.rollout.gates.ledger import Ledger, ledger_of
 from covey.rollout.gates.look import Arm
@@ -62,15 +63,17 @@ class Plan:
         limits_seconds: latency limits that are counted.
         criteria: statements of each phase's criteria.
         triggers: statements of the triggers.
+        zone: the calendar's time zone.
     """
 
     spec: RolloutSpec
     limits_seconds: tuple[float, ...]
     criteria: tuple[tuple[Statement, ...], ...]
     triggers: tuple[Statement, ...]
+    zone: Zone = UTC_ZONE
 
     @classmethod
-    def of(cls, spec: RolloutSpec) -> Plan:
+    def of(cls, spec: RolloutSpec, zone: Zone = UTC_ZONE) -> Plan:
         """The plan of a spec, with its defaults filled in."""
         spec = with_defaults(spec)
         return cls(
@@ -78,7 +81,13 @@ class Plan:
             active_limits_seconds(spec),
             tuple(tuple(parse_statement(criterion.statement) for criterion in phase.criteria) for phase in spec.phases),
             tuple(parse_statement(trigger.statement) for trigger in spec.triggers),
+            zone,
         )
+
+    @cached_property
+    def hours(self) -> OpenHours:
+        """The windows of the calendar."""
+        return OpenHours.of(self.spec.calendar, self.zone)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -152,6 +161,9 @@ class RolloutState:
         unanswered_seconds: how long no probe of the candidate has been answered.
         misrouted_seconds: how long no tick has shown the journal's weight at every router or replica.
         last_tick_weights: weight by replica as read in the last tick, believed or not.
+        started_by: who started it; empty for a draft.
+        approval_sequences: entry of each signature, by phase, role, statement and person.
+        waits_for_calendar: it holds for nothing but the calendar.
     """
 
     name: str
@@ -163,6 +175,8 @@ class RolloutState:
     create_time: datetime | None = None
     epoch: int = 0
     explanation: str = ""
+    started_by: str = ""
+    waits_for_calendar: bool = False
     paused: bool = False
     phase_index: int = -1
     awaited_phase: str = ""
@@ -178,7 +192,7 @@ class RolloutState:
     checkpoints_reached: int = 0
     promoted: bool = False
     approvals: tuple[Approval, ...] = ()
-    approval_sequences: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
+    approval_sequences: Mapping[tuple[str, str, str, str], int] = field(default_factory=dict)
     denials: tuple[Denial, ...] = ()
     missing_roles: tuple[str, ...] = ()
     open_incidents: tuple[Incident, ...] = ()

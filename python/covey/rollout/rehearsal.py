@@ -11,7 +11,8 @@ from covey.rollout import commands
 from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
 from covey.rollout.model import RolloutState, State
-from covey.rollout.signatures import has_accepted, signed_roles
+from covey.rollout.signatures import has_accepted
+from covey.rollout.standing import Signatures
 from covey.rollout.state import apply
 from covey.rollout.units import timestamp_of
 from covey.v1.journal_pb2 import Entry
@@ -87,7 +88,7 @@ class Rehearsal:
         self._effective_after = effective_after
         self._keeps_ticks = keeps_ticks
         self._state: RolloutState | None = None
-        self.append(commands.create(name, "rehearsal", spec), now)
+        self.append(commands.create(name, "rehearsal", _without_calendar(spec)), now)
         self.append(commands.start(self.state, now), now, actor="operator")
         if begins is not None and begins > now:
             first = self.state.plan.names[0]
@@ -142,9 +143,10 @@ class Rehearsal:
         following = state.next_phase
         if following is not None and (state.phase_index < 0 or state.state == State.STATE_AWAITING_APPROVAL):
             for role in following.approvals.roles:
-                if role not in signed_roles(state, following.name):
+                signatures = Signatures(self.state, following.name, now)
+                for number in range(len(signatures.people(role)), signatures.needed(role)):
                     entries = commands.approve(self.state, now, phase=following.name, role=role)
-                    self.append(entries, now, actor=role)
+                    self.append(entries, now, actor=f"{role}-{number + 1}" if number else role)
         if self._operator is not Operator.ACCEPT or state.state != State.STATE_HOLDING:
             return
         for criterion, statement in state.phase_criteria():
@@ -152,3 +154,11 @@ class Rehearsal:
             if role and not has_accepted(self.state, statement.text, role):
                 entries = commands.approve(self.state, now, phase=state.phase, role=role, statement=statement.text)
                 self.append(entries, now, actor=role)
+
+
+def _without_calendar(spec: RolloutSpec) -> RolloutSpec:
+    """A rehearsal's days are no days of the calendar: its windows would only make it longer."""
+    free = RolloutSpec()
+    free.CopyFrom(spec)
+    free.ClearField("calendar")
+    return free

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from covey.rollout.model import RolloutState, State
+from covey.rollout.openings import wait_for_calendar
+from covey.rollout.standing import approvals_now, evidence_digest
 from covey.rollout.units import duration_of, timestamp_of
 from covey.rollout.verdicts import current_verdicts
 from covey.v1.rollouts_pb2 import Rollout
@@ -25,7 +27,7 @@ def to_resource(state: RolloutState, verdicts: bool = True) -> Rollout:
         explanation=_explanation(state),
         paused=state.paused,
         candidate_weight_bp=state.candidate_weight_bp,
-        approvals=state.approvals,
+        approvals=approvals_now(state) if verdicts else state.approvals,
         missing_roles=state.missing_roles,
         open_incidents=state.open_incidents,
         last_sequence=state.last_sequence,
@@ -43,11 +45,15 @@ def to_resource(state: RolloutState, verdicts: bool = True) -> Rollout:
         rollout.last_tick_time.CopyFrom(timestamp_of(state.last_tick_at))
     if verdicts:
         rollout.verdicts.extend(current_verdicts(state))
+        rollout.evidence_digest = evidence_digest(state, rollout.verdicts if state.in_phase else ())
     return rollout
 
 
 def _explanation(state: RolloutState) -> str:
     text = state.explanation
-    if state.state == State.STATE_SCHEDULED and (opens_at := state.calendar_opens_at) is not None:
-        text += f", no earlier than {opens_at.isoformat(timespec='seconds')}"
+    if state.state == State.STATE_SCHEDULED and state.plan.hours.is_always_open:
+        if (opens_at := state.calendar_opens_at) is not None:
+            text += f", no earlier than {opens_at.isoformat(timespec='seconds')}"
+    elif state.state == State.STATE_SCHEDULED and (wait := wait_for_calendar(state)):
+        text = wait.reason
     return f"paused; {text}" if state.paused else text

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from covey.rollout.model import IN_PHASE, Denial, IllegalEntry, RolloutState, State
+from covey.rollout.standing import Signatures, approval_key
 from covey.rollout.statement import StatementError, parse_statement
 from covey.rollout.words import state_word
 from covey.v1.journal_pb2 import Entry
@@ -14,21 +16,29 @@ from covey.v1.rollouts_pb2 import Approval
 SIGNABLE = IN_PHASE | {State.STATE_DRAFT, State.STATE_SCHEDULED}
 
 
-def signed_roles(state: RolloutState, phase: str, *, since_sequence: int = 0) -> set[str]:
-    """Roles whose approval of a phase is in force, of those given after an entry."""
-    return {
-        approval.role
-        for approval in state.approvals
-        if approval.phase == phase
-        and not approval.statement
-        and state.approval_sequences[approval.phase, approval.role, ""] > since_sequence
-    }
+def signed_roles(state: RolloutState, phase: str, *, at: datetime | None = None, since_sequence: int = 0) -> set[str]:
+    """Roles of which enough people have signed a phase.
+
+    Args:
+        state: the state.
+        phase: which one.
+        at: when it is asked, for signatures that expire; None: at the last look.
+        since_sequence: signatures up to that entry do not count.
+    """
+    rule = state.spec.phases[state.phase_index_of(phase)].approvals
+    roles = list(dict.fromkeys((*rule.roles, *state.plan.all_roles)))
+    signatures = Signatures(state, phase, at or state.last_tick_at, since_sequence=since_sequence)
+    signed = [role for role in roles if role not in signatures.missing([role])]
+    return set() if signatures.only_starter(roles) else set(signed)
 
 
 def has_accepted(state: RolloutState, statement: str, role: str) -> bool:
     """Whether that role signed, in the phase in force, that the criterion cannot be answered."""
-    sequence = state.approval_sequences.get((state.phase, role, statement), 0)
-    return sequence > state.phase_entered_sequence
+    return any(
+        sequence > state.phase_entered_sequence
+        for key, sequence in state.approval_sequences.items()
+        if key[:3] == (state.phase, role, statement)
+    )
 
 
 def denials_of(state: RolloutState, phase: str) -> list[Denial]:
@@ -45,8 +55,7 @@ def missing_roles(state: RolloutState, phase: str, *, asked: bool) -> tuple[str,
         asked: whether its approvals are asked at all; a denial counts even where they are not.
     """
     rule = state.spec.phases[state.phase_index_of(phase)].approvals
-    signed = signed_roles(state, phase)
-    missing = [role for role in rule.roles if role not in signed] if asked else []
+    missing = Signatures(state, phase, state.last_tick_at).missing(rule.roles) if asked else []
     missing += [denial.role for denial in denials_of(state, phase) if denial.role not in missing]
     return tuple(missing)
 
@@ -57,6 +66,8 @@ def awaiting_explanation(state: RolloutState) -> str:
     text = f"phase '{phase}' awaits approval by {', '.join(state.missing_roles)}"
     if not state.missing_roles:
         text = f"phase '{phase}' has every approval"
+    for remark in Signatures(state, phase, state.last_tick_at).sentences(state.missing_roles):
+        text += f"; {remark}"
     for denial in denials_of(state, phase):
         text += f"; denied by {denial.role} ({denial.actor or 'unnamed'}): {denial.reason or 'no reason given'}"
     return text
@@ -67,27 +78,56 @@ def approved(state: RolloutState, entry: Entry, payload: Any) -> RolloutState:
     index = _signable(state, payload.phase, "an approval")
     if payload.spec_digest != state.spec_digest:
         raise IllegalEntry("the approval is for another spec than this rollout's", "WRONG_DIGEST")
+    if payload.overrides_calendar:
+        return _emergency_signed(state, entry, payload, index)
     statement = _signed_criterion(state, index, payload) if payload.statement else ""
     if not statement:
         _check_role(state, index, payload.role)
         last = len(state.spec.phases) - 1
         if index <= state.phase_index and not index == state.phase_index == last:
             raise IllegalEntry(f"phase '{payload.phase}' has begun already", "PHASE_BEGUN")
-    key = (payload.phase, payload.role, statement)
-    approval = Approval(phase=payload.phase, role=payload.role, actor=entry.actor, time=entry.time, statement=statement)
-    others = tuple(old for old in state.approvals if (old.phase, old.role, old.statement) != key)
-    denials = state.denials
-    if not statement:
-        denials = tuple(old for old in denials if (old.phase, old.role) != (payload.phase, payload.role))
-    signed = replace(
-        state,
-        approvals=(*others, approval),
-        approval_sequences={**state.approval_sequences, key: entry.sequence},
-        denials=denials,
-    )
+    _check_person(state, entry.actor, payload)
+    signed = _with_signature(state, entry, payload, statement)
     if statement:
         return signed
-    return _refreshed(signed, payload.phase, tuple(role for role in state.missing_roles if role != payload.role))
+    left = tuple(old for old in state.denials if (old.phase, old.role) != (payload.phase, payload.role))
+    signed = replace(signed, denials=left)
+    denied_roles = {denial.role for denial in denials_of(signed, payload.phase)}
+    short = Signatures(signed, payload.phase, state.last_tick_at).missing(state.missing_roles)
+    missing = tuple(role for role in state.missing_roles if role in short or role in denied_roles)
+    return _refreshed(signed, payload.phase, missing)
+
+
+def _with_signature(state: RolloutState, entry: Entry, payload: Any, statement: str) -> RolloutState:
+    approval = Approval(
+        phase=payload.phase,
+        role=payload.role,
+        actor=entry.actor,
+        time=entry.time,
+        statement=statement,
+        evidence_digest=payload.evidence_digest,
+        evidence_phase=payload.evidence_phase,
+        passing_statements=payload.passing_statements,
+        overrides_calendar=payload.overrides_calendar,
+    )
+    key = approval_key(approval)
+    others = tuple(old for old in state.approvals if approval_key(old) != key)
+    sequences = {**state.approval_sequences, key: entry.sequence}
+    return replace(state, approvals=(*others, approval), approval_sequences=sequences)
+
+
+def _emergency_signed(state: RolloutState, entry: Entry, payload: Any, index: int) -> RolloutState:
+    """A role lets a phase to come begin in spite of the calendar's windows."""
+    roles = state.spec.calendar.emergency.roles
+    if payload.role not in roles:
+        who = f"its roles are {', '.join(roles)}" if roles else "the plan lets nobody override it"
+        raise IllegalEntry(f"the calendar is not for {payload.role} to override; {who}", "UNKNOWN_ROLE")
+    if payload.statement:
+        raise IllegalEntry("one signature is for the calendar or for a criterion, not for both", "UNKNOWN_STATEMENT")
+    if index <= state.phase_index:
+        raise IllegalEntry(f"phase '{payload.phase}' has begun already", "PHASE_BEGUN")
+    _check_person(state, entry.actor, payload)
+    return _with_signature(state, entry, payload, "")
 
 
 def denied(state: RolloutState, entry: Entry, payload: Any) -> RolloutState:
@@ -111,7 +151,7 @@ def revoked(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
     if index < state.phase_index:
         raise IllegalEntry(f"phase '{payload.phase}' has begun already; abort instead", "PHASE_BEGUN")
     if index == state.phase_index and not any(
-        state.approval_sequences[old.phase, old.role, old.statement] > state.phase_entered_sequence
+        state.approval_sequences[approval_key(old)] > state.phase_entered_sequence
         for old in state.approvals
         if (old.phase, old.role) == (payload.phase, payload.role)
     ):
@@ -133,6 +173,20 @@ def _check_role(state: RolloutState, index: int, role: str) -> None:
     known = dict.fromkeys((*state.spec.phases[index].approvals.roles, *state.plan.all_roles))
     if role not in known:
         raise IllegalEntry(f"the plan asks no '{role}'; its roles are {', '.join(known) or 'none'}", "UNKNOWN_ROLE")
+
+
+def _check_person(state: RolloutState, actor: str, payload: Any) -> None:
+    """One person signs a phase in one role, unless the plan says otherwise; older journals do not ask."""
+    policy = state.spec.approval_policy
+    if not actor or not state.spec.HasField("approval_policy") or policy.one_person_many_roles:
+        return
+    for old in state.approvals:
+        if (old.phase, old.actor) == (payload.phase, actor) and old.role != payload.role:
+            raise IllegalEntry(
+                f"{actor} signed phase '{payload.phase}' as {old.role} already; somebody else must sign as "
+                f"{payload.role}, or the plan says approval_policy: {{one_person_many_roles: true}}",
+                "ONE_PERSON_ONE_ROLE",
+            )
 
 
 def _signed_criterion(state: RolloutState, index: int, payload: Any) -> str:

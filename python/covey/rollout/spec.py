@@ -106,6 +106,18 @@ def with_defaults(spec: RolloutSpec) -> RolloutSpec:
     return full
 
 
+def as_created(spec: RolloutSpec) -> RolloutSpec:
+    """The spec as the journal of a new rollout keeps it: with defaults, and with what older journals did not ask.
+
+    What is added here and not in `with_defaults` is decided by its presence, so that older journals keep their digest
+    and their meaning.
+    """
+    full = with_defaults(spec)
+    full.approval_policy.SetInParent()
+    full.calendar.SetInParent()
+    return full
+
+
 def variant_name(name: str) -> str:
     """The resource name of a variant that may be written short; addresses of a foreign one stay as they are."""
     return name if not name or "/" in name or ":" in name else f"variants/{name}"
@@ -143,6 +155,7 @@ __all__ = [
     "Finding",
     "SpecError",
     "active_limits_seconds",
+    "as_created",
     "check_spec",
     "dump_spec",
     "load_spec",

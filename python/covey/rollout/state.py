@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from covey.rollout.calendars import Zone
 from covey.rollout.counts import Counts
 from covey.rollout.gates.memory import GateMemory
 from covey.rollout.model import TERMINAL, Denial, IllegalEntry, Plan, RolloutState, State
@@ -73,7 +74,9 @@ def _created(entry: Entry) -> RolloutState:
     created = entry.created
     if created.spec_digest not in {stored_digest(created.spec), spec_digest(created.spec)}:
         raise IllegalEntry("the digest is not that of the spec", "WRONG_DIGEST")
-    plan = Plan.of(created.spec)
+    if created.spec.calendar.time_zone and not created.zone_offsets:
+        raise IllegalEntry(f"the offsets of {created.spec.calendar.time_zone} are missing", "NO_ZONE_OFFSETS")
+    plan = Plan.of(created.spec, Zone.of(created.zone_offsets))
     zero = Counts(over=(0,) * len(plan.limits_seconds))
     return RolloutState(
         name=created.rollout,

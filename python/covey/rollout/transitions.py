@@ -35,9 +35,10 @@ def _require_phase(state: RolloutState, phase: str, what: str) -> None:
         raise IllegalEntry(f"{what} names phase '{phase}', but '{state.phase}' is in force", "WRONG_PHASE")
 
 
-def _started(state: RolloutState, _entry: Entry, _payload: Any) -> RolloutState:
+def _started(state: RolloutState, entry: Entry, _payload: Any) -> RolloutState:
     require(state, frozenset({State.STATE_DRAFT}), "a start")
-    return replace(state, state=State.STATE_SCHEDULED, explanation="it waits for its first phase")
+    explanation = "it waits for its first phase"
+    return replace(state, state=State.STATE_SCHEDULED, started_by=entry.actor, explanation=explanation)
 
 
 def _approval_awaited(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
@@ -51,6 +52,7 @@ def _approval_awaited(state: RolloutState, _entry: Entry, payload: Any) -> Rollo
         state=State.STATE_AWAITING_APPROVAL,
         awaited_phase=payload.phase,
         missing_roles=tuple(payload.missing_roles),
+        waits_for_calendar=False,
     )
     return replace(waiting, explanation=awaiting_explanation(waiting))
 
@@ -78,6 +80,7 @@ def _phase_entered(state: RolloutState, entry: Entry, payload: Any) -> RolloutSt
         phase_index=index,
         awaited_phase="",
         missing_roles=(),
+        waits_for_calendar=False,
         candidate_weight_bp=payload.candidate_weight_bp,
         effective_at=time_of(entry.effective_at if entry.HasField("effective_at") else entry.time),
         phase_entered_sequence=entry.sequence,
@@ -132,6 +135,7 @@ def _held(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
         explanation=payload.explanation,
         awaited_phase="",
         missing_roles=(),
+        waits_for_calendar=payload.HasField("calendar_open_time"),
     )
 
 
@@ -143,6 +147,7 @@ def _released(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
     return replace(
         state,
         state=State.STATE_SOAKING if soaking else State.STATE_RUNNING,
+        waits_for_calendar=False,
         explanation=f"phase '{state.phase}' gathers evidence at {share} of the learners",
     )
 
@@ -195,6 +200,7 @@ def _rollback_started(state: RolloutState, entry: Entry, payload: Any) -> Rollou
         paused=False,
         awaited_phase="",
         missing_roles=(),
+        waits_for_calendar=False,
         weight_confirmed=False,
         confirmed_replicas=frozenset(),
     )

@@ -18,8 +18,9 @@ from covey.rollout import commands
 from covey.rollout.commands import CommandRefused
 from covey.rollout.spec import with_defaults
 from covey.v1 import rollouts_pb2 as pb
+from covey.zones import zone_offsets
 from covey_server.catalogue.names import checked_id
-from covey_server.errors import CallError
+from covey_server.errors import CallError, invalid
 from covey_server.rollouts.journal_entries import Author, Written
 from covey_server.rollouts.journal_splits import TARGET
 from covey_server.rollouts.leases import DEFAULT_SECONDS
@@ -70,10 +71,14 @@ class RolloutDesk:
         if spec.target == TARGET:
             baseline, _ = (self._journal.catalogue.variant(name) for name in (spec.baseline, spec.candidate))
             check_segments(spec, baseline, self._journal.catalogue)
+        try:
+            offsets = zone_offsets(spec.calendar.time_zone, self._now())
+        except ValueError as error:
+            raise invalid("spec.calendar.time_zone", str(error)) from None
 
         def run(connection: Connection) -> Written:
             uid = secrets.token_hex(16)
-            entries = commands.create(name, uid, spec)
+            entries = commands.create(name, uid, spec, offsets)
             return self._journal.create(connection, name, uid, entries, _author(request, caller))
 
         return self._views.picture(self._once(request, name, run).state)
@@ -125,6 +130,9 @@ class RolloutDesk:
                 role=request.role,
                 statement=request.statement,
                 reason=request.reason,
+                actor=caller.name,
+                evidence_digest=request.evidence_digest,
+                overrides_calendar=request.overrides_calendar,
             )
 
         return pb.ApproveRolloutResponse(rollout=self._verb(request, caller, make))
