@@ -66,7 +66,8 @@ class AnalyzerServer:
         control_port: number of the port of RolloutService.
         metrics_port: number of the port of the metrics page.
         gate: who may call what.
-        store: what lasts.
+        store: what lasts of rollouts, variants, models, exposures and outcomes; several servers may share it.
+        own_store: what lasts of this server's datasets, jobs and runs; the same store where none is shared.
         catalogue: variants and cohort models.
         board: the traffic split in force.
         journal: the rollouts.
@@ -78,6 +79,7 @@ class AnalyzerServer:
 
     facts: ServerFacts
     store: Store
+    own_store: Store
     catalogue: Catalogue
     board: SplitBoard
     journal: Journal
@@ -166,12 +168,15 @@ class AnalyzerServer:
         from covey_server.outcomes.outcomes import OutcomeBook
         from covey_server.rollouts import breaker  # noqa: F401
         from covey_server.rollouts.journal import Journal
+        from covey_server.rollouts.journal_sharing import Follower
         from covey_server.split import SplitBoard
-        from covey_server.store import open_store
+        from covey_server.store import open_stores
+        from covey_server.store.identity import store_id
 
-        self.store = open_store(
+        self.store, self.own_store = open_stores(
             self.config.data_directory, self.config.store_url, ballast_bytes=self.config.ballast_kilobytes << 10
         )
+        self._rooms.callback(self.own_store.close)
         self._rooms.callback(self.store.close)
         self.catalogue = Catalogue(self.store, self.clock)
         self.catalogue.ensure_defaults(self.config.stable)
@@ -183,19 +188,22 @@ class AnalyzerServer:
         self._rooms.callback(self.ledger.stop)
         self.outcomes = OutcomeBook(self.store, self.ledger, self.clock)
         self.dataset_rooms = open_dataset_rooms(
-            self.store,
+            self.own_store,
             self.catalogue,
             self.ledger,
             self.outcomes,
             self.clock,
             state_bytes=self.config.trait_state_megabytes << 20,
+            model_suffix=f"-{store_id(self.own_store)}" if self.store.is_shared else "",
         )
         self._rooms.callback(self.dataset_rooms.stop)
+        if self.store.is_shared:
+            self._rooms.callback(Follower(self.journal.neighbours, self.journal.follow).stop)
 
     def _watch_for_crash_loops(self) -> None:
         from covey_server.rollouts.breaker import Breaker
 
-        breaker = Breaker(self.store, self.clock)
+        breaker = Breaker(self.own_store, self.clock)
         if breaker.opening(self.journal.running_candidate()):
             _log.error("the last two runs ended uncleanly while a candidate had weight; its weight is set to 0")
             self.journal.crash_loop()

@@ -86,7 +86,9 @@ def test_a_store_of_a_newer_covey_is_refused(tmp_path: Path) -> None:
             open_store(tmp_path)
 
 
-@pytest.mark.parametrize("url", ["postgresql://u:secret@h/covey", "sqlite://", "sqlite:///:memory:", "nonsense"])
+@pytest.mark.parametrize(
+    "url", ["mysql://u:secret@h/covey", "postgresql://u:secret@h", "sqlite://", "sqlite:///:memory:", "nonsense"]
+)
 def test_other_databases_are_refused(tmp_path: Path, url: str) -> None:
     with pytest.raises(StoreError) as refusal:
         open_store(tmp_path, url)

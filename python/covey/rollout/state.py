@@ -19,14 +19,13 @@ from covey.v1.journal_pb2 import Entry
 SCHEMA_VERSION = 1
 
 
-def fold(entries: Iterable[Entry]) -> RolloutState:
-    """The state after all entries of one rollout, from the first.
+def fold(entries: Iterable[Entry], state: RolloutState | None = None) -> RolloutState:
+    """The state after all entries of one rollout, from the first, or from those that follow `state`.
 
     Raises:
         IllegalEntry: an entry that may not follow those before it.
         ValueError: no entries.
     """
-    state: RolloutState | None = None
     for entry in entries:
         state = apply(state, entry)
     if state is None:

@@ -116,12 +116,16 @@ class Catalogue:
 
     def stable(self, connection: Connection | None = None) -> str:
         """Name of the stable variant; as a transaction sees it where its connection is given."""
-        if connection is not None:
+        if connection is not None and self._store.owns(connection):
             return _stable_name(connection) or ""
         if not self._stable:
             with self._store.read() as reading:
                 self._stable = _stable_name(reading) or ""
         return self._stable
+
+    def look_again(self) -> None:
+        """Forget what another server may have changed: which variant is stable."""
+        self._stable = ""
 
     def set_stable(self, connection: Connection, name: str) -> None:
         """Make a variant the stable one when the transaction of `connection` commits.
@@ -134,19 +138,19 @@ class Catalogue:
         self._store.after_commit(connection, lambda: setattr(self, "_stable", name))
 
     def add_cohort_model(self, model: cohorts_pb2.CohortModel, connection: Connection | None = None) -> None:
-        """Store a model under its name; in the caller's transaction where its connection is given.
+        """Store a model under its name; in the caller's transaction where its connection is one of this store.
 
         Raises:
-            CallError: INVALID_ARGUMENT for its name, ALREADY_EXISTS where the name is taken.
+            CallError: INVALID_ARGUMENT for its name, ALREADY_EXISTS where another model has it.
         """
         checked_name("name", model.name, "cohortModels")
-        if connection is None:
-            with self._store.write() as own:
-                self.add_cohort_model(model, own)
-            return
-        if _payload(connection, cohort_models, model.name) is not None:
-            raise CallError(grpc.StatusCode.ALREADY_EXISTS, f"{model.name} exists and cohort models are immutable")
-        connection.execute(insert(cohort_models).values(name=model.name, payload=model.SerializeToString()))
+        payload = model.SerializeToString(deterministic=True)
+        with self._store.joined(connection) as joined:
+            found = _payload(joined, cohort_models, model.name)
+            if found is None:
+                joined.execute(insert(cohort_models).values(name=model.name, payload=payload))
+            elif found != payload:
+                raise CallError(grpc.StatusCode.ALREADY_EXISTS, f"{model.name} exists and cohort models are immutable")
 
     def cohort_model(self, name: str) -> cohorts_pb2.CohortModel:
         """The cohort model of a name such as "cohortModels/spring".

@@ -54,6 +54,7 @@ def open_dataset_rooms(
     clock: Callable[[], datetime],
     job_threads: int | None = None,
     state_bytes: int = DEFAULT_STATE_BYTES,
+    model_suffix: str = "",
 ) -> DatasetRooms:
     """Open the rooms; jobs that were unfinished when the server went down begin to run again.
 
@@ -67,6 +68,7 @@ def open_dataset_rooms(
         clock: the time, aware.
         job_threads: of the native engine in a job; by default one per processor but one.
         state_bytes: of memory for trait states.
+        model_suffix: of the names of models found here; for a catalogue that several servers share.
     """
     store.create_all()
     datasets = Datasets(store, clock)
@@ -75,7 +77,7 @@ def open_dataset_rooms(
     return DatasetRooms(
         datasets=datasets,
         appends=Appends(store, datasets),
-        jobs=Jobs(store, catalogue, datasets, clock, threads=job_threads),
+        jobs=Jobs(store, catalogue, datasets, clock, threads=job_threads, model_suffix=model_suffix),
         learners=Learners(store, catalogue, datasets, ledger, outcomes, clock),
         states=states,
     )

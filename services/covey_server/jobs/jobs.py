@@ -48,6 +48,7 @@ class Jobs:
         clock: the time, aware.
         unfinished_limit: jobs that may wait or run; more are refused.
         threads: of the native engine; by default one per processor but one.
+        model_suffix: of the names of models, where other servers keep theirs in the same catalogue.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Jobs:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         unfinished_limit: int = 16,
         threads: int | None = None,
+        model_suffix: str = "",
     ) -> None:
         self._store = store
         self._catalogue = catalogue
@@ -65,6 +67,7 @@ class Jobs:
         self._clock = clock
         self._unfinished_limit = unfinished_limit
         self._threads = threads or max(1, len(os.sched_getaffinity(0)) - 1)
+        self._model_suffix = model_suffix
         self._changed = Condition()
         self._stopping = False
         self._cancelled: set[str] = set()
@@ -229,7 +232,8 @@ class Jobs:
         try:
             # The files of the manifest that the process gets stay until it has read them.
             with self._datasets.pinned():
-                model = process.run(process_request(running, self._catalogue, self._datasets, self._threads), report)
+                request = process_request(running, self._catalogue, self._datasets, self._threads, self._model_suffix)
+                model = process.run(request, report)
             model.create_time.FromDatetime(self._clock())
         except (DiscoveryFailedError, CallError) as failure:
             error = str(failure)

@@ -58,8 +58,17 @@ def resolved(
     return complete
 
 
-def process_request(job: datasets_pb2.Job, catalogue: Catalogue, datasets: Datasets, threads: int) -> DiscoveryRequest:
+def process_request(
+    job: datasets_pb2.Job, catalogue: Catalogue, datasets: Datasets, threads: int, model_suffix: str = ""
+) -> DiscoveryRequest:
     """What the process of a job is told.
+
+    Args:
+        job: queued, with its name.
+        catalogue: knows the variant and the model before.
+        datasets: where the events are.
+        threads: of the native engine.
+        model_suffix: what distinguishes this server's models from those of others.
 
     Raises:
         CallError: NOT_FOUND for what was deleted since the job was queued.
@@ -68,7 +77,7 @@ def process_request(job: datasets_pb2.Job, catalogue: Catalogue, datasets: Datas
     view = datasets.view(job.spec.dataset)
     previous = catalogue.cohort_model(job.spec.previous_model) if job.spec.previous_model else None
     return DiscoveryRequest(
-        model=f"cohortModels/{job.name.removeprefix('jobs/')}",
+        model=f"cohortModels/{job.name.removeprefix('jobs/')}{model_suffix}",
         dataset=view.name,
         folder=str(datasets.folder(view.name)),
         segments=tuple(segment.row for segment in view.segments),

@@ -181,8 +181,12 @@ class ExposureLedger:
         return self._writer.settled()
 
     def forget_stored(self, connection: Connection, learner_id: str) -> int:
-        """Remove a learner's exposures from the store, inside `settled`; returns how many there were."""
-        return stored.forget(connection, learner_hash(learner_id))
+        """Remove a learner's exposures from the store, inside `settled`; returns how many there were.
+
+        In the caller's transaction where it is one of this store.
+        """
+        with self._store.joined(connection) as joined:
+            return stored.forget(joined, learner_hash(learner_id))
 
     def forget_remembered(self, learner_id: str) -> None:
         """Remove a learner from memory, inside `settled`, once the transaction has committed."""

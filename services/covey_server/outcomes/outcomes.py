@@ -90,8 +90,13 @@ class OutcomeBook:
         return list(phase_moments(phase, frozen, now_ms, covariates, split.excluded_segments))
 
     def forget_stored(self, connection: Connection, learner_id: str) -> int:
-        """Remove a learner's outcomes from the store; returns how many there were."""
-        return forget(connection, learner_hash(learner_id))
+        """Remove a learner's outcomes from the store, in the caller's transaction where it is one of this store.
+
+        Returns:
+            How many there were.
+        """
+        with self._store.joined(connection) as joined:
+            return forget(joined, learner_hash(learner_id))
 
     def forget_remembered(self, learner_id: str) -> None:
         """Remove a learner from memory, once the transaction has committed."""

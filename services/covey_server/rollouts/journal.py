@@ -20,6 +20,7 @@ from covey.v1.journal_pb2 import Entry
 from covey_server.errors import CallError
 from covey_server.rollouts import journal_tables as tables
 from covey_server.rollouts.journal_entries import SERVER_ACTOR, Author, Place, Written, makes_stable, stamped
+from covey_server.rollouts.journal_sharing import Neighbours
 from covey_server.rollouts.journal_splits import TARGET, BoardKeeper, has_started, runs_candidate
 from covey_server.rollouts.journal_states import States
 from covey_server.rollouts.leases import Leases
@@ -61,6 +62,7 @@ class Journal:
         self.leases = leases or Leases(store, clock)
         self._keeper = BoardKeeper(board)
         self._states = States(store)
+        self.neighbours = Neighbours(store, self._states, self._adopt)
         self._listeners: tuple[Callable[[RolloutState], None], ...] = ()
 
     # Reading
@@ -108,6 +110,14 @@ class Journal:
         with self.store.read() as connection:
             yield from tables.entries_between(connection, name, after, until, omit_ticks=omit_ticks, limit=limit)
 
+    def follow(self) -> None:
+        """Take over what other servers of a shared store have written.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        self.commit(lambda _: None)
+
     def subscribe(self, listener: Callable[[RolloutState], None]) -> None:
         """Tell `listener` of every new state, after its commit and before any later one; it must be quick."""
         self._listeners = (*self._listeners, listener)
@@ -126,8 +136,13 @@ class Journal:
         Raises:
             StoreError: nothing of it is in force.
         """
+
+        def run(connection: Connection) -> T:
+            self.neighbours.look(connection)
+            return mutation(connection)
+
         try:
-            return self.store.group_commit(mutation, is_reserved=is_reserved or bool(zero_ahead_of))
+            return self.store.group_commit(run, is_reserved=is_reserved or bool(zero_ahead_of))
         except StoreError:
             if zero_ahead_of:
                 self._keeper.zero(zero_ahead_of)
@@ -266,6 +281,9 @@ class Journal:
                 )
 
     def _adopt(self, state: RolloutState) -> None:
+        if state.is_terminal and self.store.is_shared:
+            # Before the split goes, so that nobody falls back to the stable variant of before.
+            self.catalogue.look_again()
         self._states.adopt(state)
         self._keeper.follow(state)
         for listener in self._listeners:

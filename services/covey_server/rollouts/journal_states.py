@@ -72,6 +72,16 @@ class States:
                 self._keep_finished(state)
         return state
 
+    def brought_up(self, connection: Connection, name: str) -> RolloutState:
+        """The state of a rollout after its last entry, from the one in memory on.
+
+        Raises:
+            StoreError: an entry cannot be read by this version.
+        """
+        with self._lock:
+            known = self._active.get(name)
+        return self.folded(connection, name, known=known)
+
     def adopt(self, state: RolloutState) -> None:
         """Put a state that was just committed in the place of the one before."""
         with self._lock:
@@ -81,14 +91,17 @@ class States:
             else:
                 self._active[state.name] = state
 
-    def folded(self, connection: Connection, name: str, until: int | None = None) -> RolloutState:
-        """The state after an entry, or after the last one, from the entries themselves.
+    def folded(
+        self, connection: Connection, name: str, until: int | None = None, known: RolloutState | None = None
+    ) -> RolloutState:
+        """The state after an entry, or after the last one, from the entries themselves (those after `known`).
 
         Raises:
             StoreError: an entry cannot be read by this version.
         """
         try:
-            return fold(tables.entries_between(connection, name, until=until))
+            after = known.last_sequence if known else 0
+            return fold(tables.entries_between(connection, name, after, until), known)
         except IllegalEntry as error:
             raise StoreError(
                 f"the journal of {name} cannot be read by covey {SOFTWARE_VERSION}: {error}",

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     cast,
     insert,
+    or_,
     select,
     update,
 )
@@ -106,6 +107,15 @@ def active_names(connection: Connection) -> list[str]:
     """Names of the rollouts that are not finished, oldest first."""
     query = select(rollouts.c.name).where(rollouts.c.finished_resource.is_(None)).order_by(rollouts.c.ordinal)
     return list(connection.execute(query).scalars())
+
+
+def heads(connection: Connection, names: Sequence[str]) -> dict[str, int]:
+    """Last sequence of every rollout that is not finished and of those named, oldest first."""
+    columns = rollouts.c
+    query = select(columns.name, columns.last_sequence).where(
+        or_(columns.finished_resource.is_(None), columns.name.in_(names))
+    )
+    return {row.name: row.last_sequence or 0 for row in connection.execute(query.order_by(columns.ordinal))}
 
 
 def columns_of(entry: Entry) -> dict[str, Any]:

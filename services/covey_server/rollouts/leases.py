@@ -66,8 +66,9 @@ class Leases:
         self._store = store
         self._clock = clock
         self._monotonic = monotonic
-        # Until when a target's lease is in force, by this process's monotonic clock; absent before the first look.
-        self._ends: dict[str, float] = {}
+        # Until when a target's lease is in force, by this process's monotonic clock, and which lease that was: another
+        # server of the store may have given or renewed one since.
+        self._ends: dict[str, tuple[int, float]] = {}
 
     def acquire(self, connection: Connection, target: str, holder: str, seconds: float = DEFAULT_SECONDS) -> Lease:
         """Give the lease to `holder`, or renew it.
@@ -105,7 +106,7 @@ class Leases:
             connection.execute(insert(_leases).values(target=target, **values))
         else:
             connection.execute(update(_leases).where(_leases.c.target == target).values(**values))
-        self._remember(connection, target, self._monotonic() + seconds)
+        self._remember(connection, target, to_microseconds(expire_time), self._monotonic() + seconds)
         return Lease(epoch, holder, expire_time)
 
     def release(self, connection: Connection, target: str, holder: str) -> Lease:
@@ -144,12 +145,13 @@ class Leases:
 
     def _seconds_left(self, connection: Connection, target: str, expire_time_us: int, length_us: int) -> float:
         now = self._monotonic()
-        end = self._store.pending(connection).get(("lease", target), self._ends.get(target))
-        if end is None:
+        known_us, end = self._store.pending(connection).get(("lease", target), self._ends.get(target, (None, 0.0)))
+        if known_us != expire_time_us:
             left = (expire_time_us - to_microseconds(self._clock())) / 1e6
-            end = self._ends[target] = now + min(max(left, 0.0), length_us / 1e6)
+            end = now + min(max(left, 0.0), length_us / 1e6)
+            self._ends[target] = (expire_time_us, end)
         return float(end) - now
 
-    def _remember(self, connection: Connection, target: str, end: float) -> None:
-        self._store.pending(connection)["lease", target] = end
-        self._store.after_commit(connection, lambda: self._ends.__setitem__(target, end))
+    def _remember(self, connection: Connection, target: str, expire_time_us: int, end: float) -> None:
+        self._store.pending(connection)["lease", target] = (expire_time_us, end)
+        self._store.after_commit(connection, lambda: self._ends.__setitem__(target, (expire_time_us, end)))

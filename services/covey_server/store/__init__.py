@@ -2,6 +2,15 @@
 
 from covey_server.store.failures import StoreError
 from covey_server.store.idempotency import check_request_id, commit_once, once
-from covey_server.store.store import Store, open_store, store_at_rest
+from covey_server.store.store import Store, open_store, open_stores, store_at_rest
 
-__all__ = ["Store", "StoreError", "check_request_id", "commit_once", "once", "open_store", "store_at_rest"]
+__all__ = [
+    "Store",
+    "StoreError",
+    "check_request_id",
+    "commit_once",
+    "once",
+    "open_store",
+    "open_stores",
+    "store_at_rest",
+]

@@ -1,6 +1,6 @@
 """Everything that only SQLite needs: how to connect, how a transaction begins, what its errors mean.
 
-A second database gets a file like this one; nothing outside speaks a dialect.
+`postgres` is the other database; nothing outside these two speaks a dialect.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from covey import failpoints
@@ -37,27 +37,6 @@ _REMEDIES = {
     "SQLITE_BUSY": "another program holds the database: close it and try again",
     "SQLITE_LOCKED": "another program holds the database: close it and try again",
 }
-
-
-def database_url(directory: Path, url: str | None) -> URL:
-    """The database's address: `url`, or a file in the data directory.
-
-    Raises:
-        StoreError: the address is not one of SQLite.
-    """
-    if url is None:
-        return URL.create("sqlite", database=str(directory / DATABASE_NAME))
-    try:
-        parsed = make_url(url)
-    except ArgumentError as error:
-        raise StoreError(str(error), place=url, remedy="write it as sqlite:////absolute/path/covey.db") from error
-    if parsed.get_backend_name() != "sqlite" or not parsed.database or parsed.database == ":memory:":
-        raise StoreError(
-            "only SQLite files are supported as a store",
-            place=parsed.render_as_string(hide_password=True),
-            remedy="leave the URL out, or write sqlite:////absolute/path/covey.db",
-        )
-    return parsed
 
 
 def writer_engine(url: URL) -> Engine:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from covey import failpoints
 from covey_server.store import migrations, schema, sqlite
+from covey_server.store.address import database_of, database_url, is_shared, place_of
 from covey_server.store.ballast import Ballast
 from covey_server.store.directory import RESTORING_NAME, DirectoryLock, sync_directory
 from covey_server.store.failures import StoreError
@@ -46,21 +47,27 @@ class Migrated:
 class Store:
     """Tables that last. Made by `open_store`; every method may be called from any thread."""
 
-    def __init__(self, directory: Path, url: str | None, lock: DirectoryLock, ballast_bytes: int = 0) -> None:
+    def __init__(self, directory: Path, url: str | None, lock: DirectoryLock | None, ballast_bytes: int = 0) -> None:
         self.directory = directory
         self._lock = lock
-        self._url = sqlite.database_url(directory, url)
-        self._place = str(self._url.database)
-        self._readers = sqlite.reader_engine(self._url)
-        self._anchor = sqlite.Anchor(self._url)
+        self._url = database_url(directory, url)
+        self._database = database_of(self._url)
+        self._place = place_of(self._url)
+        self._readers = self._database.reader_engine(self._url)
+        self._anchor = self._database.Anchor(self._url)
         self._writer = Writer(
-            sqlite.writer_engine(self._url), self._explained, self._place, Ballast(directory, ballast_bytes)
+            self._database.writer_engine(self._url), self._explained, self._place, Ballast(directory, ballast_bytes)
         )
 
     @property
     def metadata(self) -> MetaData:
         """Where rooms declare their tables."""
         return schema.metadata
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may write to it: then what is in memory can be behind what is committed."""
+        return is_shared(self._url)
 
     @property
     def commit_count(self) -> int:
@@ -91,7 +98,7 @@ class Store:
 
         Args:
             target: version of the tables; default this code's, which the store must have to be used.
-            keep_copy: whether to make the copy, `covey.version-N.db`.
+            keep_copy: whether to make the copy, `covey.version-N.db`; of PostgreSQL none is made (`pg_dump` makes one).
 
         Raises:
             StoreError: a newer covey wrote this store, or the database cannot be written.
@@ -103,7 +110,7 @@ class Store:
         if found is None or found == wanted:
             return Migrated(wanted if found is None else found, wanted, (), None)
         copy = None
-        if keep_copy:
+        if keep_copy and not self.is_shared:
             failpoints.reach("migrate.before_copy")
             copy = sqlite.copy_database(self._url, migrations.copy_path(self.directory, found))
         steps = migrations.migrate(self.write, found, wanted, self._place)
@@ -170,6 +177,23 @@ class Store:
         """
         return self._writer.pending(connection)
 
+    @contextmanager
+    def joined(self, connection: Connection | None) -> Iterator[Connection]:
+        """The write transaction of `connection` where it is one of this store, else one of its own.
+
+        Raises:
+            StoreError: as `write`.
+        """
+        if connection is not None and self.owns(connection):
+            yield connection
+        else:
+            with self.write() as own:
+                yield own
+
+    def owns(self, connection: Connection) -> bool:
+        """Whether this is the connection of the write transaction in progress."""
+        return self._writer.owns(connection)
+
     @property
     def place(self) -> str:
         """Where the database is, for people."""
@@ -180,10 +204,11 @@ class Store:
         self._writer.close()
         self._readers.dispose()
         self._anchor.close()
-        self._lock.release()
+        if self._lock is not None:
+            self._lock.release()
 
     def _explained(self, error: DBAPIError) -> StoreError:
-        return sqlite.explained(error, self._place)
+        return self._database.explained(error, self._place)
 
 
 def open_store(data_directory: str | os.PathLike[str], url: str | None = None, *, ballast_bytes: int = 0) -> Store:
@@ -193,7 +218,7 @@ def open_store(data_directory: str | os.PathLike[str], url: str | None = None, *
 
     Args:
         data_directory: made if absent.
-        url: an SQLAlchemy URL of an SQLite file; default `covey.db` in the data directory.
+        url: an SQLAlchemy URL of an SQLite file or a PostgreSQL database; default `covey.db` in the data directory.
         ballast_bytes: space to set aside for rollbacks on a full disk; 0: none.
 
     Raises:
@@ -202,19 +227,42 @@ def open_store(data_directory: str | os.PathLike[str], url: str | None = None, *
     directory = Path(data_directory)
     lock = DirectoryLock(directory)
     try:
-        failpoints.reach("store.opening")
-        if (directory / RESTORING_NAME).exists():
-            raise StoreError(
-                "a restore into it has not ended",
-                place=str(directory),
-                remedy="run `covey state restore` with the same backup again",
-            )
-        store = Store(directory, url, lock, ballast_bytes)
-        migrated = store.bring_to()
-        store.create_all()
+        return _opened(directory, url, lock, ballast_bytes)
     except BaseException:
         lock.release()
         raise
+
+
+def open_stores(
+    data_directory: str | os.PathLike[str], url: str | None = None, *, ballast_bytes: int = 0
+) -> tuple[Store, Store]:
+    """The store of an URL and that of the data directory: the same one, unless other servers share the URL's.
+
+    Raises:
+        StoreError: as `open_store`.
+    """
+    if url is None or not is_shared(database_url(Path(data_directory), url)):
+        store = open_store(data_directory, url, ballast_bytes=ballast_bytes)
+        return store, store
+    own = open_store(data_directory, ballast_bytes=ballast_bytes)
+    try:
+        return _opened(own.directory, url, None), own
+    except BaseException:
+        own.close()
+        raise
+
+
+def _opened(directory: Path, url: str | None, lock: DirectoryLock | None, ballast_bytes: int = 0) -> Store:
+    failpoints.reach("store.opening")
+    if (directory / RESTORING_NAME).exists():
+        raise StoreError(
+            "a restore into it has not ended",
+            place=str(directory),
+            remedy="run `covey state restore` with the same backup again",
+        )
+    store = Store(directory, url, lock, ballast_bytes)
+    migrated = store.bring_to()
+    store.create_all()
     if migrated.steps:
         _log.warning(
             "the tables were brought to a newer version",
@@ -231,8 +279,8 @@ def store_at_rest(data_directory: str | os.PathLike[str], url: str | None = None
         StoreError: no store is there, or it is in use.
     """
     directory = Path(data_directory)
-    address = sqlite.database_url(directory, url)
-    if not Path(str(address.database)).is_file():
+    address = database_url(directory, url)
+    if not is_shared(address) and not Path(str(address.database)).is_file():
         raise StoreError("there is no store", place=str(directory), remedy="name the --data-directory of a server")
     lock = DirectoryLock(directory)
     try:

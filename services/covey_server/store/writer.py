@@ -114,6 +114,10 @@ class Writer:
         """What mutations of this transaction tell later ones of it; forgotten at its end."""
         return self._opened(connection).pending
 
+    def owns(self, connection: Connection) -> bool:
+        """Whether this is the connection of the transaction in progress."""
+        return self._open is not None and self._open.connection is connection
+
     def close(self) -> None:
         """Let the transaction in progress finish, refuse later ones and close the connection."""
         with self._lock:

@@ -15,10 +15,11 @@ _ROWS_AT_ONCE = 500
 
 def forward(connection: Connection) -> None:
     """Add the columns and chain what is there."""
+    binary = "BYTEA" if connection.dialect.name == "postgresql" else "BLOB"
     for change in (
         "ALTER TABLE rollouts ADD COLUMN last_sequence BIGINT",
-        "ALTER TABLE rollouts ADD COLUMN head_digest BLOB",
-        "ALTER TABLE journal_entries ADD COLUMN digest BLOB",
+        f"ALTER TABLE rollouts ADD COLUMN head_digest {binary}",
+        f"ALTER TABLE journal_entries ADD COLUMN digest {binary}",
     ):
         connection.execute(text(change))
     for name in connection.execute(text("SELECT name FROM rollouts ORDER BY ordinal")).scalars().all():
