@@ -113,8 +113,9 @@ def test_the_stable_variant_changes_with_the_transaction(server: Any) -> None:
 def test_a_model_in_use_cannot_be_deleted(server: Any) -> None:
     model = cohorts_pb2.CohortModel(name="cohortModels/m", engine="native", cohorts=[cohorts_pb2.Cohort(index=0)])
     server.catalogue.add_cohort_model(model)
+    server.catalogue.add_cohort_model(model)  # the same again is no change
     with pytest.raises(CallError, match="immutable"):
-        server.catalogue.add_cohort_model(model)
+        server.catalogue.add_cohort_model(cohorts_pb2.CohortModel(name=model.name, engine="reference"))
     create(server, cohort_model="cohortModels/m")
     request = analyzer_pb2.DeleteCohortModelRequest(name="cohortModels/m", request_id="d")
     with pytest.raises(grpc.RpcError) as caught:
