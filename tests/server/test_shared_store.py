@@ -13,8 +13,10 @@ import pytest
 
 from covey.rollout import chain
 from covey.v1 import analyzer_pb2, journal_pb2, rollouts_pb2
+from covey_server.backup.making import make_backup
 from covey_server.rollouts.journal_sharing import Neighbours
 from covey_server.store import StoreError, open_store
+from covey_server.wiring import wall_clock
 
 from .postgres import Cluster
 from .running import NATIVE, REFERENCE, ServedHere, ServerProcess, Stubs, question, wait_until
@@ -222,6 +224,14 @@ def test_a_database_that_cannot_be_used_is_explained(cluster: Cluster, tmp_path:
         open_store(tmp_path / "a", cluster.url("nowhere"))
     with pytest.raises(StoreError, match="Check that PostgreSQL runs"):
         open_store(tmp_path / "b", "postgresql://covey:secret@127.0.0.1:1/covey")
+
+
+def test_a_backup_of_what_is_shared_is_refused_with_the_remedy(cluster: Cluster, tmp_path: Path) -> None:
+    url = cluster.database()
+    open_store(tmp_path / "data", url).close()
+    with pytest.raises(StoreError, match="pg_dump"):
+        make_backup(tmp_path / "data", tmp_path / "backup", wall_clock(), url)
+    assert not (tmp_path / "backup").exists()
 
 
 def test_mutations_of_two_stores_take_turns(cluster: Cluster, tmp_path: Path) -> None:

@@ -17,9 +17,10 @@ from sqlalchemy import text
 from covey import _core, failpoints
 from covey_server.backup.manifest import DATASETS_FOLDER, MANIFEST_NAME, BackupFile, Manifest, check_backup, hashed
 from covey_server.store import StoreError
+from covey_server.store.address import database_url, is_shared, place_of
 from covey_server.store.directory import directory_error, sync_directory, sync_file
 from covey_server.store.migrations import refuse_newer, software_version, version_of
-from covey_server.store.sqlite import DATABASE_NAME, copy_database, database_url, reading_at_rest
+from covey_server.store.sqlite import DATABASE_NAME, copy_database, reading_at_rest
 
 _MOST_ATTEMPTS = 20
 
@@ -39,6 +40,12 @@ def make_backup(data_directory: Path, folder: Path, now: datetime, url: str | No
         StoreError: there is no store, a file of it is damaged, or the backup cannot be written.
     """
     source = database_url(data_directory, url)
+    if is_shared(source):
+        raise StoreError(
+            "a store that servers share is backed up by its own database",
+            place=place_of(source),
+            remedy="run pg_dump for it, and `covey state backup` without the URL for this server's datasets",
+        )
     if not Path(str(source.database)).is_file():
         raise StoreError("there is no store", place=str(data_directory), remedy="name the --data-directory of a server")
     if folder.exists():
