@@ -37,7 +37,7 @@ void unpack_32(const uint64_t* words, size_t size, unsigned shift, uint64_t mask
 void unpack_64(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
                uint64_t* values);
 
-size_t learner_ends(const int32_t* learner_index, size_t size, uint32_t* ends);
+size_t learner_ends(const int32_t* learner_index, size_t size, uint32_t* ends, uint32_t* decreases);
 bool never_decreases(const int32_t* values, size_t size);
 uint32_t widen(const void* values, size_t value_bytes, size_t size, uint32_t* out);
 uint32_t to_bytes(const void* values, size_t value_bytes, size_t size, uint8_t* out);
@@ -47,9 +47,10 @@ void plain_ages_of_seconds(const uint32_t* seconds, size_t size, int64_t age_of_
                            const PlainBlock& block);
 void plain_sets(const PlainBlock& block, uint32_t window_days);
 void plain_feedback(const uint8_t* kind, const uint8_t* action_taken, size_t size, const PlainBlock& block);
-void plain_first_uses(const PlainBlock& block);
+void plain_first_uses(const uint32_t* positions, size_t stride, const uint32_t* capability, const uint32_t* begins,
+                      size_t count, uint64_t* first);
 void plain_learners(const PlainBlock& block, const uint32_t* begins, size_t count, const PlainRules& rules,
-                    const PlainSums& sums);
+                    const PlainAhead& ahead, const PlainSums& sums);
 void plain_traits(const PlainSums& sums, size_t count, const PlainTraits& rules, const PlainColumns& out);
 
 void nearest(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,

@@ -144,7 +144,8 @@ struct Kernels {
 
     // ---- columns; the inputs are not padded ----
     // Writes one past the last row of each run of equal values, ascending, and returns their number. size >= 1.
-    size_t (*learner_ends)(const int32_t* learner_index, size_t size, uint32_t* ends);
+    // decreases: whether a value is below the one before.
+    size_t (*learner_ends)(const int32_t* learner_index, size_t size, uint32_t* ends, uint32_t* decreases);
     bool (*never_decreases)(const int32_t* values, size_t size);
     // Copy unsigned values of 1, 2 or 4 bytes and return the largest; `to_bytes` keeps the low byte of each.
     uint32_t (*widen)(const void* values, size_t value_bytes, size_t size, uint32_t* out);
@@ -161,12 +162,14 @@ struct Kernels {
     void (*plain_sets)(const PlainBlock& block, uint32_t window_days);
     // `feedback` and `acted`; `action_taken` may be null.
     void (*plain_feedback)(const uint8_t* kind, const uint8_t* action_taken, size_t size, const PlainBlock& block);
-    // `first` from `use`.
-    void (*plain_first_uses)(const PlainBlock& block);
+    // Sets the bits of the events begins[l] <= i < begins[l + 1] in `first` for which positions[l * stride +
+    // capability[i]] is i; other bits stay. Padded, up to 16 valid capabilities behind the last.
+    void (*plain_first_uses)(const uint32_t* positions, size_t stride, const uint32_t* capability,
+                             const uint32_t* begins, size_t count, uint64_t* first);
     // Sums of the learners whose events are begins[i] ... begins[i + 1]; not plain where they have none, events
     // unusable or unordered, or a history that only the general way computes the same bits for.
     void (*plain_learners)(const PlainBlock& block, const uint32_t* begins, size_t count, const PlainRules& rules,
-                           const PlainSums& sums);
+                           const PlainAhead& ahead, const PlainSums& sums);
     // What follows from the sums; meaningless where they are.
     void (*plain_traits)(const PlainSums& sums, size_t count, const PlainTraits& rules, const PlainColumns& out);
 

@@ -18,7 +18,6 @@ struct PlainBlock {
     double* age_us;
     uint32_t* day_age;
     uint8_t* domain;
-    uint8_t* use;         // see Use
     uint64_t* unusable;   // set: later than as_of, or older than a plain age
     uint64_t* unordered;  // set: earlier than the event before
     uint64_t* tied;       // set: at the time of the event before
@@ -28,12 +27,18 @@ struct PlainBlock {
     uint64_t* last_28;
     uint64_t* in_window;  // set: of a day age in the frequency window
     uint64_t* feedback;
-    uint64_t* acted;  // set: feedback that was acted upon
-    uint64_t* first;  // set: first use of a capability
+    uint64_t* acted;    // set: feedback that was acted upon
+    uint64_t* first;    // set: first use of a capability
+    uint64_t* repeats;  // set: strictly later than the first use; neither: at the very time of it
 };
 
-// Of an event among its learner's events of the same capability. Neither: at the very time of the first.
-enum Use : uint8_t { repeat_use = 0, first_use = 1, tied_use = 2 };
+// Columns whose rows will be wanted next: they are fetched while there is computing to do.
+struct PlainAhead {
+    static constexpr size_t most = 6;
+    uintptr_t begin[most];  // addresses
+    uintptr_t end[most];
+    size_t count;
+};
 
 // What learners are made of; parameters and tables, the same for every block.
 struct PlainRules {
@@ -50,19 +55,19 @@ struct PlainSums {
     uint8_t* is_plain;  // 0: all other sums are meaningless
     double* oldest_us;
     double* newest_us;
-    double* last_14;  // events
-    double* last_28;  // events
-    double* days;     // distinct
-    double* window_days;
-    double* feedback;
-    double* acted;
     double* repeated;      // decayed weight of repeats, in steps
     double* decayed;       // of all
     double* average;       // moving average of new capabilities per week
-    double* top_domain;    // events
     double* log2_domains;  // of the distinct ones; 1 for a single one
-    double* events;
-    double* entropy;  // of the domains, bits
+    double* entropy;       // of the domains, bits
+    int32_t* last_14;      // events
+    int32_t* last_28;      // events
+    int32_t* days;         // distinct
+    int32_t* window_days;
+    int32_t* feedback;
+    int32_t* acted;
+    int32_t* top_domain;  // events
+    int32_t* events;
 };
 
 struct PlainTraits {

@@ -92,19 +92,33 @@ COVEY_INLINE i32v weeks_of(i32v day_age) {
 
 }  // namespace
 
-size_t learner_ends(const int32_t* learner_index, size_t size, uint32_t* ends) {
+// Most words of 64 events end one or two learners: those are written without asking how many.
+size_t learner_ends(const int32_t* learner_index, size_t size, uint32_t* ends, uint32_t* decreases) {
     size_t count = 0;
     size_t i = 0;
-    for (; i + lanes_32 < size; i += lanes_32) {
-        uint64_t bits = where_different(load<i32v>(learner_index + i), load<i32v>(learner_index + i + 1));
-        for (; bits != 0; bits &= bits - 1) {
-            ends[count++] = static_cast<uint32_t>(i) + static_cast<uint32_t>(__builtin_ctzll(bits)) + 1;
+    uint64_t decreasing = 0;
+    for (; i + 64 < size; i += 64) {
+        uint64_t bits = 0;
+        for (size_t at = 0; at < 64; at += lanes_32) {
+            const i32v here = load<i32v>(learner_index + i + at);
+            const i32v next = load<i32v>(learner_index + i + at + 1);
+            bits |= where_different(here, next) << at;
+            decreasing |= where_less(next, here);
         }
+        const auto first = static_cast<uint32_t>(i) + 1;
+        for (int once = 0; once < 2; ++once) {
+            ends[count] = first + static_cast<uint32_t>(__builtin_ctzll(bits | uint64_t{1} << 63));
+            count += bits != 0;
+            bits &= bits - 1;
+        }
+        for (; bits != 0; bits &= bits - 1) ends[count++] = first + static_cast<uint32_t>(__builtin_ctzll(bits));
     }
     for (; i < size; ++i) {
         ends[count] = static_cast<uint32_t>(i) + 1;
         count += i + 1 == size || learner_index[i] != learner_index[i + 1];
+        decreasing |= static_cast<uint64_t>(i + 1 < size && learner_index[i + 1] < learner_index[i]);
     }
+    *decreases = decreasing != 0;
     return count;
 }
 
@@ -218,9 +232,23 @@ void plain_feedback(const uint8_t* kind, const uint8_t* action_taken, size_t siz
     }
 }
 
-void plain_first_uses(const PlainBlock& block) {
-    const u8v wanted = static_cast<uint8_t>(first_use) - u8v{};
-    for (size_t i = 0; i < block.size; i += 64) block.first[i / 64] = bits_of_byte(block.use + i, wanted);
+void plain_first_uses(const uint32_t* positions, size_t stride, const uint32_t* capability, const uint32_t* begins,
+                      size_t count, uint64_t* first) {
+    for (size_t learner = 0; learner < count; ++learner) {
+        const size_t end = begins[learner + 1];
+        for (size_t i = begins[learner]; i < end; i += 64) {
+            const size_t size = end - i < 64 ? end - i : 64;
+            uint64_t bits = 0;
+            for (size_t at = 0; at < size; at += unit) {
+                bits |= where_entries_count(positions, capability + i + at, static_cast<uint32_t>(i + at)) << at;
+            }
+            bits &= ~uint64_t{0} >> (64 - size);
+            uint64_t* word = first + i / 64;
+            word[0] |= bits << (i % 64);
+            word[1] |= (bits >> 1) >> (63 - i % 64);
+        }
+        positions += stride;
+    }
 }
 
 }  // namespace COVEY_KERNEL_NAMESPACE

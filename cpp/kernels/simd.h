@@ -80,9 +80,33 @@ COVEY_INLINE i64v first_lanes_64(size_t count) {
 }
 
 COVEY_INLINE int64_t sum(i64v vector) {
-    int64_t total = 0;
-    for (size_t lane = 0; lane < lanes_64; ++lane) total += vector[lane];
-    return total;
+#if COVEY_VECTOR_BYTES == 64
+    vector += __builtin_shufflevector(vector, vector, 4, 5, 6, 7, 0, 1, 2, 3);
+    vector += __builtin_shufflevector(vector, vector, 2, 3, 0, 1, 6, 7, 4, 5);
+#elif COVEY_VECTOR_BYTES == 32
+    vector += __builtin_shufflevector(vector, vector, 2, 3, 0, 1);
+#endif
+    return vector[0] + vector[1];
+}
+
+#if COVEY_VECTOR_BYTES == 32
+constexpr int64_t lane_masks[16][4] = {{0, 0, 0, 0},   {-1, 0, 0, 0},   {0, -1, 0, 0},   {-1, -1, 0, 0},
+                                       {0, 0, -1, 0},  {-1, 0, -1, 0},  {0, -1, -1, 0},  {-1, -1, -1, 0},
+                                       {0, 0, 0, -1},  {-1, 0, 0, -1},  {0, -1, 0, -1},  {-1, -1, 0, -1},
+                                       {0, 0, -1, -1}, {-1, 0, -1, -1}, {0, -1, -1, -1}, {-1, -1, -1, -1}};
+#elif COVEY_VECTOR_BYTES == 16
+constexpr int64_t lane_masks[4][2] = {{0, 0}, {-1, 0}, {0, -1}, {-1, -1}};
+#endif
+
+// total + value in the lanes whose bits are set, lane 0 lowest; higher bits are ignored.
+COVEY_INLINE i64v add_where(uint64_t bits, i64v total, i64v value) {
+#if defined(__AVX512F__)
+    const __m512i sum_of_all = reinterpret_cast<__m512i>(total + value);
+    return reinterpret_cast<i64v>(
+        _mm512_mask_mov_epi64(reinterpret_cast<__m512i>(total), static_cast<__mmask8>(bits), sum_of_all));
+#else
+    return total + (value & load<i64v>(lane_masks[bits % (1 << lanes_64)]));
+#endif
 }
 
 // ---- a bit per lane, lane 0 lowest ----
@@ -144,6 +168,30 @@ COVEY_INLINE uint64_t where_different(i32v left, i32v right) {
     return _mm512_cmpneq_epi32_mask(reinterpret_cast<__m512i>(left), reinterpret_cast<__m512i>(right));
 #else
     return signs_of(left != right);
+#endif
+}
+
+// Bits of table[indices[i]] == first + i, i < 16.
+COVEY_INLINE uint64_t where_entries_count(const uint32_t* table, const uint32_t* indices, uint32_t first) {
+#if defined(__AVX512F__)
+    const __m512i numbers = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+    const __m512i entries = _mm512_mask_i32gather_epi32(numbers, 0xFFFF, _mm512_loadu_si512(indices), table, 4);
+    return _mm512_cmpeq_epi32_mask(entries, _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(first)), numbers));
+#elif defined(__AVX2__)
+    const __m256i numbers = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+    uint64_t bits = 0;
+    for (int part = 0; part < 2; ++part) {
+        const __m256i at = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(indices + 8 * part));
+        const __m256i entries = _mm256_i32gather_epi32(reinterpret_cast<const int*>(table), at, 4);
+        const __m256i wanted = _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first) + 8 * part), numbers);
+        const __m256i equal = _mm256_cmpeq_epi32(entries, wanted);
+        bits |= static_cast<uint64_t>(_mm256_movemask_ps(_mm256_castsi256_ps(equal))) << (8 * part);
+    }
+    return bits;
+#else
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < 16; ++i) bits |= static_cast<uint64_t>(table[indices[i]] == first + i) << i;
+    return bits;
 #endif
 }
 
@@ -220,14 +268,15 @@ COVEY_INLINE f64v exp2_fraction(f64v f) {
 }
 
 // 2^f for |f| <= 1/2: interpolated at the Chebyshev nodes to the sixth power, relative error below 2.6e-9, 1 at 0.
-COVEY_INLINE f64v exp2_fraction_short(f64v f) {
-    f64v series = spread(0x1.443fffc90db78p-13);
-    series = series * f + 0x1.5f48c04f62e63p-10;
-    series = series * f + 0x1.3b2a1b7152bf1p-7;
-    series = series * f + 0x1.c6aecc669b6ddp-5;
-    series = series * f + 0x1.ebfbe045f4d3cp-3;
-    series = series * f + 0x1.62e430d034702p-1;
-    return series * f + 1.0;
+template <size_t count>
+COVEY_INLINE void exp2_fractions_short(const f64v* f, f64v* series) {
+    constexpr double coefficients[] = {0x1.5f48c04f62e63p-10, 0x1.3b2a1b7152bf1p-7, 0x1.c6aecc669b6ddp-5,
+                                       0x1.ebfbe045f4d3cp-3,  0x1.62e430d034702p-1, 1.0};
+    for (size_t v = 0; v < count; ++v) series[v] = spread(0x1.443fffc90db78p-13);
+    for (const double coefficient : coefficients) {
+        for (size_t v = 0; v < count; ++v) series[v] = series[v] * f[v];
+        for (size_t v = 0; v < count; ++v) series[v] = series[v] + coefficient;
+    }
 }
 
 // Bits of the largest term in fixed point, so that the sum of `size` terms stays below 2^62.
@@ -240,14 +289,22 @@ COVEY_INLINE double decay_magic(int bits) {
     return rounding_magic + bits;
 }
 
-// rint(2^(power + bits)) for -1000 <= power <= 0: `magic` puts the whole part of the power and the bits where a shift
-// makes them an exponent.
-COVEY_INLINE i64v decay_steps(f64v power, double magic) {
-    const f64v whole = power + magic;
-    const f64v fraction = power - (whole - magic);
-    const u64v exponent = reinterpret_cast<u64v>(whole) << 52;
-    const u64v scaled = reinterpret_cast<u64v>(exp2_fraction_short(fraction)) + exponent;
-    return round_to_integer(reinterpret_cast<f64v>(scaled));
+// rint(2^(power + bits)) for -1000 <= power <= 0, of `count` vectors: `magic` puts the whole part of the power and the
+// bits where a shift makes them an exponent. The vectors go side by side, since each step waits for the one before.
+template <size_t count>
+COVEY_INLINE void decay_steps(const f64v* power, double magic, i64v* steps) {
+    f64v whole[count];
+    f64v f[count];
+    f64v series[count];
+    for (size_t v = 0; v < count; ++v) whole[v] = power[v] + magic;
+    for (size_t v = 0; v < count; ++v) f[v] = whole[v] - magic;
+    for (size_t v = 0; v < count; ++v) f[v] = power[v] - f[v];
+    exp2_fractions_short<count>(f, series);
+    for (size_t v = 0; v < count; ++v) {
+        const u64v exponent = reinterpret_cast<u64v>(whole[v]) << 52;
+        series[v] = reinterpret_cast<f64v>(reinterpret_cast<u64v>(series[v]) + exponent);
+    }
+    for (size_t v = 0; v < count; ++v) steps[v] = round_to_integer(series[v]);
 }
 
 // log2 of normal numbers: the exponent and 2 atanh(s) log2(e), s = (m - 1) / (m + 1), with m in [sqrt(1/2), sqrt(2)).

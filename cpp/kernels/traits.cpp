@@ -137,7 +137,9 @@ int64_t decay(const uint64_t* age_us, size_t size, uint64_t newest_us, double ra
     for (size_t i = 0; i < size; i += lanes_64) {
         f64v powers = decayed_powers(age_us + i, newest_us, rate);
         powers = powers < spread(1000.0) ? powers : spread(1000.0);
-        const i64v rounded = decay_steps(-powers, magic);
+        powers = -powers;
+        i64v rounded;
+        decay_steps<1>(&powers, magic, &rounded);
         store(steps + i, rounded);
         total += rounded & first_lanes_64(size - i);
     }

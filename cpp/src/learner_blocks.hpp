@@ -23,10 +23,17 @@ struct BlockLearners {
 // Throws std::length_error for a learner of 2^32 rows or more.
 class LearnerBlocks {
 public:
-    // Rows begin ... end of columns with a learner_index that never decreases there; they hold whole learners.
-    LearnerBlocks(const std::int32_t* learner_index, std::size_t begin, std::size_t end, std::size_t block_rows,
-                  const Kernels& kernels)
-        : learner_index_(learner_index), row_(begin), end_(end), block_rows_(block_rows), kernels_(kernels) {}
+    // Rows begin ... end of columns with a learner_index; they hold whole learners if it never decreases and stays
+    // below `limit`, and the first one is not negative. Where that does not hold the blocks end early.
+    LearnerBlocks(const std::int32_t* learner_index, std::size_t begin, std::size_t end, std::int64_t limit,
+                  std::size_t block_rows, const Kernels& kernels)
+        : learner_index_(learner_index),
+          row_(begin),
+          first_row_(begin),
+          end_(end),
+          limit_(limit),
+          block_rows_(block_rows),
+          kernels_(kernels) {}
 
     // Learners begin ... end of columns with offsets, whose first is called `first_learner`. Learners without rows come
     // too.
@@ -42,22 +49,29 @@ public:
     // Takes the next block, whose first row is row(), or returns false at the end.
     bool next();
 
+    // Whether all rows so far were in order.
+    bool is_sorted() const { return is_sorted_; }
+
     std::size_t row() const { return block_row_; }
     const BlockLearners& learners() const { return block_; }
 
 private:
-    void take_by_index();
+    bool take_by_index();
     void take_by_offsets();
 
     const std::int32_t* learner_index_ = nullptr;
     const std::int64_t* offsets_ = nullptr;
-    std::size_t row_ = 0;      // next one, by index
+    std::size_t row_ = 0;  // next one, by index
+    std::size_t first_row_ = 0;
     std::size_t learner_ = 0;  // next one, by offsets
     std::size_t end_;
+    std::int64_t limit_ = 0;
+    bool is_sorted_ = true;
     std::uint32_t first_learner_ = 0;
     std::size_t block_rows_;
     const Kernels& kernels_;
     std::size_t block_row_ = 0;
+    std::vector<std::uint32_t> ends_;  // scratch
     BlockLearners block_;
 };
 

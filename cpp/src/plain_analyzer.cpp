@@ -10,6 +10,7 @@ namespace covey {
 namespace {
 
 constexpr std::size_t event_padding = 128;
+constexpr std::size_t positions_at_once = 1024;
 
 struct Sets {
     std::uint64_t* next;
@@ -55,7 +56,8 @@ PlainAnalyzer::PlainAnalyzer(const TraitParameters& parameters, const Instant& i
                    .window_days = static_cast<double>(parameters.frequency_window_days),
                    .prior_acted = parameters.feedback_prior_acted,
                    .prior_both = parameters.feedback_prior_acted + parameters.feedback_prior_ignored},
-      stamps_(capability_count) {}
+      capability_count_(capability_count),
+      positions_(std::max<std::size_t>(capability_count, positions_at_once)) {}
 
 bool PlainAnalyzer::fits(const EventColumns& events) {
     return events.weight.type == WeightType::none && events.domain.count <= 256 &&
@@ -68,15 +70,14 @@ void PlainAnalyzer::resize(std::size_t events, std::size_t learners) {
         capability_.resize(size);
         age_us_.resize(size + 1);
         day_age_.resize(size + 1);
-        bytes_.resize(2 * size);
+        bytes_.resize(size);
         const std::size_t words = size / 64 + 3;
-        sets_.resize(11 * words);
+        sets_.resize(12 * words);
         Sets sets{sets_.data(), words};
         block_ = {.size = 0,
                   .age_us = age_us_.data() + 1,
                   .day_age = day_age_.data() + 1,
                   .domain = bytes_.data(),
-                  .use = bytes_.data() + size,
                   .unusable = sets.take(),
                   .unordered = sets.take(),
                   .tied = sets.take(),
@@ -87,30 +88,34 @@ void PlainAnalyzer::resize(std::size_t events, std::size_t learners) {
                   .in_window = sets.take(),
                   .feedback = sets.take(),
                   .acted = sets.take(),
-                  .first = sets.take()};
+                  .first = sets.take(),
+                  .repeats = sets.take()};
     }
     if (is_plain_.size() < learners) {
         is_plain_.resize(learners);
-        learner_sums_.resize(16 * learners);
+        learner_sums_.resize(7 * learners);
+        learner_counts_.resize(8 * learners);
         learner_columns_.resize(11 * sizeof(double) * learners);
         double* next = learner_sums_.data();
         const auto take = [&] { return std::exchange(next, next + learners); };
+        std::int32_t* next_count = learner_counts_.data();
+        const auto take_count = [&] { return std::exchange(next_count, next_count + learners); };
         sums_ = {.is_plain = is_plain_.data(),
                  .oldest_us = take(),
                  .newest_us = take(),
-                 .last_14 = take(),
-                 .last_28 = take(),
-                 .days = take(),
-                 .window_days = take(),
-                 .feedback = take(),
-                 .acted = take(),
                  .repeated = take(),
                  .decayed = take(),
                  .average = take(),
-                 .top_domain = take(),
                  .log2_domains = take(),
-                 .events = take(),
-                 .entropy = take()};
+                 .entropy = take(),
+                 .last_14 = take_count(),
+                 .last_28 = take_count(),
+                 .days = take_count(),
+                 .window_days = take_count(),
+                 .feedback = take_count(),
+                 .acted = take_count(),
+                 .top_domain = take_count(),
+                 .events = take_count()};
     }
 }
 
@@ -141,38 +146,54 @@ void PlainAnalyzer::load(const EventColumns& events, std::size_t begin, std::siz
     }
 }
 
-// A capability was used by the learner at hand where its stamp is not below that of the learner's first event, so
-// nothing is cleared between learners.
+// Every learner writes the numbers of its events to its table by capability, the newest first: what stays in the end is
+// the first use. Some learners have tables side by side, so that nothing is read just after it was written; more of
+// them would push the block out of the nearest cache.
 void PlainAnalyzer::find_first_uses(const BlockLearners& learners) {
-    const std::size_t size = learners.begins.back();
-    if (next_stamp_ > UINT32_MAX - size) {
-        std::fill(stamps_.begin(), stamps_.end(), 0);
-        next_stamp_ = 1;
-    }
+    const std::size_t learners_at_once = positions_.size() / std::max(capability_count_, 1u);
+    const std::size_t words = block_.size / 64 + 1;
+    std::fill_n(block_.first, words + 1, std::uint64_t{0});
+    std::fill_n(block_.repeats, words, ~std::uint64_t{0});
     const std::uint32_t* capability = capability_.data();
-    std::uint32_t* stamps = stamps_.data();
-    std::uint8_t* use = block_.use;
-    for (std::size_t learner = 0; learner < learners.ids.size(); ++learner) {
-        const std::uint32_t begin = learners.begins[learner];
-        const std::uint32_t end = learners.begins[learner + 1];
-        if (has_ties(begin, end)) {
-            find_tied_first_uses(begin, end, next_stamp_);
-            continue;
+    for (std::size_t first = 0; first < learners.size();) {
+        const std::size_t last = std::min(learners.size(), first + learners_at_once);
+        std::uint32_t* own = positions_.data();
+        for (std::size_t learner = first; learner < last; ++learner, own += capability_count_) {
+            const std::uint32_t begin = learners.begins[learner];
+            for (std::uint32_t i = learners.begins[learner + 1]; i-- > begin;) {
+                own[capability[i]] = i;
+            }
+            block_.tied[begin / 64] &= ~(std::uint64_t{1} << (begin % 64));  // another learner's event is before it
         }
-        const std::uint32_t first_stamp = next_stamp_ + begin;
-        for (std::uint32_t i = begin; i < end; ++i) {
-            std::uint32_t& stamp = stamps[capability[i]];
-            use[i] = stamp < first_stamp;
-            stamp = next_stamp_ + i;
-        }
+        kernels_.plain_first_uses(positions_.data(), capability_count_, capability, learners.begins.data() + first,
+                                  last - first, block_.first);
+        remove_tied_uses(learners, first, last);
+        first = last;
     }
-    next_stamp_ += static_cast<std::uint32_t>(size);
-    kernels_.plain_first_uses(block_);
+    for (std::size_t word = 0; word < words; ++word) {
+        block_.repeats[word] &= ~block_.first[word];
+    }
 }
 
-// Whether an event but the first is at the time of the event before.
+// A use at the very time of the first is no repeat. Needs the tables of the learners first ... last.
+void PlainAnalyzer::remove_tied_uses(const BlockLearners& learners, std::size_t first, std::size_t last) {
+    const std::uint32_t end = learners.begins[last];
+    if (!has_ties(learners.begins[first], end)) {
+        return;
+    }
+    const std::uint32_t* own = positions_.data();
+    for (std::size_t learner = first; learner < last; ++learner, own += capability_count_) {
+        std::uint32_t run_begin = learners.begins[learner];  // of events at one time
+        for (std::uint32_t i = run_begin; i < learners.begins[learner + 1]; ++i) {
+            run_begin = (block_.tied[i / 64] >> (i % 64) & 1) != 0 ? run_begin : i;
+            const auto is_no_repeat = static_cast<std::uint64_t>(own[capability_[i]] >= run_begin);
+            block_.repeats[i / 64] &= ~(is_no_repeat << (i % 64));
+        }
+    }
+}
+
 bool PlainAnalyzer::has_ties(std::size_t begin, std::size_t end) const {
-    for (std::size_t i = begin + 1; i < end;) {
+    for (std::size_t i = begin; i < end;) {
         const std::size_t next = std::min(end, (i / 64 + 1) * 64);
         const std::uint64_t word = block_.tied[i / 64] >> (i % 64);
         if ((word << (64 - (next - i))) != 0) {
@@ -183,32 +204,36 @@ bool PlainAnalyzer::has_ties(std::size_t begin, std::size_t end) const {
     return false;
 }
 
-// As above where several events have the same time: one of them is the first use of a capability, no other a repeat.
-void PlainAnalyzer::find_tied_first_uses(std::size_t begin, std::size_t end, std::uint32_t stamp_of_block) {
-    const auto stamp_of = [stamp_of_block](std::size_t i) { return stamp_of_block + static_cast<std::uint32_t>(i); };
-    std::size_t run_begin = begin;  // of events at one time
-    for (std::size_t i = begin; i < end; ++i) {
-        const bool is_tied = (block_.tied[i / 64] >> (i % 64) & 1) != 0;
-        run_begin = is_tied && i > begin ? run_begin : i;
-        std::uint32_t& stamp = stamps_[capability_[i]];
-        if (stamp < stamp_of(begin)) {
-            stamp = stamp_of(i);
-            block_.use[i] = first_use;
-        } else {
-            block_.use[i] = stamp < stamp_of(run_begin) ? repeat_use : tied_use;
+// The columns of the rows that follow, as many as the block has.
+PlainAhead PlainAnalyzer::rows_behind(const EventColumns& events, std::size_t begin) const {
+    PlainAhead ahead{};
+    const std::size_t first = std::min(begin + block_.size, events.size);
+    const std::size_t last = std::min(first + block_.size, events.size);
+    const auto add = [&](const void* column, std::size_t row_bytes) {
+        if (column != nullptr && first < last) {
+            ahead.begin[ahead.count] = reinterpret_cast<std::uintptr_t>(column) + first * row_bytes;
+            ahead.end[ahead.count++] = reinterpret_cast<std::uintptr_t>(column) + last * row_bytes;
         }
-    }
+    };
+    add(events.learner_index, sizeof(std::int32_t));
+    add(events.time.data, events.time.type == TimeType::seconds_uint32 ? sizeof(std::uint32_t) : sizeof(std::int64_t));
+    add(events.domain.data, bytes_per_row(events.domain.type));
+    add(events.capability.data, bytes_per_row(events.capability.type));
+    add(events.kind, 1);
+    add(events.action_taken, 1);
+    return ahead;
 }
 
 void PlainAnalyzer::analyze(const EventColumns& events, std::size_t begin, const BlockLearners& learners,
-                            const TraitColumns& traits) {
+                            bool is_streamed, const TraitColumns& traits) {
     resize(learners.begins.back(), learners.ids.size());
     if (events.kind == nullptr) {
         block_.feedback = nullptr;
     }
     load(events, begin, learners.begins.back());
     find_first_uses(learners);
-    kernels_.plain_learners(block_, learners.begins.data(), learners.ids.size(), rules_, sums_);
+    const PlainAhead ahead = is_streamed ? rows_behind(events, begin) : PlainAhead{};
+    kernels_.plain_learners(block_, learners.begins.data(), learners.ids.size(), rules_, ahead, sums_);
     write(learners, traits);
 }
 

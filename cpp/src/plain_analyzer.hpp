@@ -25,9 +25,10 @@ public:
     // Whether blocks of these columns may be analyzed at all.
     static bool fits(const EventColumns& events);
 
-    // Rows begin + learners.begins[i] ... of the learners. Writes the traits of those with plain histories and leaves
-    // is_plain()[i] 0 for the others, whose rows of `traits` hold anything then. Throws BadBlock.
-    void analyze(const EventColumns& events, std::size_t begin, const BlockLearners& learners,
+    // Rows begin + learners.begins[i] ... of the learners; `is_streamed` where the rows behind them come next and lie
+    // in no near cache. Writes the traits of those with plain histories and leaves is_plain()[i] 0 for the others,
+    // whose rows of `traits` hold anything then. Throws BadBlock.
+    void analyze(const EventColumns& events, std::size_t begin, const BlockLearners& learners, bool is_streamed,
                  const TraitColumns& traits);
 
     const std::uint8_t* is_plain() const { return is_plain_.data(); }
@@ -36,8 +37,9 @@ private:
     void resize(std::size_t events, std::size_t learners);
     void load(const EventColumns& events, std::size_t begin, std::size_t size);
     void find_first_uses(const BlockLearners& learners);
+    void remove_tied_uses(const BlockLearners& learners, std::size_t first, std::size_t last);
     bool has_ties(std::size_t begin, std::size_t end) const;
-    void find_tied_first_uses(std::size_t begin, std::size_t end, std::uint32_t stamp);
+    PlainAhead rows_behind(const EventColumns& events, std::size_t begin) const;
     void write(const BlockLearners& learners, const TraitColumns& traits);
 
     const Kernels& kernels_;
@@ -47,8 +49,10 @@ private:
     PlainTraits trait_rules_;
     PlainBlock block_{};
     PlainSums sums_{};
-    std::uint32_t next_stamp_ = 1;
-    std::vector<std::uint32_t> stamps_;  // by capability: number of its last event, counted over all blocks
+    std::uint32_t capability_count_;
+    // For some learners at a time, by learner and capability: the event of its first use. Never cleared, since only
+    // what the learners at hand have written is read.
+    std::vector<std::uint32_t> positions_;
     std::vector<std::uint32_t> capability_;
     std::vector<double> age_us_;
     std::vector<std::uint32_t> day_age_;
@@ -56,6 +60,7 @@ private:
     std::vector<std::uint64_t> sets_;
     std::vector<std::uint8_t> is_plain_;
     std::vector<double> learner_sums_;
+    std::vector<std::int32_t> learner_counts_;
     std::vector<std::byte> learner_columns_;
 };
 

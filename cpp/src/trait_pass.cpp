@@ -5,7 +5,7 @@
 namespace covey {
 namespace {
 
-constexpr std::size_t plain_block_rows = 2048;    // scratch of one block: about 50 KB
+constexpr std::size_t plain_block_rows = 1024;    // scratch of one block: about 50 KB
 constexpr std::size_t general_block_rows = 1024;  // about 40 KB with weights
 constexpr std::size_t events_per_thread = 32768;
 constexpr std::size_t events_per_task = 65536;
@@ -110,9 +110,9 @@ std::vector<std::size_t> TraitPass::task_begins() const {
     return begins;
 }
 
-// Returns false where the index decreases somewhere. Each task checks its own rows before it writes anything: they stay
-// in the second-level cache for the analysis. No two tasks write a row of one learner even if the check of another
-// fails, for each keeps to the learners from its first row's to the next task's.
+// Returns false where the index decreases somewhere; then any row of `traits` may hold anything. Each block is checked
+// before its learners are written, while it is in the nearest cache anyway. No two tasks write a row of one learner
+// even if the check of another fails, for each keeps to the learners from its first row's to the next task's.
 bool TraitPass::run_by_index() {
     const std::vector<std::size_t> begins = task_begins();
     if (begins.empty()) {
@@ -124,14 +124,18 @@ bool TraitPass::run_by_index() {
         const std::size_t begin = begins[task];
         const bool is_last = task + 1 == begins.size();
         const std::size_t end = is_last ? events_.size : begins[task + 1];
-        if (!is_sorted.load(std::memory_order_relaxed) || end <= begin ||
-            !kernels_.never_decreases(learner + begin, end - begin) || (!is_last && learner[end - 1] >= learner[end])) {
+        if (!is_sorted.load(std::memory_order_relaxed) || end <= begin) {
             is_sorted = false;
             return;
         }
-        LearnerBlocks blocks(learner, begin, end, block_rows_, kernels_);
-        fill_absent(task == 0 ? 0 : static_cast<std::size_t>(learner[begin]), static_cast<std::size_t>(learner[begin]));
+        const std::int64_t limit = is_last ? std::int64_t{events_.learner_count} : learner[end];
+        LearnerBlocks blocks(learner, begin, end, limit, block_rows_, kernels_);
         analyze(worker(number), events_, blocks);
+        if (!blocks.is_sorted()) {
+            is_sorted = false;
+            return;
+        }
+        fill_absent(task == 0 ? 0 : static_cast<std::size_t>(learner[begin]), static_cast<std::size_t>(learner[begin]));
         // Absent learners between this task's last one and the next task's first.
         fill_absent(static_cast<std::size_t>(learner[end - 1]) + 1,
                     is_last ? events_.learner_count : static_cast<std::size_t>(learner[end]));
@@ -165,7 +169,7 @@ void TraitPass::analyze(Worker& worker, const EventColumns& events, LearnerBlock
             analyze_generally(worker, events, blocks.row(), learners, 0, learners.size());
             continue;
         }
-        worker.plain->analyze(events, blocks.row(), learners, traits_);
+        worker.plain->analyze(events, blocks.row(), learners, &events == &events_, traits_);
         const std::uint8_t* is_plain = worker.plain->is_plain();
         for (std::size_t first = 0; first < learners.size(); ++first) {
             std::size_t last = first;

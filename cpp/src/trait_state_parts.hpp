@@ -38,7 +38,7 @@ struct LearnerState {
 };
 
 // Learners by number, in blocks that stay where they are.
-class LearnerBlocks {
+class LearnerStates {
 public:
     LearnerState& operator[](std::uint32_t number) { return blocks_[number / block_size][number % block_size]; }
     const LearnerState& operator[](std::uint32_t number) const {
@@ -105,7 +105,7 @@ struct TraitState::Parts {
     IdTable ids;
     Names domain_names;
     Names capability_names;
-    LearnerBlocks learners;
+    LearnerStates learners;
     KeyTables days;
     KeyTables recent;
     KeyTables domains;

@@ -239,7 +239,9 @@ void guard_plain_kernels(const Kernels& kernels, GuardedColumns& memory, bool at
     kernels.to_bytes(kind, sizeof *kind, size, bytes.data());
     kernels.to_bytes(halves, sizeof *halves, size, bytes.data());
     CHECK(kernels.never_decreases(learner, size));
-    CHECK(kernels.learner_ends(learner, size, numbers.data()) == (size + 6) / 7);
+    std::uint32_t decreases = 1;
+    CHECK(kernels.learner_ends(learner, size, numbers.data(), &decreases) == (size + 6) / 7);
+    CHECK(decreases == 0);
     CHECK(numbers[(size + 6) / 7 - 1] == size);
 }
 

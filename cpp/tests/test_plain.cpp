@@ -19,14 +19,12 @@ bool holds(const std::uint64_t* set, std::size_t i) {
 
 struct Scratch {
     explicit Scratch(std::size_t size)
-        : age(1 + size + 128), day(1 + size + 128), bytes(2 * (size + 128)), words((size + 128) / 64 + 3) {
-        sets.resize(11 * words);
+        : age(1 + size + 128), day(1 + size + 128), bytes(size + 128), words((size + 128) / 64 + 3) {
+        sets.resize(12 * words);
         std::uint64_t* next = sets.data();
         const auto take = [&] { return std::exchange(next, next + words); };
-        block = {size,   age.data() + 1, day.data() + 1, bytes.data(), bytes.data() + size + 128,
-                 take(), take(),         take(),         take(),       take(),
-                 take(), take(),         take(),         take(),       take(),
-                 take()};
+        block = {size,   age.data() + 1, day.data() + 1, bytes.data(), take(), take(), take(), take(),
+                 take(), take(),         take(),         take(),       take(), take(), take(), take()};
     }
 
     std::vector<double> age;
@@ -89,10 +87,8 @@ void test_sets(const Kernels& kernels, std::size_t size, Random& random) {
         const bool is_tied = i > 0 && random() % 4 == 0;
         block.age_us[i] = is_tied ? block.age_us[i - 1] : static_cast<double>(random() % 1'000);
         block.day_age[i] = static_cast<std::uint32_t>(random() % (random() % 2 == 0 ? 40 : 13'030));
-        block.use[i] = static_cast<std::uint8_t>(random() % 3);
     }
     kernels.plain_sets(block, window_days);
-    kernels.plain_first_uses(block);
     for (std::size_t i = 0; i < size; ++i) {
         const double age = block.age_us[i];
         const double before = *(block.age_us + i - 1);
@@ -105,7 +101,6 @@ void test_sets(const Kernels& kernels, std::size_t size, Random& random) {
         CHECK(holds(block.last_14, i) == (day < 14));
         CHECK(holds(block.last_28, i) == (day < 28));
         CHECK(holds(block.in_window, i) == (day < window_days));
-        CHECK(holds(block.first, i) == (block.use[i] == first_use));
     }
 }
 
@@ -142,13 +137,53 @@ void test_columns(const Kernels& kernels, std::size_t size, Random& random) {
             ends.push_back(static_cast<std::uint32_t>(i) + 1);
         }
     }
-    CHECK(kernels.learner_ends(learner.data(), size, out.data()) == ends.size());
+    std::uint32_t decreases = 1;
+    CHECK(kernels.learner_ends(learner.data(), size, out.data(), &decreases) == ends.size());
+    CHECK(decreases == 0);
     CHECK(std::equal(ends.begin(), ends.end(), out.begin()));
     CHECK(kernels.never_decreases(learner.data(), size));
     for (std::size_t i = 1; i < size; ++i) {
         const std::int32_t kept = std::exchange(learner[i], learner[i - 1] - 1);
         CHECK(!kernels.never_decreases(learner.data(), size));
+        kernels.learner_ends(learner.data(), size, out.data(), &decreases);
+        CHECK(decreases != 0);
         learner[i] = kept;
+    }
+}
+
+// Two learners from any event on to any other; the bits beside stay.
+void test_first_uses(const Kernels& kernels, std::size_t size, Random& random) {
+    constexpr std::size_t capabilities = 10;
+    std::vector<std::uint32_t> capability(size + 16);
+    std::vector<std::uint32_t> positions(2 * capabilities);
+    std::vector<std::uint64_t> first(size / 64 + 2);
+    for (auto& value : capability) {
+        value = static_cast<std::uint32_t>(random() % capabilities);
+    }
+    for (int round = 0; round < 20; ++round) {
+        std::uint32_t begins[3];
+        for (auto& begin : begins) {
+            begin = static_cast<std::uint32_t>(random() % (size + 1));
+        }
+        std::sort(std::begin(begins), std::end(begins));
+        std::vector<bool> expected(64 * first.size());
+        for (std::uint32_t i = begins[2]; i-- > begins[0];) {
+            positions[(i < begins[1] ? 0 : capabilities) + capability[i]] = i;
+        }
+        for (std::size_t i = begins[0]; i < begins[2]; ++i) {
+            const auto own = capability.begin() + (i < begins[1] ? begins[0] : begins[1]);
+            const auto here = capability.begin() + static_cast<std::ptrdiff_t>(i);
+            expected[i] = std::find(own, here, *here) == here;
+        }
+        std::fill(first.begin(), first.end(), 0);
+        if (begins[0] > 0) {
+            expected[begins[0] - 1] = true;
+            first[(begins[0] - 1) / 64] = std::uint64_t{1} << ((begins[0] - 1) % 64);
+        }
+        kernels.plain_first_uses(positions.data(), capabilities, capability.data(), begins, 2, first.data());
+        for (std::size_t i = 0; i < expected.size(); ++i) {
+            CHECK(holds(first.data(), i) == expected[i]);
+        }
     }
 }
 
@@ -160,6 +195,7 @@ void test_plain(const Kernels& kernels) {
         test_ages(kernels, size, random);
         test_sets(kernels, size, random);
         test_columns(kernels, size, random);
+        test_first_uses(kernels, size, random);
     }
 }
 
