@@ -128,6 +128,8 @@ SHOWN_IN = {
     Broken.DESIGN_EFFECT: "bursts, correlation 0.01, one pool, rc 100",
     Broken.LEARNERS: "500 learners whose errors differ, CV 3",
     Broken.ADVANCE: "exactly at the margin: 0.17 % against 0.085 %, rc 1000",
+    Broken.OUTCOMES: "engagement, CV 1, no effect, 100 learners a look",
+    Broken.SEGMENTS: "8 segments alike, CV 1",
 }
 
 

@@ -40,10 +40,11 @@ def outcome_verdict(state: RolloutState, question: Question) -> Verdict:
     n = effect.candidate_learners
     lower, upper = (float(end) for end in asymptotic_cs(effect.estimate, effect.variance * n, n, question.alpha))
     verdict.lower, verdict.upper = rounded(lower), rounded(upper)
-    shown_above = _end(effect.estimate, effect.variance * n, n, question.alpha, "lower") > statement.limit
+    variance = effect.variance_against(statement.limit) * n
+    shown_above = _end(effect.estimate, variance, n, question.alpha, "lower") > statement.limit
     # Triggers of one family divide its alpha: confidence sequences have no mean of e-values.
     alpha = question.alpha / question.sharers if question.is_trigger else question.refutation_alpha
-    below = _end(effect.estimate, effect.variance * n, n, alpha, "upper") if alpha > 0 else math.inf
+    below = _end(effect.estimate, variance, n, alpha, "upper") if alpha > 0 else math.inf
     shown_below = below < statement.limit
     if shown_above:
         verdict.result = Verdict.RESULT_PASS

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from covey.stats.special import Floats
 from covey.v1.evidence_pb2 import OutcomeMoments
@@ -53,6 +54,7 @@ class RelativeEffect:
         baseline_learners: likewise.
         fewest_nonzero: learners with an outcome in the arm that has fewer of them.
         explained: share of the outcome's variance that its covariate took away.
+        baseline_part: what the baseline brings to the variance at an effect of 0.
     """
 
     estimate: float
@@ -61,6 +63,11 @@ class RelativeEffect:
     baseline_learners: int
     fewest_nonzero: int
     explained: float = 0.0
+    baseline_part: float = 0.0
+
+    def variance_against(self, limit: float) -> float:
+        """The variance with which the estimate is held against a limit."""
+        return float(variance_against(self.estimate, self.variance, self.baseline_part, limit))
 
 
 def effects_by_metric(
@@ -84,8 +91,6 @@ def relative_effects(pairs: Sequence[Arms]) -> list[RelativeEffect | None]:
     Where both arms carry sums of one covariate, means and variances are adjusted by it (CUPED), with one slope from the
     pooled arms.
     """
-    from covey.stats import ratio_delta
-
     effects: list[RelativeEffect | None] = [None] * len(pairs)
     known = [
         (place, candidate, baseline)
@@ -96,28 +101,75 @@ def relative_effects(pairs: Sequence[Arms]) -> list[RelativeEffect | None]:
     ]
     if not known:
         return effects
-    mine, other = _Sums.of([arm for _, arm, _ in known]), _Sums.of([arm for _, _, arm in known])
-    slope, explained = _slopes(mine, other, np.array([_one_covariate(arm, rival) for _, arm, rival in known]))
-    middle = (mine.x + other.x) / (mine.n + other.n)
-    mean_c, var_c = mine.adjusted(slope, middle)
-    mean_b, var_b = other.adjusted(slope, middle)
-    usable = np.flatnonzero(mean_b > 0)
-    columns = (mean_c, var_c, mine.n, mean_b, var_b, other.n)
-    estimates, variances = ratio_delta(*(column[usable] for column in columns))
-    for number, estimate, variance in zip(usable, estimates.tolist(), variances.tolist(), strict=True):
-        place, candidate, baseline = known[number]
+    mine, other = ArmSums.of([arm for _, arm, _ in known]), ArmSums.of([arm for _, _, arm in known])
+    found = effects_of_sums(mine, other, np.array([_one_covariate(arm, rival) for _, arm, rival in known]))
+    columns = zip(*(column.tolist() for column in found), strict=True)
+    for (place, candidate, baseline), (estimate, variance, part, explained) in zip(known, columns, strict=True):
+        if math.isnan(estimate):
+            continue
         effects[place] = RelativeEffect(
             estimate,
             variance,
             candidate.learner_count,
             baseline.learner_count,
             min(candidate.nonzero_count, baseline.nonzero_count),
-            float(explained[number]),
+            explained,
+            part,
         )
     return effects
 
 
-class _Sums(NamedTuple):
+class Effects(NamedTuple):
+    """Relative effects of many candidates over their baselines, each of shape (arms,); NaN where there is none.
+
+    Attributes:
+        estimate: m_c / m_b - 1.
+        variance: of that estimate, by the delta method.
+        baseline_part: what the baseline brings to it at an effect of 0: v_b / (n_b m_b^2).
+        explained: share of the outcome's variance that its covariate took away.
+    """
+
+    estimate: Floats
+    variance: Floats
+    baseline_part: Floats
+    explained: Floats
+
+
+def effects_of_sums(mine: ArmSums, other: ArmSums, asked: NDArray[np.bool_]) -> Effects:
+    """Relative effects from sums of both arms.
+
+    Args:
+        mine: sums of the candidates, each of shape (arms,).
+        other: sums of the baselines.
+        asked: whether the covariate is used, shape (arms,).
+
+    There is none where the baseline's mean is not above 0.
+    """
+    from covey.stats import ratio_delta
+
+    slope, explained = _slopes(mine, other, asked)
+    middle = (mine.x + other.x) / (mine.n + other.n)
+    columns = (*mine.adjusted(slope, middle), mine.n, *other.adjusted(slope, middle), other.n)
+    usable = columns[3] > 0
+    estimate, variance, part = (np.full(usable.shape, np.nan) for _ in range(3))
+    estimate[usable], variance[usable] = ratio_delta(*(column[usable] for column in columns))
+    _, _, _, mean_b, var_b, n_b = (column[usable] for column in columns)
+    part[usable] = var_b / (n_b * mean_b**2)
+    return Effects(estimate, variance, part, np.where(usable, explained, 0.0))
+
+
+def variance_against(estimate: ArrayLike, variance: ArrayLike, baseline_part: ArrayLike, limit: float) -> Floats:
+    """The variance with which an estimate is held against a limit: the larger of its own and of that at the limit.
+
+    The delta method takes the baseline's noise times (1 + estimate)^2. Where chance alone makes an estimate fall far,
+    that is too little: a few hundred payers would be rolled back more often than alpha says.
+    """
+    own, part = np.asarray(variance, dtype=np.float64), np.asarray(baseline_part, dtype=np.float64)
+    found: Floats = own + np.maximum(0.0, (1 + limit) ** 2 - (1 + np.asarray(estimate)) ** 2) * part
+    return found
+
+
+class ArmSums(NamedTuple):
     """Sums of many arms, each of shape (arms,): outcome y and covariate x less their centers."""
 
     n: Floats
@@ -129,7 +181,8 @@ class _Sums(NamedTuple):
     xy: Floats
 
     @classmethod
-    def of(cls, arms: Sequence[OutcomeMoments]) -> _Sums:
+    def of(cls, arms: Sequence[OutcomeMoments]) -> ArmSums:
+        """The sums of moments, one arm after the other."""
         table = [
             (
                 arm.learner_count,
@@ -166,7 +219,7 @@ def _one_covariate(candidate: OutcomeMoments, baseline: OutcomeMoments) -> bool:
     return bool(candidate.covariate) and same
 
 
-def _slopes(mine: _Sums, other: _Sums, asked: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _slopes(mine: ArmSums, other: ArmSums, asked: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Slopes of the outcome on its covariate over both arms, and the share of the variance that they explain.
 
     Arms are centred at their own means: what differs between them is the effect, not the covariate's. Both are 0 where

@@ -11,6 +11,7 @@ from covey.rollout.outcomes import BURN_IN_NONZERO, BURN_IN_TICKS, RelativeEffec
 from covey.rollout.statement import Statement
 from covey.rollout.units import rounded
 from covey.stats import e_bh, mixture_sprt
+from covey.stats.special import Floats
 
 FOLDED_SEGMENT = "other"
 """Many small segments under one label: nobody can tell its learners by the segment that their requests name."""
@@ -37,6 +38,17 @@ def segment_effects(state: RolloutState, statement: Statement) -> list[tuple[str
     return [(name, effects[name]) for name in sorted(set(effects) - {""} - set(state.excluded_segments))]
 
 
+def harm_log_e(estimates: Floats, variances: Floats, limit: float) -> Floats:
+    """Ln E against "no change", of any shape; minus infinity where the estimate does not fall.
+
+    Args:
+        estimates: relative effects.
+        variances: of those estimates, above 0.
+        limit: size of the effects that are expected.
+    """
+    return np.where(estimates < 0, mixture_sprt(estimates, variances, limit**2), -np.inf)
+
+
 def harmed_segments(state: RolloutState, statement: Statement, alpha: float) -> list[Harm]:
     """Segments whose outcome falls, by the e-Benjamini-Hochberg procedure over all segments, worst first.
 
@@ -59,9 +71,10 @@ def harmed_segments(state: RolloutState, statement: Statement, alpha: float) -> 
         effect if effect is not None and effect.fewest_nonzero >= BURN_IN_NONZERO else None for _, effect in effects
     ]
     estimates = np.array([0.0 if effect is None else effect.estimate for effect in known])
-    variances = np.array([1.0 if effect is None else max(effect.variance, np.finfo(float).tiny) for effect in known])
-    judged = np.array([effect is not None and effect.estimate < 0 for effect in known])
-    log_e = np.where(judged, mixture_sprt(estimates, variances, statement.limit**2), -np.inf)
+    variances = np.array(
+        [1.0 if effect is None else max(effect.variance_against(0.0), np.finfo(float).tiny) for effect in known]
+    )
+    log_e = harm_log_e(estimates, variances, statement.limit)
     found = [
         Harm(effects[index][0], effect, rounded(float(log_e[index])))
         for index in e_bh(log_e, alpha)

@@ -46,13 +46,16 @@ LAST_QUARTER = LOOKS // 4
 class Broken(Enum):
     """Deliberate faults, to see that the verification finds them.
 
-    Start weights of 1/2 in every tick, no design effect, learners taken for alike, twice the margin.
+    Start weights of 1/2 in every tick, no design effect, learners taken for alike, twice the margin; outcomes, and
+    segments one by one, by a z-test at every look.
     """
 
     START_WEIGHTS = "start-weights"
     DESIGN_EFFECT = "design-effect"
     LEARNERS = "learners"
     ADVANCE = "advance"
+    OUTCOMES = "outcomes"
+    SEGMENTS = "segments"
 
 
 class ErrorGate:

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from covey.rollout.verify.comparators import Comparators
 from covey.rollout.verify.gate import Broken, ErrorGate
 from covey.rollout.verify.latency import run_latency
+from covey.rollout.verify.outcomes import run_outcomes
+from covey.rollout.verify.segments import run_segments
 from covey.rollout.verify.traffic import Traffic
 from covey.rollout.verify.worlds import BASELINE_TICKS, LOOKS, SHARDS, Tried, World
 from covey.stats import multinomial_srm
@@ -48,6 +50,10 @@ def run_block(world: World, rollouts: int, generator: np.random.Generator, broke
         return Block(world.name, rollouts, run_latency(world, rollouts, generator))
     if world.tried is Tried.SPLIT:
         return Block(world.name, rollouts, _run_split(world, rollouts, generator))
+    if world.tried is Tried.OUTCOME:
+        return Block(world.name, rollouts, run_outcomes(world, rollouts, generator, broken))
+    if world.tried is Tried.SEGMENTS:
+        return Block(world.name, rollouts, run_segments(world, rollouts, generator, broken))
     return Block(world.name, rollouts, _run_errors(world, rollouts, generator, broken))
 
 

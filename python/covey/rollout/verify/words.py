@@ -17,12 +17,15 @@ _GATES = {
     "z-test": "z-test, 5 %",
 }
 
+_OF_LEARNERS = (Tried.OUTCOME, Tried.SEGMENTS)
+
 
 def tables_of(result: Verification) -> Iterator[str]:
     """Lines: false decisions, then power, then what does not hold."""
     healthy = [world for world in result.results if world.world.tried is Tried.ROLLBACK and world.world.is_healthy]
     harmful = [world for world in result.results if world.world.tried is Tried.ROLLBACK and not world.world.is_healthy]
-    others = [world for world in result.results if world.world.tried is not Tried.ROLLBACK]
+    learners = [world for world in result.results if world.world.tried in _OF_LEARNERS]
+    others = [world for world in result.results if world.world.tried not in {Tried.ROLLBACK, *_OF_LEARNERS}]
     yield from _table(
         ["healthy candidate, rolled back", *_GATES.values(), "bound", "holds"],
         [
@@ -59,6 +62,22 @@ def tables_of(result: Verification) -> Iterator[str]:
                 _holds(world),
             ]
             for world in others
+            for rate in world.rates.values()
+        ],
+    )
+    yield from _table(
+        ["outcomes and segments", "gate", "decided", "99 % bounds", "median", "promised", "holds"],
+        [
+            [
+                world.world.name,
+                rate.gate,
+                _percent(rate),
+                f"{100 * rate.lower:.2f} to {100 * rate.upper:.2f} %",
+                _minutes(rate),
+                ", ".join(_promise(judged) for judged in world.judged if judged.claim.gate == rate.gate),
+                ", ".join("yes" if judged.holds else "NO" for judged in world.judged if judged.claim.gate == rate.gate),
+            ]
+            for world in learners
             for rate in world.rates.values()
         ],
     )

@@ -21,6 +21,8 @@ class Tried(Enum):
     ADVANCE = "advance"
     LATENCY = "latency"
     SPLIT = "split"
+    OUTCOME = "outcome"
+    SEGMENTS = "segments"
 
 
 class Kind(Enum):
@@ -54,8 +56,9 @@ class World:
         name: unique.
         tried: which gates.
         error_rate: of the baseline: failures, or learners' share of the candidate.
-        requests_per_tick: of the candidate at 1 % of the learners.
-        ratio: the candidate's rate over the baseline's; of latencies the factor that durations are longer by.
+        requests_per_tick: of the candidate at 1 % of the learners; of outcomes the learners of each arm.
+        ratio: the candidate's rate over the baseline's; of latencies the factor that durations are longer by; of
+            outcomes their factor, in one of eight segments where segments are tried.
         onset_tick: ticks of the phase before that ratio holds; 1 until then.
         later_weight_bp: the candidate's weight in the second half.
         daily: whether load varies by half over a day.
@@ -65,6 +68,7 @@ class World:
         candidate_learners: at 1 %, where they differ.
         missing: share of ticks without a page; their counts come with the next.
         planned_ticks: of the start times; fewer than LOOKS: a phase that is extended.
+        outcome: "revenue" or "engagement", where outcomes are tried.
         rollouts: in a full run, and in a smoke run; 0: not in it.
         claims: what must hold.
     """
@@ -83,6 +87,7 @@ class World:
     candidate_learners: int = 500
     missing: float = 0.0
     planned_ticks: int = LOOKS
+    outcome: str = ""
     rollouts: tuple[int, int] = (10_000, 0)
     claims: tuple[Claim, ...] = field(default=())
 
@@ -278,6 +283,70 @@ def _split() -> list[World]:
     ]
 
 
+_EFFECT_GATES = ("plain", "winsorised", "adjusted")
+
+
+def _outcomes() -> list[World]:
+    # Rollouts of a smoke run.
+    kinds = (
+        ("engagement, CV 1", "engagement", 100, 500),
+        ("revenue, 2 % pay", "revenue", 400, 1000),
+        ("revenue, 2 % pay", "revenue", 4000, 0),
+    )
+    found = {("engagement", 5): 0.97, ("engagement", 10): 0.99, ("revenue", 5): 0.4, ("revenue", 10): 0.97}
+    worlds = [
+        World(
+            f"{name}, no effect, {learners} learners a look",
+            Tried.OUTCOME,
+            error_rate=0.0,
+            requests_per_tick=learners,
+            outcome=outcome,
+            rollouts=(10_000, smoke),
+            claims=_false(*_EFFECT_GATES),
+        )
+        for name, outcome, learners, smoke in kinds
+    ]
+    for name, outcome, learners, _ in (kinds[0], kinds[2]):
+        for effect in (3, 5, 10):
+            power = found.get((outcome, effect))
+            worlds.append(
+                World(
+                    f"{name}, {-effect} %, {learners} learners a look",
+                    Tried.OUTCOME,
+                    error_rate=0.0,
+                    requests_per_tick=learners,
+                    ratio=1 - effect / 100,
+                    outcome=outcome,
+                    rollouts=(10_000 if effect == 3 else 2_000, 100 if (outcome, effect) == ("engagement", 10) else 0),
+                    # "> -3 %" must not pass where the effect is -3 %, or worse.
+                    claims=_false("advance", bound=0.05)
+                    + (() if power is None else (Claim("adjusted", Kind.POWER, power),)),
+                )
+            )
+    return worlds
+
+
+def _segments() -> list[World]:
+    alike = World(
+        "8 segments alike, CV 1",
+        Tried.SEGMENTS,
+        error_rate=0.0,
+        requests_per_tick=300,
+        rollouts=(10_000, 300),
+        claims=(*_false("false harm"), Claim("consistent", Kind.POWER, 0.95)),
+    )
+    harmed = World(
+        "one of 8 segments -15 %, the others +3 %",
+        Tried.SEGMENTS,
+        error_rate=0.0,
+        requests_per_tick=300,
+        ratio=0.85,
+        rollouts=(2_000, 200),
+        claims=(*_false("false harm"), Claim("harm", Kind.POWER, 0.99), *_false("consistent", bound=0.05)),
+    )
+    return [alike, harmed]
+
+
 def all_worlds() -> list[World]:
     """Every world, in the order of the report."""
-    return _healthy() + _disturbed() + _harmful() + _latency() + _advance() + _split()
+    return _healthy() + _disturbed() + _harmful() + _latency() + _advance() + _split() + _outcomes() + _segments()
