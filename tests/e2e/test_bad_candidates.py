@@ -23,10 +23,13 @@ class Fault:
 
 FAULTS = [
     Fault("error-rate=0.03", ("error_rate > 1 %",)),
-    Fault("latency=300ms@0.05", ("p99 > 250 ms",)),
+    Fault("latency=300ms@0.05", ("p99 worse than baseline",)),
     Fault("latency-doubled", ("p99 worse than baseline",)),
     Fault("wrong-result=0.02", ("mismatch > 0.5 %",)),
-    Fault("candidate-hangs", ("error_rate > 1 %", "availability < 98 %", "p99 > 250 ms", "mismatch > 0.5 %")),
+    Fault(
+        "candidate-hangs",
+        ("error_rate > 1 %", "availability < 98 %", "p99 > 1 s", "p99 worse than baseline", "mismatch > 0.5 %"),
+    ),
     Fault("candidate-crashes", ("", "availability < 98 %", "error_rate > 1 %")),
 ]
 

@@ -7,7 +7,7 @@ place, around the candidate's engine call. A server that was not started with `-
 |---|---|
 | `error-rate=0.03` | that share of its calls fails with INTERNAL |
 | `latency=300ms@0.05` | that share of its calls takes so much longer |
-| `latency-doubled` | every call takes twice as long, and 20 ms longer at least |
+| `latency-doubled` | every call takes twice what it took since it came, or 20 ms where that was below 10 ms |
 | `wrong-result=0.02` | that share of its answers has another learning velocity and the next cohort |
 | `candidate-hangs` | its engine never returns |
 | `candidate-crashes` | every 20th call of its engine aborts the process |
@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from covey_server.answering.engines import Analysis
 
 CALLS_PER_CRASH = 20
-SHORTEST_DOUBLING_SECONDS = 0.02
-"""The native engine computes in less time than a thread takes to wake: twice that would be a fault nobody can see."""
+SHORTEST_CALL_SECONDS = 0.01
+"""What a call is taken to last at least, before it is doubled: twice the native engine's own time would still be faster
+than the reference engine, and no fault at all."""
 _NAMES = (
     "error-rate=SHARE",
     "latency=TIME@SHARE",
@@ -61,7 +62,7 @@ class FaultPlan:
         wrong_share: part of the candidate's answers that are wrong, 0 to 1.
         hangs: whether the candidate's engine never returns.
         crashes: whether the candidate's engine aborts the process now and then.
-        doubled: whether every call of the candidate takes twice its time.
+        doubled: whether every call of the candidate takes twice its time, the wait for its turn included.
     """
 
     error_share: float = 0.0
@@ -121,8 +122,14 @@ class Faults:
         self._call_count = 0
         self._released = threading.Event()
 
-    def around(self, analyze: Callable[[], Analysis]) -> Analysis:
-        """The candidate's answer, or what the plan makes of it."""
+    def around(self, analyze: Callable[[], Analysis], submitted: float | None = None) -> Analysis:
+        """The candidate's answer, or what the plan makes of it.
+
+        Args:
+            analyze: the engine call.
+            submitted: `time.monotonic()` when its caller asked; None: now.
+        """
+        began = time.monotonic() if submitted is None else submitted
         with self._lock:
             self._call_count += 1
             call_count = self._call_count
@@ -136,10 +143,10 @@ class Faults:
             self._released.wait(plan.delay_seconds)
         if fails < plan.error_share:
             raise CallError(grpc.StatusCode.INTERNAL, "injected fault: error", reason="INJECTED_FAULT")
-        began = time.perf_counter()
         analysis = analyze()
         if plan.doubled:
-            self._released.wait(max(time.perf_counter() - began, SHORTEST_DOUBLING_SECONDS))
+            taken = time.monotonic() - began
+            self._released.wait(2 * max(taken, SHORTEST_CALL_SECONDS) - taken)
         return _wrong(analysis) if is_wrong < plan.wrong_share else analysis
 
     def release(self) -> None:

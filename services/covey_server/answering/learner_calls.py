@@ -189,6 +189,7 @@ class LearnerCalls:
             is_candidate=where.is_candidate,
             timeout_seconds=seconds_left,
             candidate_weight_bp=where.split.candidate_weight_bp if where.split else 0,
+            submitted=call.started,
         )
         response = analyzer_pb2.AnalyzeLearnerResponse(
             learner_id=learner_id, traits=analysis.traits, variant=where.variant

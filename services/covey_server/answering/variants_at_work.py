@@ -56,6 +56,7 @@ class VariantsAtWork:
         is_candidate: bool,
         timeout_seconds: float,
         candidate_weight_bp: int = 0,
+        submitted: float | None = None,
     ) -> Analysis:
         """What the variant finds.
 
@@ -66,6 +67,7 @@ class VariantsAtWork:
             is_candidate: whether the variant is a rollout's candidate.
             timeout_seconds: how long to wait for its engine.
             candidate_weight_bp: the candidate's share of the learners, basis points.
+            submitted: `time.monotonic()` when the caller asked, for faults; None: now.
 
         Raises:
             CallError: as `EngineLane.run` and `AnalyzerEngine.analyze`; NOT_FOUND for an unknown variant.
@@ -74,7 +76,7 @@ class VariantsAtWork:
 
         def work() -> Analysis:
             if is_candidate and self._faults is not None:
-                return self._faults.around(lambda: engine.analyze(events, as_of_us))
+                return self._faults.around(lambda: engine.analyze(events, as_of_us), submitted)
             return engine.analyze(events, as_of_us)
 
         limit = self._thread_count
