@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
@@ -21,6 +22,7 @@ from covey_controller.workplace import Tools
 
 # Time longer than this many intervals was observed by nobody.
 _LONGEST_GAP_INTERVALS = 3.0
+SOFTWARE_VERSION = version("covey")
 _ROLLBACK_INTERVAL_SECONDS = 1.0
 _OLDEST_SAMPLE_SECONDS = 60.0
 
@@ -118,6 +120,8 @@ class Follower:
             absences=gathered.absences,
         )
         entries = decide(self._spec, state, evidence, now)
+        for entry in entries:
+            entry.version = SOFTWARE_VERSION
         if any(entry.HasField("rollback_started") for entry in entries):
             # Weight 0 is the one change that may run ahead of the journal.
             self.steer(epoch, 0)

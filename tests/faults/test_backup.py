@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from server.rollout_rooms import Caller, entered, tick
+from server.rollout_rooms import Caller, looked
 from server.running import ServedHere, ServerProcess, history
 
 from covey.v1 import analyzer_pb2, datasets_pb2
@@ -73,7 +73,9 @@ class Load:
         self.sequence = call("GetRollout").last_sequence
         while not self._stop.is_set():
             sequence = self.sequence
-            answer = call.commit(self.epoch, tick(), expected_sequence=sequence, request_id=f"look {sequence}")
+            answer = call.commit(
+                self.epoch, looked(weight_bp=100), expected_sequence=sequence, request_id=f"look {sequence}"
+            )
             self.sequence = answer.rollout.last_sequence
         call.close()
 
@@ -102,7 +104,7 @@ def test_backups_under_load_hold_everything_acknowledged_before_them(tmp_path: P
         call = Caller(server.control_port)
         call.started()
         epoch = call.lease()
-        call.commit(epoch, tick(), entered("canary", 100))
+        call.enter_canary(epoch)
         create(server, "d")
         load = Load(server, epoch)
         try:

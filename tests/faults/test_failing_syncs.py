@@ -12,7 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from server.rollout_rooms import Caller, Refusal, entered, refusal, tick
+from server.rollout_rooms import Caller, Refusal, looked, refusal
 from server.running import ServerProcess, history
 
 from covey.v1 import analyzer_pb2, datasets_pb2
@@ -104,12 +104,12 @@ def test_a_server_whose_disk_does_not_sync(tmp_path: Path) -> None:
         call = Caller(server.control_port)
         call.started()
         epoch = call.lease()
-        call.commit(epoch, tick(), entered("canary", 100))
+        call.enter_canary(epoch)
         dataset = analyzer_pb2.CreateDatasetRequest(dataset_id="d", request_id="d")
         server.analyzer.CreateDataset(dataset)
         before = call("GetRollout")
         with failing_calls(server.process.pid, "fsync,fdatasync", "EIO"):
-            refused = refusal(call.commit, epoch, tick(), entered("full", 10_000))
+            refused = refusal(call.commit, epoch, looked(weight_bp=100))
             assert refused.code == grpc.StatusCode.UNAVAILABLE
             assert call("GetRollout") == before
             assert _append_refusal(server).reason == "STORAGE_FAILED"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import grpc
 import pytest
-from server.rollout_rooms import Caller, Refusal, Rooms, control_port, entered, refusal, tick
+from server.rollout_rooms import Caller, Refusal, Rooms, control_port, looked, refusal, tick
 from server.running import ServerProcess
 
 from covey.v1 import rollouts_pb2 as pb
@@ -122,7 +122,7 @@ def test_a_server_process_lives_through_a_full_disk(disk: Path, tmp_path: Path) 
     call = Caller(server.control_port)
     call.started()
     epoch = call.lease()
-    call.commit(epoch, tick(), entered("canary", 100))
+    call.enter_canary(epoch)
     fill(disk)
     refused = first_refusal(call, epoch)
     assert refused.code == grpc.StatusCode.UNAVAILABLE
@@ -147,7 +147,7 @@ def first_refusal(call: Caller, epoch: int) -> Refusal:
     """The refusal of the first look that finds no space."""
     for _ in range(1000):
         try:
-            call.commit(epoch, tick())
+            call.commit(epoch, looked(weight_bp=100))
         except grpc.RpcError as error:
             return Refusal(error)
     raise AssertionError("the disk is never full")

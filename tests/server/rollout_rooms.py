@@ -15,7 +15,10 @@ from google.rpc import error_details_pb2
 from grpc_status import rpc_status
 
 from covey.rollout import commands
+from covey.rollout.decide import decide
+from covey.rollout.evidence import Evidence
 from covey.rollout.spec import load_spec
+from covey.rollout.state import RolloutState
 from covey.v1 import journal_pb2, rollout_spec_pb2
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1.rollouts_pb2_grpc import RolloutServiceStub
@@ -134,12 +137,29 @@ def entered(phase: str, weight_bp: int) -> journal_pb2.Entry:
     return journal_pb2.Entry(phase_entered=journal_pb2.PhaseEntered(phase=phase, candidate_weight_bp=weight_bp))
 
 
-def tick(now: datetime = START, observed_seconds: int = 1) -> journal_pb2.Entry:
+def tick(now: datetime = START, observed_seconds: int = 0) -> journal_pb2.Entry:
     """A look at which nothing was to be seen."""
     entry = journal_pb2.Entry(tick=journal_pb2.Tick())
     entry.tick.observed.seconds = observed_seconds
     entry.tick.observed_at.FromDatetime(now)
     return entry
+
+
+def looked(
+    now: datetime = START, weight_bp: int = 0, observed_seconds: int = 0, *, requests: int = 0, errors: int = 0
+) -> journal_pb2.Entry:
+    """A look at the page of one replica: the weight that it applies, the candidate's counters."""
+    entry = tick(now, observed_seconds)
+    page = entry.tick.readings.add(replica="a", server_start_time_seconds=1000.0, candidate_weight_bp=weight_bp)
+    for variant, asked, failed in ((NATIVE, requests, errors), (REFERENCE, 100 * requests, 0)):
+        counters = page.variants.add(variant=variant, request_count=asked, error_count=failed)
+        counters.over_limits.add(limit_seconds=0.2)
+    return entry
+
+
+def decided(state: RolloutState, look: journal_pb2.Entry) -> list[journal_pb2.Entry]:
+    """What a controller commits on a look."""
+    return decide(state.spec, state, Evidence.from_tick(look.tick), look.tick.observed_at.ToDatetime(tzinfo=UTC))
 
 
 def rollback(cause: journal_pb2.RollbackStarted.Cause.ValueType) -> journal_pb2.Entry:
@@ -195,9 +215,21 @@ class Caller:
         """A rollout in its first phase, its weight in force; the epoch of the lease."""
         self.started()
         epoch = self.lease()
-        self.commit(epoch, tick(), entered("canary", 100))
+        self.enter_canary(epoch)
         clock.pass_time(1)
         return epoch
+
+    def sign(self, phase: str, *roles: str, name: str = "rollouts/x") -> None:
+        """Each role by a person of its own."""
+        for role in roles:
+            self("ApproveRollout", name, f"of-{role}", phase=phase, role=role)
+
+    def enter_canary(self, epoch: int, name: str = "rollouts/x") -> pb.CommitDecisionResponse:
+        """The first phase, signed, after a look at a replica."""
+        rollout = self("GetRollout", name)
+        signed = {approval.role for approval in rollout.approvals}
+        self.sign("canary", *(role for role in rollout.spec.phases[0].approvals.roles if role not in signed), name=name)
+        return self.commit(epoch, looked(), entered("canary", 100), name=name)
 
     def commit(self, epoch: int, *entries: journal_pb2.Entry, **fields: Any) -> pb.CommitDecisionResponse:
         """Commit on whatever the journal's last sequence is."""

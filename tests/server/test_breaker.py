@@ -13,7 +13,7 @@ from covey.v1.rollouts_pb2 import Rollout
 from covey_server.rollouts.breaker import Breaker
 from covey_server.store import open_store
 
-from .rollout_rooms import Caller, entered, tick
+from .rollout_rooms import Caller
 from .running import ServerProcess, wait_until
 
 
@@ -104,7 +104,7 @@ def test_a_server_that_is_killed_twice_under_a_candidate_starts_without_it(tmp_p
         try:
             if start == 0:
                 caller.started()
-                caller.commit(caller.lease(), tick(), entered("canary", 100))
+                caller.enter_canary(caller.lease())
                 wait_until(partial(shows, server, [0.01]))
             seen.append(weights(server))
             rollout = caller("GetRollout")

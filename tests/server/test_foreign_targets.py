@@ -16,12 +16,10 @@ from .rollout_rooms import (
     TRIGGER,
     Caller,
     Rooms,
-    entered,
     finished,
     plan,
     refusal,
     rollback,
-    tick,
 )
 
 PLAN = """
@@ -60,8 +58,8 @@ def test_a_foreign_plan_is_created_and_started_beside_one_of_this_server(call: C
     assert started.spec.traffic.haproxy.header == "x-covey-learner"
     mine = call("AcquireLease", target="analyzer", holder="one").epoch
     theirs = call("AcquireLease", target="echo", holder="two").epoch
-    call.commit(theirs, tick(), entered("canary", 100), name="rollouts/echo")
-    call.commit(mine, tick(), entered("canary", 100), name="rollouts/mine")
+    call.enter_canary(theirs, "rollouts/echo")
+    call.enter_canary(mine, "rollouts/mine")
 
 
 def test_a_second_rollout_of_the_same_foreign_target_waits(call: Caller) -> None:

@@ -6,9 +6,11 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from covey.v1 import analyzer_pb2, journal_pb2, rollout_spec_pb2, rollouts_pb2
 
+from .rollout_rooms import looked
 from .running import NATIVE, REFERENCE, ServedHere, ServerProcess, Stubs, question, wait_until
 
 NAME = "rollouts/r"
@@ -44,13 +46,14 @@ def enter(server: Stubs, rollout: rollouts_pb2.Rollout) -> rollouts_pb2.Rollout:
         rollouts_pb2.AcquireLeaseRequest(target="analyzer", holder="test", request_id="lease"), timeout=10
     )
     weight_bp = round(rollout.spec.phases[0].traffic_share * 10_000)
+    look = looked(datetime.now(UTC))
     entered = journal_pb2.Entry(phase_entered={"phase": "canary", "candidate_weight_bp": weight_bp})
     return server.rollouts.CommitDecision(
         rollouts_pb2.CommitDecisionRequest(
             name=NAME,
             epoch=lease.epoch,
             expected_sequence=rollout.last_sequence,
-            entries=[entered],
+            entries=[look, entered],
             request_id="enter",
         ),
         timeout=10,

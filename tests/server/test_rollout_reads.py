@@ -8,9 +8,10 @@ import grpc
 import pytest
 
 from covey.v1 import rollouts_pb2 as pb
+from covey.v1.evidence_pb2 import ABSENCE_TYPE_NO_SAMPLES
 from covey.v1.rollouts_pb2 import Rollout
 
-from .rollout_rooms import ABORTED, Caller, Rooms, entered, finished, refusal, tick
+from .rollout_rooms import ABORTED, Caller, Rooms, decided, finished, looked, refusal, tick
 
 # Lists
 
@@ -49,7 +50,7 @@ def test_a_rollout_created_between_two_pages_disturbs_nobody(call: Caller) -> No
 def test_entries_come_in_pages_with_or_without_ticks(rooms: Rooms, call: Caller) -> None:
     epoch = call.to_canary(rooms.clock)
     for _ in range(10):
-        call.commit(epoch, tick(rooms.clock.now))
+        call.commit(epoch, looked(rooms.clock.now, 100))
     found, token = [], ""
     while True:
         page = call("ListEntries", parent="rollouts/x", page_size=4, page_token=token)
@@ -57,18 +58,19 @@ def test_entries_come_in_pages_with_or_without_ticks(rooms: Rooms, call: Caller)
         token = page.next_page_token
         if not token:
             break
-    assert found == list(range(1, 15))
+    assert found == list(range(1, 17))
+    kinds = ["created", "started", "approved", "approved", "phase_entered"]
     without = call("ListEntries", parent="rollouts/x", omit_ticks=True)
-    assert [entry.WhichOneof("payload") for entry in without.entries] == ["created", "started", "phase_entered"]
+    assert [entry.WhichOneof("payload") for entry in without.entries] == kinds
     assert not without.next_page_token
 
 
 def test_a_page_of_large_entries_stays_within_what_clients_accept(rooms: Rooms, call: Caller) -> None:
     epoch = call.to_canary(rooms.clock)
-    large = tick(rooms.clock.now)
-    large.tick.absences.add(replica="r", detail="x" * 900_000)
+    large = looked(rooms.clock.now, 100)
+    large.tick.absences.add(replica="r", type=ABSENCE_TYPE_NO_SAMPLES, detail="x" * 900_000)
     for _ in range(6):
-        call.commit(epoch, large)
+        call.commit(epoch, *decided(rooms.journal.state("rollouts/x"), large))
     found, token = 0, ""
     while True:
         page = call("ListEntries", parent="rollouts/x", page_size=1000, page_token=token)
@@ -77,7 +79,7 @@ def test_a_page_of_large_entries_stays_within_what_clients_accept(rooms: Rooms, 
         token = page.next_page_token
         if not token:
             break
-    assert found == 10
+    assert found == 13
     refused = refusal(call.commit, epoch, *[large] * 5)
     assert refused.code == grpc.StatusCode.RESOURCE_EXHAUSTED, "above the 4 MiB of a message"
 
@@ -95,10 +97,10 @@ def test_a_watch_delivers_every_entry_once_and_ends_with_the_rollout(rooms: Room
     assert first.rollout.state == Rollout.STATE_SCHEDULED
     writer = threading.Thread(
         target=lambda: [
-            call.commit(epoch, tick(), entered("canary", 100)),
-            *[call.commit(epoch, tick()) for _ in range(30)],
+            call.enter_canary(epoch),
+            *[call.commit(epoch, looked(weight_bp=100)) for _ in range(30)],
             call("AbortRollout", reason="enough"),
-            call.commit(epoch, finished(ABORTED)),
+            call.commit(epoch, looked(), finished(ABORTED)),
         ]
     )
     writer.start()
@@ -109,7 +111,7 @@ def test_a_watch_delivers_every_entry_once_and_ends_with_the_rollout(rooms: Room
         assert message.rollout.last_sequence >= message.entries[-1].sequence
         last = message
     writer.join(timeout=20)
-    assert sequences == list(range(2, 37))
+    assert sequences == list(range(2, 40))
     assert last.rollout.state == Rollout.STATE_ABORTED
     assert stream.code() == grpc.StatusCode.OK
 
@@ -127,9 +129,8 @@ def test_a_watch_without_a_position_begins_now(call: Caller) -> None:
 
 def test_a_watch_that_falls_behind_gets_what_it_missed(rooms: Rooms, call: Caller) -> None:
     call.started()
-    epoch = call.lease()
     for _ in range(15):
-        call.commit(epoch, *[tick()] * 100)
+        rooms.append(*[tick()] * 100)
     stream = iter(call.stub.WatchRollout(pb.WatchRolloutRequest(name="rollouts/x", after_sequence=2), timeout=30))
     sequences: list[int] = []
     while len(sequences) < 1500:

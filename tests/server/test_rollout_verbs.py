@@ -16,18 +16,30 @@ from .rollout_rooms import (
     ABORTED,
     ROLLED_BACK,
     START,
-    SUCCEEDED,
-    TRIGGER,
     Caller,
     Rooms,
     control_port,
+    decided,
     entered,
     finished,
+    looked,
     plan,
     refusal,
-    rollback,
     tick,
 )
+
+
+def drive(rooms: Rooms, call: Caller, epoch: int, *, weight_bp: int, seconds: int, error_rate: float = 0.0) -> None:
+    """Looks of a second each at 1,000 requests, as a controller decides on them."""
+    for second in range(1, seconds + 1):
+        rooms.clock.pass_time(1)
+        state = rooms.journal.state("rollouts/x")
+        if state.is_terminal or state.candidate_weight_bp != weight_bp:
+            return
+        requests = 1000 * second
+        look = looked(rooms.clock.now, weight_bp, 1, requests=requests, errors=round(error_rate * requests))
+        call.commit(epoch, *decided(state, look))
+
 
 # Verbs
 
@@ -53,7 +65,8 @@ def test_a_whole_rollout(rooms: Rooms, call: Caller) -> None:
     call("PostponeRollout", phase="canary", not_before=later, reason="after lunch")
     assert call("StartRollout", reason="go").rollout.state == Rollout.STATE_SCHEDULED
     epoch = call.lease()
-    committed = call.commit(epoch, tick(), entered("canary", 100))
+    rooms.clock.pass_time(3600)
+    committed = call.enter_canary(epoch)
     assert [entry.sequence for entry in committed.entries] == [9, 10]
     assert {entry.epoch for entry in committed.entries} == {epoch}
     assert committed.rollout.state == Rollout.STATE_RUNNING
@@ -63,16 +76,17 @@ def test_a_whole_rollout(rooms: Rooms, call: Caller) -> None:
     incident = call("ReportIncident", incident_id="INC-1", critical=True, description="it burns").rollout
     assert [(found.incident_id, found.critical) for found in incident.open_incidents] == [("INC-1", True)]
     assert not call("ResolveIncident", incident_id="INC-1", reason="put out").rollout.open_incidents
-    held = journal_pb2.Entry(held=journal_pb2.PhaseHeld(phase="canary", explanation="too few requests"))
-    assert call.commit(epoch, held).rollout.state == Rollout.STATE_HOLDING
+    rooms.clock.pass_time(1)
+    held = journal_pb2.Entry(held=journal_pb2.PhaseHeld(phase="canary", explanation="no replica was read"))
+    assert call.commit(epoch, tick(rooms.clock.now), held).rollout.state == Rollout.STATE_HOLDING
     released = journal_pb2.Entry(released=journal_pb2.PhaseReleased(phase="canary"))
-    assert call.commit(epoch, released).rollout.state == Rollout.STATE_RUNNING
+    assert call.commit(epoch, looked(rooms.clock.now, 100), released).rollout.state == Rollout.STATE_RUNNING
     for role in ("engineering", "finance"):
         call("ApproveRollout", phase="full", role=role, actor=f"of-{role}")
     promoted = call("PromoteRollout", reason="we know what we do").rollout
     assert promoted.verdicts
-    call.commit(epoch, entered("full", 10_000))
-    call.commit(epoch, finished(SUCCEEDED))
+    call.commit(epoch, looked(rooms.clock.now, 100), entered("full", 10_000))
+    drive(rooms, call, epoch, weight_bp=10_000, seconds=13)
     last = call("GetRollout")
     assert last.state == Rollout.STATE_SUCCEEDED
     assert rooms.catalogue.stable() == "variants/native"
@@ -96,15 +110,18 @@ def test_abort_is_in_force_before_the_call_returns(rooms: Rooms, call: Caller) -
     assert aborted.candidate_weight_bp == 0
     assert aborted.weight_effective_at.ToDatetime(tzinfo=START.tzinfo) == rooms.clock.now
     epoch = call.lease()
-    assert call.commit(epoch, finished(ABORTED)).rollout.state == Rollout.STATE_ABORTED
+    assert call.commit(epoch, looked(rooms.clock.now), finished(ABORTED)).rollout.state == Rollout.STATE_ABORTED
     assert refusal(call, "AbortRollout", reason="again").code == grpc.StatusCode.FAILED_PRECONDITION
 
 
 def test_the_controllers_rollback_is_in_force_before_the_call_returns(rooms: Rooms, call: Caller) -> None:
     epoch = call.to_canary(rooms.clock)
-    call.commit(epoch, tick(rooms.clock.now), rollback(TRIGGER))
+    drive(rooms, call, epoch, weight_bp=100, seconds=3, error_rate=0.2)
     assert rooms.weight() == 0
-    assert call.commit(epoch, finished(ROLLED_BACK)).rollout.state == Rollout.STATE_ROLLED_BACK
+    assert (
+        call.commit(epoch, looked(rooms.clock.now, requests=3000, errors=600), finished(ROLLED_BACK)).rollout.state
+        == Rollout.STATE_ROLLED_BACK
+    )
 
 
 def test_the_actor_is_asserted_or_anonymous(rooms: Rooms, call: Caller) -> None:
@@ -129,12 +146,12 @@ def test_a_retry_returns_the_first_result_whatever_happened_since(rooms: Rooms, 
     fields: dict[str, Any] = {"reason": "lunch", "request_id": "pause"}
     first = call("PauseRollout", **fields)
     call("ResumeRollout")
-    decision: dict[str, Any] = {"request_id": "decision", "expected_sequence": 6}
-    decided = call.commit(epoch, tick(), tick(), **decision)
+    decision: dict[str, Any] = {"request_id": "decision", "expected_sequence": 8}
+    done = call.commit(epoch, looked(weight_bp=100), **decision)
     call("AbortRollout", reason="stop")
     before = len(call.entries())
     assert call("PauseRollout", **fields) == first
-    assert call.commit(epoch, tick(), tick(), **decision) == decided
+    assert call.commit(epoch, looked(weight_bp=100), **decision) == done
     assert len(call.entries()) == before
 
 

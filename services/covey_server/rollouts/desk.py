@@ -23,6 +23,7 @@ from covey_server.catalogue.names import checked_id
 from covey_server.errors import CallError, invalid
 from covey_server.rollouts.journal_entries import Author, Written
 from covey_server.rollouts.journal_splits import TARGET
+from covey_server.rollouts.judge import Judge
 from covey_server.rollouts.leases import DEFAULT_SECONDS
 from covey_server.rollouts.requests import (
     check_decision,
@@ -61,6 +62,7 @@ class RolloutDesk:
     def __init__(self, journal: Journal, views: RolloutViews) -> None:
         self._journal = journal
         self._views = views
+        self._judge = Judge(journal.store)
 
     def create(self, request: pb.CreateRolloutRequest, caller: Principal) -> pb.Rollout:
         """Record a checked spec as DRAFT."""
@@ -199,7 +201,7 @@ class RolloutDesk:
         return pb.AcquireLeaseResponse.FromString(answer)
 
     def commit_decision(self, request: pb.CommitDecisionRequest, caller: Principal) -> pb.CommitDecisionResponse:
-        """Write the entries of one tick, all or none."""
+        """Judge one tick again and write what follows from it, all or none."""
         check_request(request)
         check_decision(request)
         name = rollout_name("name", request.name)
@@ -208,10 +210,17 @@ class RolloutDesk:
 
         def run(connection: Connection) -> Written:
             return self._journal.append(
-                connection, name, request.entries, author, expected_sequence=request.expected_sequence
+                connection,
+                name,
+                request.entries,
+                author,
+                expected_sequence=request.expected_sequence,
+                judge=self._judge.judge,
             )
 
         written = self._once(request, name, run, zero_ahead_of=name if rolls_back else "")
+        if written.state.is_terminal:
+            self._judge.forget(name)
         return pb.CommitDecisionResponse(entries=written.entries, rollout=self._views.picture(written.state))
 
     def _plain(self, command: Callable[..., list[Entry]], request: Any) -> Make:

@@ -178,6 +178,7 @@ class Journal:
         author: Author,
         *,
         expected_sequence: int | None = None,
+        judge: Callable[[Connection, RolloutState, Sequence[Entry], datetime], Sequence[Entry]] | None = None,
     ) -> Written:
         """Write entries, all or none.
 
@@ -187,10 +188,11 @@ class Journal:
             entries: payload and reason; everything else is set here.
             author: its epoch, where it has one, must be that of the lease in force.
             expected_sequence: last sequence that the entries were decided on.
+            judge: says what is written instead of a controller's entries, or refuses them.
 
         Raises:
-            CallError: NOT_FOUND, ABORTED (the journal has gone on), FAILED_PRECONDITION (stale epoch, illegal entry, or
-                another rollout has the target).
+            CallError: NOT_FOUND, ABORTED (the journal has gone on), FAILED_PRECONDITION (stale epoch, illegal entry, a
+                decision that does not follow from its look, or another rollout has the target).
         """
         state = self.current(connection, name)
         if author.epoch is not None:
@@ -203,6 +205,8 @@ class Journal:
                 reason="SEQUENCE_CONFLICT",
                 metadata={"expected_sequence": str(expected_sequence), "last_sequence": str(state.last_sequence)},
             )
+        if judge is not None:
+            entries = judge(connection, state, entries, self.clock())
         return self._write(connection, name, state, entries, author)
 
     def current(self, connection: Connection, name: str) -> RolloutState:
