@@ -46,6 +46,24 @@ def test_running_sums_are_the_design_effect(ticks: list[tuple[int, int]], cut: i
     assert first.joined(second).effect()[0] == pytest.approx(design_effect(x, n), rel=1e-6)
 
 
+@pytest.mark.parametrize("per_tick", [0.085, 0.5, 5.0])
+def test_chance_is_no_burst_and_bursts_are_shown(per_tick: float) -> None:
+    """Few events meet in one tick by chance, which looks like a burst: it must not cost evidence."""
+    random = np.random.default_rng(7)
+    calm = bursty_sums = DispersionSums.zeros((4000,))
+    trials = np.full(4000, 100.0)
+    for _ in range(120):
+        calm = calm.plus(random.poisson(per_tick, 4000).astype(float), trials)
+        rates = random.gamma(0.5, per_tick / 0.5, 4000)  # a burst in most ticks that have any failure
+        bursty_sums = bursty_sums.plus(np.minimum(random.poisson(rates).astype(float), trials), trials)
+    two_errors = 1 + 2 * np.sqrt(2 / 119)
+    noise = (calm.shown_effect() > 1).mean()
+    assert noise < 0.004
+    assert noise < 0.2 * (calm.effect() > two_errors).mean(), "what the bound replaces would count more of it"
+    if per_tick >= 0.5:
+        assert (bursty_sums.shown_effect() > 1).mean() > 0.8
+
+
 def test_the_slice_is_of_the_candidates_size() -> None:
     random = np.random.default_rng(4)
     looks = bursty(random, 60)

@@ -18,6 +18,8 @@ FEWEST_OWN_TICKS = 10
 LARGEST_IGNORED_ERROR = 0.1
 LARGEST_USABLE_ERROR = 1.0
 ERROR_MULTIPLE = 2.0
+# Standard errors of chance beyond which a design effect is shown.
+SHOWN_BEYOND_ERRORS = 3.0
 # An advance's null must stay above its largest alternative.
 SMALLEST_MARGIN = 1.3
 # A failure rate is an excess that matters where so many learners met it, however small the rate.
@@ -99,13 +101,16 @@ class DispersionSums(NamedTuple):
         return np.where(defined, np.maximum(found, 1.0), 1.0)
 
     def shown_effect(self, fewest_ticks: int = 2) -> Floats:
-        """The design effect where it is shown: 1 where it lies within two of its own standard errors of 1.
+        """The design effect where it is shown: 1 where chance gives as much without any bursts.
 
-        Without bursts T ticks give 1 with a standard error of sqrt(2 / (T - 1)). The larger of two such noisy values
-        would cost a tenth of the evidence in every rollout that has no bursts.
+        Without bursts N events in T ticks give 1 with a standard error of sqrt(2 / (T - 1)) and a tail to the right,
+        because two events that meet in one tick count as much as 2 / N: the bound is three standard errors and the
+        Cornish-Fisher term (3^2 - 1) / 3 x (2 / T + 1 / N) of that skewness. Noise would cost every rollout without
+        bursts up to a tenth of its evidence.
         """
-        found = self.effect(fewest_ticks)
-        noise = ERROR_MULTIPLE * np.sqrt(2.0 / np.maximum(self.ticks - 1, 1))
+        found, ticks = self.effect(fewest_ticks), np.maximum(self.ticks, 2.0)
+        skewness = 2.0 / ticks + 1.0 / np.maximum(self.events, 1.0)
+        noise = SHOWN_BEYOND_ERRORS * np.sqrt(2.0 / (ticks - 1.0)) + (SHOWN_BEYOND_ERRORS**2 - 1.0) / 3.0 * skewness
         return np.where(found > 1.0 + noise, found, 1.0)
 
 

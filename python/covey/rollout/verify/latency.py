@@ -54,7 +54,8 @@ def run_latency(world: World, rollouts: int, generator: np.random.Generator) -> 
             mine = generator.poisson(total * share * longer, (rollouts, EDGES + 1)).astype(np.float64)
             n, x = mine.sum(axis=1), _beyond(mine, edge)
             relative = share / (1 - share)
-            effect = np.maximum(1 + (before.effect() - 1) * relative, 1 + (own.effect(FEWEST_OWN_TICKS) - 1) * relative)
+            shown = np.maximum(before.shown_effect(), own.shown_effect(FEWEST_OWN_TICKS))
+            effect = 1 + (shown - 1) * relative
             null = np.full(rollouts, TOLERANCE)
             steps = ratio_step(x, y, share_of(n, m), null, advance=False) / effect[:, np.newaxis]
             masses, log_e = advance_start_times(
@@ -62,8 +63,8 @@ def run_latency(world: World, rollouts: int, generator: np.random.Generator) -> 
             )
             sums += np.stack([x, n, y, m])
             rates = sums[0] / np.maximum(sums[1], 1), sums[2] / np.maximum(sums[3], 1)
-            shown = (log_e >= math.log(1 / ROLLBACK_ALPHA)) & excess_matters(*rates, ERROR_FLOOR, np.zeros(rollouts))
-            first = np.where((first == 0) & shown, np.int16(tick), first)
+            decided = (log_e >= math.log(1 / ROLLBACK_ALPHA)) & excess_matters(*rates, ERROR_FLOOR, np.zeros(rollouts))
+            first = np.where((first == 0) & decided, np.int16(tick), first)
             own = own.plus(y, m)
         else:
             before = before.plus(y, m)

@@ -39,16 +39,8 @@ def tables_of(result: Verification) -> Iterator[str]:
         ],
     )
     yield from _table(
-        ["harmful candidate", "level", "ratio", "trigger", "median", "holds"],
-        [
-            [
-                world.world.name,
-                *(_percent(world.rates[gate]) for gate in ("level", "ratio", "trigger")),
-                _minutes(world.rates["trigger"]),
-                _holds(world),
-            ]
-            for world in harmful
-        ],
+        ["harmful candidate, found", *(f"{name}, after" for name in _GATES.values()), "holds"],
+        [[world.world.name, *(_found(world.rates[gate]) for gate in _GATES), _holds(world)] for world in harmful],
     )
     yield from _table(
         ["advance, latency, split", "decided", "99 % bounds", "median", "promised", "holds"],
@@ -99,6 +91,10 @@ def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[s
 
 def _percent(rate: Rate) -> str:
     return f"{100 * rate.share:.2f} %" if rate.share < 0.1 else f"{100 * rate.share:.1f} %"
+
+
+def _found(rate: Rate) -> str:
+    return f"{_percent(rate)}, {_minutes(rate)}" if rate.found else _percent(rate)
 
 
 def _minutes(rate: Rate) -> str:

@@ -177,36 +177,48 @@ def _disturbed() -> list[World]:
 
 
 def _harmful() -> list[World]:
-    # Least power, largest median; what is not here is only printed.
-    found = {
-        # The ratio alone; the mean with the level costs the trigger a factor of 2, and about 4 minutes.
-        (100, 3.0, 0): (0.99, 30.0),
-        (1000, 3.0, 0): (0.99, 5.0),
-        (1000, 3.0, 120): (0.99, 6.0),
-        (100, 3.0, 120): (0.8, None),
-        (100, 5.0, 180): (0.75, None),
+    # Least power of the ratio, largest median of ratio and trigger; what is not here is only printed. The trigger is
+    # the mean of level and ratio, which costs it a factor of 2: up to five points of power, and about 4 minutes.
+    found: dict[tuple[int, float, int], tuple[float, float, float]] = {
+        (100, 3.0, 0): (0.99, 30.0, 33.0),
+        (100, 3.0, 120): (0.845, 35.0, 37.0),
+        (100, 5.0, 180): (0.9, 16.0, 16.5),
+        # Its first harmful look is the one at 100 min.
+        (100, 5.0, 199): (0.8, 13.0, 13.5),
+        (1000, 3.0, 0): (0.99, 4.0, 4.5),
+        (1000, 3.0, 120): (0.99, 5.5, 6.0),
     }
     worlds = []
     kinds = [(rc, onset) for rc in (25, 100, 1000) for onset in ((0, 60, 120, 180) if rc > 25 else (0,))]
-    for (rc, onset), ratio in product(kinds, (1.25, 1.5, 2.0, 3.0, 5.0, 10.0)):
-        power, minutes = found.get((rc, ratio, onset), (None, None))
-        claims: tuple[Claim, ...] = (
-            () if power is None else (Claim("ratio", Kind.POWER, power), Claim("trigger", Kind.POWER, power - 0.05))
-        )
-        if minutes is not None:
-            claims += (Claim("ratio", Kind.MEDIAN_MINUTES, minutes),)
-        asserted = bool(claims)
+    every = [(rc, ratio, onset) for (rc, onset), ratio in product(kinds, (1.25, 1.5, 2.0, 3.0, 5.0, 10.0))]
+    for rc, ratio, onset in [*every, (100, 5.0, 199)]:
+        claims: tuple[Claim, ...] = ()
+        if (rc, ratio, onset) in found:
+            power, of_ratio, of_trigger = found[rc, ratio, onset]
+            claims = (
+                Claim("ratio", Kind.POWER, power),
+                Claim("ratio", Kind.MEDIAN_MINUTES, of_ratio),
+                Claim("trigger", Kind.POWER, power - 0.05),
+                Claim("trigger", Kind.MEDIAN_MINUTES, of_trigger),
+            )
         worlds.append(
             World(
-                f"x{ratio:g} of 0.085 % after {onset // 2} min, rc {rc}",
+                f"x{ratio:g} of 0.085 % after {onset * TICK_MINUTES:g} min, rc {rc}",
                 error_rate=0.00085,
                 requests_per_tick=rc,
                 ratio=ratio,
                 onset_tick=onset,
-                rollouts=(10_000 if asserted else 2_000, 300 if (rc, ratio, onset) == (100, 3.0, 0) else 0),
+                rollouts=(10_000 if claims else 2_000, 300 if (rc, ratio, onset) == (100, 3.0, 0) else 0),
                 claims=claims,
             )
         )
+    # Fixed levels learn late, where a Beta mixture finds nothing.
+    late = (Claim("level", Kind.POWER, 0.99), Claim("level", Kind.MEDIAN_MINUTES, 9.0))
+    worlds.append(
+        World(
+            "3 % after 90 min of 0.085 %, rc 100", error_rate=0.00085, ratio=0.03 / 0.00085, onset_tick=180, claims=late
+        )
+    )
     return worlds
 
 
