@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from covey.rollout.counts import Counts, counts_of, fallen, faults_of, probe_counts
+from covey.rollout.counts import Counts, counts_of, fallen, faults_of, plain_counts, probe_counts
 from covey.rollout.gates.look import Arm, Look, PageFault, durations_of, shards_of, summed
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
 from covey.rollout.outcomes import moments_of, relative_effect
@@ -29,8 +29,14 @@ BEFORE_PHASES = frozenset({State.STATE_SCHEDULED, State.STATE_AWAITING_APPROVAL}
 _Arms: TypeAlias = tuple[Arm, Arm]
 
 
-def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
-    """The state after a tick. What the tick means for the rollout, decide() says; here it is only added up."""
+def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
+    """The state after a tick. What the tick means for the rollout, decide() says; here it is only added up.
+
+    Args:
+        state: before it.
+        tick: the look.
+        stamps: fields that its entry changes, too.
+    """
     observed = min(max(0.0, seconds_of(tick.observed)), LONGEST_GAP_INTERVALS * state.tick_interval_seconds)
     observed_at = time_of(tick.observed_at)
     weights = {reading.replica: reading.candidate_weight_bp for reading in tick.readings if not reading.behind_router}
@@ -38,6 +44,7 @@ def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
     arms = {replica: change.after for replica, change in deltas.items()}
     # One copy of the state per tick: it has many fields.
     changes: dict[str, Any] = {
+        **stamps,
         "last_tick_at": observed_at,
         "last_tick_weights": weights,
         "last_readings": {**state.last_readings, **believed},
@@ -68,8 +75,10 @@ def accumulate(state: RolloutState, tick: Tick) -> RolloutState:
     missing = bool(faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in tick.absences)
     of_phase = None
     if confirmed:
-        mine = [since for replica, since in happened.items() if replica in state.confirmed_replicas]
-        of_phase = _look(mine, Counts(), comparable=comparable) if mine else None
+        mine = {replica: since for replica, since in happened.items() if replica in state.confirmed_replicas}
+        # Mostly that is everything, and needs no second sum.
+        of_phase = look if len(mine) == len(happened) else _look(mine.values(), Counts(), comparable=comparable)
+        of_phase = of_phase if mine else None
         changes |= _phase_evidence(state, of_phase, 0.0 if missing else observed)
     changes["confirmed_replicas"] = frozenset(believed) if confirmed else frozenset()
     changes["gates"] = state.gates.advanced(state.plan.gates, state.phase_index, look, of_phase=of_phase)
@@ -99,25 +108,27 @@ def _deltas(
     A replica seen for the first time, or started anew, is only a base: that tick is not evidence. A page that cannot
     be true is neither; the replica is believed again when its counters catch up or its process starts anew.
     """
-    candidate, limits = state.spec.candidate, state.plan.limits_seconds
+    spec, limits = state.spec, state.plan.limits_seconds
     faults: list[str] = []
     changes: dict[str, _Change] = {}
     believed: dict[str, ReplicaReading] = {}
     for reading in readings:
         before = state.last_readings.get(reading.replica)
-        fault = faults_of(reading, candidate, limits)
+        counts = plain_counts(reading, spec.candidate, spec.baseline, limits)
+        fault = "" if counts is not None else faults_of(reading, spec.candidate, limits)
         restarted = before is None or reading.server_start_time_seconds > before.server_start_time_seconds
+        earlier = None if restarted else state.last_arms.get(reading.replica)
         if reading.replica in believed:
             fault = "it was read twice in one tick"
         elif before is not None and not restarted:
             if reading.server_start_time_seconds < before.server_start_time_seconds:
                 fault = fault or "its page is older than the one before"
-            fault = fault or fallen(before, reading)
-        earlier = None if restarted else state.last_arms.get(reading.replica)
+            if counts is None or earlier is None or _fell(counts, earlier):
+                fault = fault or fallen(before, reading)
         arms = since = None
         if not fault:
             try:
-                arms = _arms(state, reading)
+                arms = _arms(state, reading, counts)
                 since = None if earlier is None else (arms[0].minus(earlier[0]), arms[1].minus(earlier[1]))
             except PageFault as impossible:
                 fault = str(impossible)
@@ -129,18 +140,23 @@ def _deltas(
     return tuple(faults), changes, believed
 
 
-def _arms(state: RolloutState, reading: ReplicaReading) -> _Arms:
-    """Candidate and baseline of a page."""
-    limits = state.plan.limits_seconds
-    candidate, baseline = (
-        Arm(
-            counts_of(reading, variant, limits, with_shadow=variant == state.spec.candidate),
-            shards_of(reading, variant),
-            durations_of(reading, variant),
-        )
-        for variant in (state.spec.candidate, state.spec.baseline)
+def _fell(counts: tuple[Counts, Counts], earlier: _Arms) -> bool:
+    """Whether any counter did since the page before: `fallen` says which."""
+    return min((now - then.counts).lowest for now, then in zip(counts, earlier, strict=True)) < 0
+
+
+def _arms(state: RolloutState, reading: ReplicaReading, counts: tuple[Counts, Counts] | None) -> _Arms:
+    """Candidate and baseline of a page; its counts where they are known already."""
+    candidate, baseline = state.spec.candidate, state.spec.baseline
+    if counts is None:
+        limits = state.plan.limits_seconds
+        mine, rival = (counts_of(reading, v, limits, with_shadow=v == candidate) for v in (candidate, baseline))
+    else:
+        mine, rival = counts
+    return (
+        Arm(mine, shards_of(reading, candidate), durations_of(reading, candidate)),
+        Arm(rival, shards_of(reading, baseline), durations_of(reading, baseline)),
     )
-    return candidate, baseline
 
 
 def _phase_evidence(state: RolloutState, look: Look | None, observed: float) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from operator import add, sub
 
 from covey.rollout.statement import Kind, Statement
 from covey.v1.evidence_pb2 import ProbeCounts, ReplicaReading, ShadowCounters, VariantCounters
@@ -41,23 +42,56 @@ class Counts:
     shed: int = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return self._combined(other, 1)
+        return Counts(
+            self.requests + other.requests,
+            self.errors + other.errors,
+            self.unavailable + other.unavailable,
+            tuple(map(add, self.over, other.over)) if self.over and other.over else self.over or other.over,
+            self.equal + other.equal,
+            self.different + other.different,
+            self.failed + other.failed,
+            self.probes + other.probes,
+            self.probes_failed + other.probes_failed,
+            self.shed + other.shed,
+        )
 
     def __sub__(self, other: Counts) -> Counts:
-        return self._combined(other, -1)
-
-    def _combined(self, other: Counts, sign: int) -> Counts:
         return Counts(
-            self.requests + sign * other.requests,
-            self.errors + sign * other.errors,
-            self.unavailable + sign * other.unavailable,
-            _added(self.over, other.over, sign),
-            self.equal + sign * other.equal,
-            self.different + sign * other.different,
-            self.failed + sign * other.failed,
-            self.probes + sign * other.probes,
-            self.probes_failed + sign * other.probes_failed,
-            self.shed + sign * other.shed,
+            self.requests - other.requests,
+            self.errors - other.errors,
+            self.unavailable - other.unavailable,
+            tuple(map(sub, self.over or (0,) * len(other.over), other.over)) if other.over else self.over,
+            self.equal - other.equal,
+            self.different - other.different,
+            self.failed - other.failed,
+            self.probes - other.probes,
+            self.probes_failed - other.probes_failed,
+            self.shed - other.shed,
+        )
+
+    @property
+    def possible(self) -> bool:
+        """Whether no counter is negative and failures are among the requests."""
+        requests, errors, unavailable = self.requests, self.errors, self.unavailable
+        return (
+            0 <= unavailable <= errors <= requests
+            and self.shed >= 0
+            and min(self.equal, self.different, self.failed, *self.over) >= 0
+            and max(self.over, default=0) <= requests + self.shed
+        )
+
+    @property
+    def lowest(self) -> int:
+        """The smallest counter: below 0 in a difference where one fell."""
+        return min(
+            self.requests,
+            self.errors,
+            self.unavailable,
+            self.shed,
+            self.equal,
+            self.different,
+            self.failed,
+            *self.over,
         )
 
     def events_and_trials(
@@ -81,14 +115,6 @@ class Counts:
             # Shed requests may be slow too, and are no trials.
             return min(slow, self.requests), self.requests
         return self.different + self.failed, self.equal + self.different + self.failed
-
-
-def _added(left: tuple[int, ...], right: tuple[int, ...], sign: int) -> tuple[int, ...]:
-    if not left:
-        return tuple(sign * value for value in right)
-    if not right:
-        return left
-    return tuple(a + sign * b for a, b in zip(left, right, strict=True))
 
 
 def counters_of(reading: ReplicaReading, variant: str) -> VariantCounters | None:
@@ -121,13 +147,41 @@ def counts_of(
     )
 
 
+def plain_counts(
+    reading: ReplicaReading, candidate: str, baseline: str, limits_seconds: Sequence[float]
+) -> tuple[Counts, Counts] | None:
+    """As `counts_of` of both, for a page that is as most are: two variants, every limit in order, possible counts.
+
+    None for any other: `faults_of` looks closer.
+    """
+    found: dict[str, Counts] = {}
+    limits = list(limits_seconds)
+    for counters in reading.variants:
+        overs = [(over.limit_seconds, over.request_count) for over in counters.over_limits]
+        if [limit for limit, _ in overs] != limits:
+            return None
+        shadow = reading.shadow if counters.variant == candidate else _NO_SHADOW
+        found[counters.variant] = Counts(
+            counters.request_count,
+            counters.error_count,
+            counters.unavailable_count,
+            tuple([count for _, count in overs]),
+            shadow.equal_count,
+            shadow.different_count,
+            shadow.failed_count,
+            shed=counters.shed_count,
+        )
+    mine, rival = found.get(candidate), found.get(baseline)
+    if mine is None or rival is None or len(reading.variants) != 2 or not (mine.possible and rival.possible):
+        return None
+    return mine, rival
+
+
+_NO_SHADOW = ShadowCounters()
+
+
 def _over_limits(counters: VariantCounters, limits_seconds: Sequence[float]) -> list[int | None]:
     """Requests slower than each limit; None where a limit is not counted."""
-    overs = counters.over_limits
-    if len(overs) == len(limits_seconds) and all(
-        abs(over.limit_seconds - limit) <= LIMIT_TOLERANCE for over, limit in zip(overs, limits_seconds, strict=True)
-    ):
-        return [over.request_count for over in overs]
     return [_over_limit(counters, limit) for limit in limits_seconds]
 
 

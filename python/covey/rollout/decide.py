@@ -12,7 +12,7 @@ from covey.rollout.draft import Draft
 from covey.rollout.evidence import Evidence
 from covey.rollout.gate import advance_or_hold
 from covey.rollout.model import RolloutState, State
-from covey.rollout.questions import criterion_questions, literal_rolls_back, trigger_questions
+from covey.rollout.questions import criterion_questions, literal_rolls_back, literal_rule_holds, trigger_questions
 from covey.rollout.rollback import roll_back
 from covey.rollout.segments import FOLDED_SEGMENT, harmed_segments, segment_effects
 from covey.rollout.sentences import percent
@@ -21,7 +21,7 @@ from covey.rollout.statement import Kind
 from covey.rollout.traffic import is_foreign
 from covey.rollout.units import format_duration, format_share, seconds_of
 from covey.rollout.validity import invalid_reason
-from covey.rollout.verdicts import current_verdicts, judge
+from covey.rollout.verdicts import current_verdicts, judge, results_of
 from covey.v1.evidence_pb2 import Verdict
 from covey.v1.journal_pb2 import CheckpointReached, Entry, RollbackStarted, RolloutFinished, SegmentExcluded
 from covey.v1.rollout_spec_pb2 import ON_SEGMENT_HARM_EXCLUDE, RolloutSpec
@@ -53,7 +53,7 @@ def draft_decision(spec: RolloutSpec, state: RolloutState, evidence: Evidence, n
     if state.is_terminal or state.state == State.STATE_DRAFT:
         return Draft(state, now)
     draft = Draft(state, now)
-    draft.add(tick=evidence.to_tick())
+    draft.add_tick(evidence)
     if draft.state.state == State.STATE_ROLLING_BACK:
         _finish_rollback(draft, evidence)
     elif not (draft.state.in_phase and _harm_shown(draft)):
@@ -79,10 +79,10 @@ def _harm_shown(draft: Draft) -> bool:
     """Rolls back where a trigger is shown, a literal rule that may do so holds, or the candidate answers no probe."""
     state = draft.state
     questions = trigger_questions(state)
-    for index, verdict in enumerate(judge(state, questions, full=False)):
+    for index, result in enumerate(results_of(state, questions)):
         incident = questions[index].statement.kind is Kind.INCIDENTS
-        shown = verdict.result == Verdict.RESULT_FAIL
-        by_literal_rule = verdict.literal_rule_holds and literal_rolls_back(state.spec.triggers[index])
+        shown = result == Verdict.RESULT_FAIL
+        by_literal_rule = literal_rolls_back(state.spec.triggers[index]) and literal_rule_holds(state, index)
         if shown or by_literal_rule:
             cause = RollbackStarted.CAUSE_INCIDENT if incident else RollbackStarted.CAUSE_TRIGGER
             (full,) = judge(state, questions[index : index + 1])

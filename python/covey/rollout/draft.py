@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from covey.rollout.evidence import Evidence
 from covey.rollout.model import RolloutState
 from covey.rollout.state import SCHEMA_VERSION, apply
 from covey.rollout.units import timestamp_of
@@ -47,7 +48,20 @@ class Draft:
         Raises:
             IllegalEntry: it may not follow.
         """
-        entry = payload_entry(**payload)
+        self._record(payload_entry(**payload))
+
+    def add_tick(self, evidence: Evidence) -> None:
+        """Appends a look, which is large and copied once."""
+        entry = payload_entry()
+        evidence.write_to(entry.tick)
+        self._record(entry)
+
+    def _record(self, entry: Entry) -> None:
         entry.actor = self.actor
-        self.state = apply(self.state, stamped(entry, self.state, self.now))
+        # Stamped only while it is tried: what the state keeps of it are its parts, which stay.
+        entry.sequence = self.state.last_sequence + 1
+        entry.time.CopyFrom(timestamp_of(self.now))
+        self.state = apply(self.state, entry)
+        entry.ClearField("sequence")
+        entry.ClearField("time")
         self.entries.append(entry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 from covey.rollout.units import duration_of, timestamp_of
 from covey.v1.evidence_pb2 import Absence, LearnerCount, OutcomeMoments, ProbeCounts, ReplicaReading
@@ -35,15 +36,19 @@ class Evidence:
 
     def to_tick(self) -> Tick:
         """The evidence as a journal record, in a fixed order so that the same look gives the same bytes."""
-        return Tick(
-            observed=duration_of(max(0.0, self.observed_seconds)),
-            observed_at=timestamp_of(self.observed_at),
-            readings=sorted(self.readings, key=lambda reading: reading.replica),
-            probes=sorted(self.probes, key=lambda probe: (probe.replica, probe.variant)),
-            outcomes=sorted(self.outcomes, key=lambda moments: (moments.metric, moments.variant, moments.segment)),
-            learners=sorted(self.learners, key=lambda count: (count.variant, count.segment)),
-            absences=sorted(self.absences, key=lambda absence: (absence.replica, absence.metric, absence.type)),
-        )
+        tick = Tick()
+        self.write_to(tick)
+        return tick
+
+    def write_to(self, tick: Tick) -> None:
+        """As `to_tick`, into an empty record."""
+        tick.observed.CopyFrom(duration_of(max(0.0, self.observed_seconds)))
+        tick.observed_at.CopyFrom(timestamp_of(self.observed_at))
+        tick.readings.extend(sorted(self.readings, key=lambda reading: reading.replica))
+        tick.probes.extend(sorted(self.probes, key=lambda probe: (probe.replica, probe.variant)))
+        tick.outcomes.extend(sorted(self.outcomes, key=attrgetter("metric", "variant", "segment")))
+        tick.learners.extend(sorted(self.learners, key=lambda count: (count.variant, count.segment)))
+        tick.absences.extend(sorted(self.absences, key=attrgetter("replica", "metric", "type")))
 
     @classmethod
     def from_tick(cls, tick: Tick) -> Evidence:

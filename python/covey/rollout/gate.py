@@ -13,7 +13,7 @@ from covey.rollout.signatures import has_accepted, missing_roles
 from covey.rollout.statement import Kind
 from covey.rollout.units import format_duration, seconds_of, timestamp_of
 from covey.rollout.validity import hold_reason, start_problem
-from covey.rollout.verdicts import current_verdicts, judge
+from covey.rollout.verdicts import current_verdicts, judge, results_of
 from covey.v1.evidence_pb2 import Verdict
 from covey.v1.journal_pb2 import (
     ApprovalAwaited,
@@ -45,18 +45,18 @@ def advance_or_hold(draft: Draft) -> None:
             draft.add(released=PhaseReleased(phase=state.phase))
         return
     questions = criterion_questions(state)
-    verdicts = judge(state, questions, full=False)
-    deciding = [verdict for verdict in verdicts if not verdict.report_only]
+    results = results_of(state, questions)
     if not state.promoted:
-        refuted = _refuted(questions, verdicts)
+        refuted = _refuted(questions, results)
         if refuted is not None:
             (full,) = judge(state, [refuted])
             roll_back(draft, RollbackStarted.CAUSE_CRITERION, full.sentence, full.statement)
             return
-        if reason := _unanswered_criteria(state, verdicts):
+        if reason := _unanswered_criteria(state, results):
             _hold(draft, reason)
             return
-    _enter_next(draft, every_criterion_passes=all(verdict.result == Verdict.RESULT_PASS for verdict in deciding))
+    deciding = [result for question, result in zip(questions, results, strict=True) if not question.report_only]
+    _enter_next(draft, every_criterion_passes=all(result == Verdict.RESULT_PASS for result in deciding))
 
 
 def _dwells(state: RolloutState) -> bool:
@@ -75,23 +75,23 @@ def _literal_hold(state: RolloutState) -> str:
     return f"the literal rule holds for {', '.join(standing)}" if standing else ""
 
 
-def _refuted(questions: Sequence[Question], verdicts: Sequence[Verdict]) -> Question | None:
+def _refuted(questions: Sequence[Question], results: Sequence[Verdict.Result.ValueType]) -> Question | None:
     """The first criterion that is refuted. Open incidents are no refutation: they may be resolved in time."""
-    for question, verdict in zip(questions, verdicts, strict=True):
-        decides = not verdict.report_only and question.statement.kind is not Kind.INCIDENTS
-        if decides and verdict.result == Verdict.RESULT_FAIL:
+    for question, result in zip(questions, results, strict=True):
+        decides = not question.report_only and question.statement.kind is not Kind.INCIDENTS
+        if decides and result == Verdict.RESULT_FAIL:
             return question
     return None
 
 
-def _unanswered_criteria(state: RolloutState, verdicts: Sequence[Verdict]) -> str:
+def _unanswered_criteria(state: RolloutState, results: Sequence[Verdict.Result.ValueType]) -> str:
     """Which criteria keep the phase from ending, and whose signature would do; empty where none does."""
     waiting: list[str] = []
     signers: list[str] = []
-    for (criterion, statement), verdict in zip(state.phase_criteria(), verdicts, strict=True):
-        if criterion.report_only or verdict.result == Verdict.RESULT_PASS:
+    for (criterion, statement), result in zip(state.phase_criteria(), results, strict=True):
+        if criterion.report_only or result == Verdict.RESULT_PASS:
             continue
-        if verdict.result == Verdict.RESULT_INSUFFICIENT:
+        if result == Verdict.RESULT_INSUFFICIENT:
             if criterion.defer:
                 continue
             if criterion.accept_by:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
 
 from covey.rollout.accumulate import LAST_PART
 from covey.rollout.model import RolloutState
@@ -13,8 +14,7 @@ from covey.v1.evidence_pb2 import Verdict
 from covey.v1.rollout_spec_pb2 import Trigger
 
 
-@dataclass(frozen=True)
-class Question:
+class Question(NamedTuple):
     """One statement and the evidence that it is judged on.
 
     Attributes:
@@ -110,6 +110,7 @@ def trigger_questions(state: RolloutState) -> list[Question]:
     return questions
 
 
+@lru_cache(maxsize=1024)
 def log_threshold(alpha: float) -> float:
     """What ln E must reach: ln(1 / alpha), to 9 digits like ln E itself; infinite where nothing may be spent."""
     return rounded(math.log(1 / alpha)) if alpha > 0 else math.inf

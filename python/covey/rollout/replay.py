@@ -12,11 +12,9 @@ from covey.rollout.state import SCHEMA_VERSION, apply
 from covey.rollout.units import time_of
 from covey.v1.journal_pb2 import Entry, RollbackStarted, RolloutFinished
 
-# What the server and the controller's process add to a decision.
+# What the server and the controller's process add to a decision, beside its times.
 STAMPS = (
     "sequence",
-    "time",
-    "effective_at",
     "schema_version",
     "epoch",
     "actor",
@@ -66,7 +64,8 @@ def replay(entries: Iterable[Entry]) -> list[Entry]:
             ]
             if len(group) == 1 and _follows(group[0], state, draft.state):
                 # A look that only watched: of its stamps the state keeps the epoch, so it need not be folded twice.
-                state = replace(draft.state, epoch=group[0].epoch)
+                same = draft.state.epoch == group[0].epoch
+                state = draft.state if same else replace(draft.state, epoch=group[0].epoch)
                 result.extend(group)
                 position += 1
                 continue
@@ -99,15 +98,14 @@ def _recorded_at(recorded: list[Entry], position: int) -> Entry:
 
 
 def _stamped_like(made: Entry, recorded: Entry) -> Entry:
+    """The entry with the recorded one's stamps; nobody else has it yet."""
     was, now = recorded.WhichOneof("payload"), made.WhichOneof("payload")
     if was != now:
         raise ReplayError(f"entry {recorded.sequence} is '{was}', decide() says '{now}'")
-    entry = Entry()
-    entry.CopyFrom(made)
+    if recorded.HasField("time"):
+        made.time.CopyFrom(recorded.time)
+    if recorded.HasField("effective_at"):
+        made.effective_at.CopyFrom(recorded.effective_at)
     for name in STAMPS:
-        if name in {"time", "effective_at"}:
-            if recorded.HasField(name):  # type: ignore[arg-type]
-                getattr(entry, name).CopyFrom(getattr(recorded, name))
-        else:
-            setattr(entry, name, getattr(recorded, name))
-    return entry
+        setattr(made, name, getattr(recorded, name))
+    return made

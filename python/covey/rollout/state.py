@@ -62,6 +62,8 @@ def apply(state: RolloutState | None, entry: Entry) -> RolloutState:
     if state.is_terminal:
         raise IllegalEntry(f"the rollout is {state_word(state.state)}; nothing follows")
     after = HANDLERS[kind](state, entry, getattr(entry, kind))
+    if after.last_sequence == entry.sequence and after.epoch >= entry.epoch:
+        return after  # a tick stamps the state with the rest of what it changes
     return replace(after, last_sequence=entry.sequence, epoch=max(state.epoch, entry.epoch))
 
 

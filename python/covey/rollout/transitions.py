@@ -20,6 +20,7 @@ from covey.v1.rollouts_pb2 import Incident
 Handler: TypeAlias = Callable[[RolloutState, Entry, Any], RolloutState]
 
 STARTED = IN_PHASE | {State.STATE_SCHEDULED}
+TICKING = STARTED | {State.STATE_ROLLING_BACK}
 
 
 def require(state: RolloutState, legal: frozenset[Any], what: str) -> None:
@@ -111,9 +112,9 @@ def _newly_deferred(state: RolloutState, verdicts: Any) -> tuple[tuple[str, str]
     )
 
 
-def _tick(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
-    require(state, STARTED | {State.STATE_ROLLING_BACK}, "a tick")
-    return accumulate(state, payload)
+def _tick(state: RolloutState, entry: Entry, payload: Any) -> RolloutState:
+    require(state, TICKING, "a tick")
+    return accumulate(state, payload, last_sequence=entry.sequence, epoch=max(state.epoch, entry.epoch))
 
 
 def _checkpoint(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:

@@ -13,6 +13,7 @@ from covey.rollout.sentences import counts_sentence, incidents_sentence, literal
 from covey.rollout.statement import Kind
 from covey.rollout.units import duration_of, rounded, seconds_of
 from covey.rollout.validity import invalid_reason
+from covey.rollout.weighing import harms, weigh_criteria
 from covey.stats import bernoulli_interval, rate_ratio_interval
 from covey.v1.evidence_pb2 import TestResult, Verdict
 
@@ -24,6 +25,25 @@ def current_verdicts(state: RolloutState) -> list[Verdict]:
     if state.phase_index < 0:
         return []
     return judge(state, criterion_questions(state)) + judge(state, trigger_questions(state))
+
+
+def results_of(state: RolloutState, questions: Sequence[Question]) -> list[Verdict.Result.ValueType]:
+    """The results of `judge`, one per question, for decisions that need no more; triggers are not excluded here."""
+    criteria = [question for question in questions if _is_counted(question) and not question.is_trigger]
+    triggers = [question for question in questions if _is_counted(question) and question.is_trigger]
+    counted = iter(weigh_criteria(state, criteria).results if criteria else [])
+    harmful = iter(harms(state, triggers) if triggers else [])
+    invalid = bool(criteria or len(triggers) < len(questions)) and bool(invalid_reason(state))
+    results = []
+    for question in questions:
+        if _is_counted(question):
+            result = next(harmful if question.is_trigger else counted)
+        else:
+            result = _uncounted_verdict(state, question).result
+        if invalid and _needs_validity(question):
+            result = Verdict.RESULT_INVALID
+        results.append(result)
+    return results
 
 
 def judge(state: RolloutState, questions: Sequence[Question], *, full: bool = True) -> list[Verdict]:
@@ -43,15 +63,10 @@ def judge(state: RolloutState, questions: Sequence[Question], *, full: bool = Tr
     reason = invalid_reason(state)
     verdicts = []
     for question in questions:
-        kind = question.statement.kind
         if _is_counted(question):
             verdict = _counts_verdict(state, question, answers[id(question)], intervals.get(id(question)), full=full)
-        elif kind is Kind.INCIDENTS:
-            verdict = _incidents_verdict(state, question)
-        elif kind is Kind.OUTCOME:
-            verdict = outcome_verdict(state, question)
         else:
-            verdict = segments_verdict(state, question)
+            verdict = _uncounted_verdict(state, question)
         _add_validity(question, verdict, reason)
         _add_literal(state, question, verdict)
         verdicts.append(verdict)
@@ -61,6 +76,18 @@ def judge(state: RolloutState, questions: Sequence[Question], *, full: bool = Tr
 def _is_counted(question: Question) -> bool:
     """Whether counters answer it: of the candidate's events, or of both arms'."""
     return question.statement.counts_events or question.statement.kind is Kind.RELATIVE_LATENCY
+
+
+def _uncounted_verdict(state: RolloutState, question: Question) -> Verdict:
+    kind = question.statement.kind
+    if kind is Kind.INCIDENTS:
+        return _incidents_verdict(state, question)
+    return outcome_verdict(state, question) if kind is Kind.OUTCOME else segments_verdict(state, question)
+
+
+def _needs_validity(question: Question) -> bool:
+    """A criterion is not judged on data that cannot be believed; triggers see believed data only, and go on."""
+    return not question.is_trigger and question.statement.kind is not Kind.INCIDENTS
 
 
 def _intervals(
@@ -204,10 +231,7 @@ def _incidents_verdict(state: RolloutState, question: Question) -> Verdict:
 
 
 def _add_validity(question: Question, verdict: Verdict, reason: str) -> None:
-    """A criterion is not judged on data that cannot be believed; triggers see believed data only, and go on."""
-    if question.is_trigger or question.statement.kind is Kind.INCIDENTS:
-        return
-    if reason:
+    if reason and _needs_validity(question):
         verdict.result = Verdict.RESULT_INVALID
         verdict.ClearField("needed_count")
         verdict.ClearField("eta")

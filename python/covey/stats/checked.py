@@ -106,8 +106,8 @@ def log_weights(weights: ArrayLike | None, count: int) -> Floats:
 
 def log_sum_exp(values: Floats) -> Floats:
     """`ln sum(exp(values))` over the last axis, without overflow; minus infinity where every term is."""
-    top = np.max(values, axis=-1, keepdims=True)
+    top = values.max(axis=-1, keepdims=True)
     anchor = np.where(np.isfinite(top), top, 0.0)
     with np.errstate(divide="ignore"):
-        total = np.log(np.sum(np.exp(values - anchor), axis=-1))
+        total = np.log(np.exp(values - anchor).sum(axis=-1))
     return np.asarray(anchor[..., 0] + total, dtype=np.float64)

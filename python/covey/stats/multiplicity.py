@@ -40,8 +40,10 @@ def e_bh(log_e: ArrayLike, alpha: float) -> Indices:
     values = np.asarray(log_e, dtype=np.float64)
     if values.ndim != 1 or np.isnan(values).any():
         raise ValueError("log_e must be a list of numbers, one per hypothesis; found another shape or NaN")
+    if not values.size or values.max() < -log_alpha - ROUNDING:
+        return np.array([], dtype=np.intp)
     order = np.argsort(-values, kind="stable")
-    bounds = np.log(values.size) - np.log(np.arange(1, values.size + 1)) - log_alpha if values.size else values
+    bounds = np.log(values.size) - np.log(np.arange(1, values.size + 1)) - log_alpha
     reached = np.flatnonzero(values[order] >= bounds - ROUNDING)
     rejected = order[: reached[-1] + 1] if reached.size else order[:0]
     return np.sort(rejected)

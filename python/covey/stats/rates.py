@@ -94,14 +94,26 @@ def rate_ratio_increments(
         raise ValueError("ratios must be one or more")
     if not ((r > null).all() or (r < null).all()):
         raise ValueError("ratios must all lie above r0 (or all below it): one on the other side gains on the null")
-    s = share[..., np.newaxis]
+    informative = (share > 0) & (share < 1)
+    s = np.where(informative, share, 0.5)[..., np.newaxis]
+    x, y = (np.where(informative, events, 0.0)[..., np.newaxis] for events in (x, y))
+    return ratio_terms(x, y, s, null, r)
+
+
+def ratio_terms(x: Floats, y: Floats, share: Floats, null: Floats, ratios: Floats) -> Floats:
+    """The formula of `rate_ratio_increments` without its checks, for gates that have made them; shapes broadcast.
+
+    Args:
+        x: candidate events, 0 or more.
+        y: baseline events.
+        share: strictly between 0 and 1.
+        null: r0, above 0.
+        ratios: above or below r0.
+    """
     # ln((r0 s + 1 - s) / (r s + 1 - s)) as log1p of a distance that is never negative: no digit is lost anywhere.
-    distance = np.abs(r - null) * s / (np.minimum(r, null) * s + (1.0 - s))
-    per_total = np.where(r > null, -1.0, 1.0) * np.log1p(distance)
-    informative = ((share > 0) & (share < 1))[..., np.newaxis]
-    per_event = np.where(informative, np.log(r / null), 0.0)
-    per_total = np.where(informative, per_total, 0.0)
-    return np.asarray(x[..., np.newaxis] * per_event + (x + y)[..., np.newaxis] * per_total, dtype=np.float64)
+    distance = np.abs(ratios - null) * share / (np.minimum(ratios, null) * share + (1.0 - share))
+    per_total = np.copysign(np.log1p(distance), null - ratios)
+    return np.asarray(x * np.log(ratios / null) + (x + y) * per_total, dtype=np.float64)
 
 
 def _validated(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -97,10 +99,10 @@ def advance_start_times(
         raise ValueError("log_increments must have shape (..., alternatives), with one or more")
     _validate(planned_ticks, share_at_start)
     masses = None if log_masses is None else np.asarray(log_masses, dtype=np.float64)
-    rest, number = 1.0 - share_at_start, np.array([float(tick)])
-    grown = _grown(masses, increments, share_at_start, float(_starting(number, planned_ticks, rest)[0]))
+    rest = 1.0 - share_at_start
+    grown = _grown(masses, increments, share_at_start, _starting_at(tick, planned_ticks, rest))
     mixture = log_weights(weights, increments.shape[-1])
-    return grown, _mixed(grown, mixture, float(_waiting(number, planned_ticks, rest)[0]))
+    return grown, _mixed(grown, mixture, _waiting_after(tick, planned_ticks, rest))
 
 
 def start_weights(ticks: int, *, planned_ticks: int, share_at_start: float = 0.5) -> tuple[float, Floats, Floats]:
@@ -134,28 +136,40 @@ def start_weights(ticks: int, *, planned_ticks: int, share_at_start: float = 0.5
 
 def _starting(number: Floats, planned: int, rest: float) -> Floats:
     """pi_j of these ticks."""
-    later = (1.0 - SHARE_WITHIN_PLAN) * rest * planned / (number * np.maximum(number - 1.0, 1.0))
-    return np.where(number <= planned, SHARE_WITHIN_PLAN * rest / planned, later)
+    return np.array([_starting_at(tick, planned, rest) for tick in number.tolist()])
 
 
 def _waiting(number: Floats, planned: int, rest: float) -> Floats:
     """The sum of pi_j over all j after these ticks."""
-    within = rest * (SHARE_WITHIN_PLAN * (planned - number) / planned + (1.0 - SHARE_WITHIN_PLAN))
-    return np.where(number <= planned, within, (1.0 - SHARE_WITHIN_PLAN) * rest * planned / number)
+    return np.array([_waiting_after(tick, planned, rest) for tick in number.tolist()])
+
+
+def _starting_at(tick: float, planned: int, rest: float) -> float:
+    if tick <= planned:
+        return SHARE_WITHIN_PLAN * rest / planned
+    return (1.0 - SHARE_WITHIN_PLAN) * rest * planned / (tick * (tick - 1.0))
+
+
+def _waiting_after(tick: float, planned: int, rest: float) -> float:
+    if tick <= planned:
+        return rest * (SHARE_WITHIN_PLAN * (planned - tick) / planned + (1.0 - SHARE_WITHIN_PLAN))
+    return (1.0 - SHARE_WITHIN_PLAN) * rest * planned / tick
 
 
 def _grown(masses: Floats | None, increments: Floats, at_start: float, starting: float) -> Floats:
     """Ln M_k after a tick; NaN and plus infinity are refused here, in one pass over the data."""
-    if not (increments < np.inf).all():
+    if not increments.max(initial=-np.inf) < np.inf:
         raise ValueError("log_increments must be numbers or minus infinity; found NaN or plus infinity")
-    with np.errstate(divide="ignore"):
-        begun = np.log(at_start) if masses is None else masses
-        return np.asarray(np.logaddexp(begun, np.log(starting)) + increments, dtype=np.float64)
+    begun = _log(at_start) if masses is None else masses
+    return np.asarray(np.logaddexp(begun, _log(starting)) + increments, dtype=np.float64)
 
 
 def _mixed(masses: Floats, mixture: Floats, waiting: float) -> Floats:
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.logaddexp(log_sum_exp(masses + mixture), np.log(waiting)), dtype=np.float64)
+    return np.asarray(np.logaddexp(log_sum_exp(masses + mixture), _log(waiting)), dtype=np.float64)
+
+
+def _log(share: float) -> float:
+    return math.log(share) if share > 0 else -math.inf
 
 
 def _validate(planned_ticks: int, share_at_start: float) -> None:

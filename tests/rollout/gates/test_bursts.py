@@ -70,8 +70,8 @@ def test_the_slice_is_of_the_candidates_size() -> None:
     trials = np.full(SHARDS, 90.0)
     bursts = Bursts.none(weights=3, metrics=2)
     for errors in looks:
-        table = np.stack([errors, np.zeros(SHARDS)]).astype(float)
-        bursts = bursts.plus(table.sum(axis=1), trials.sum(), Shards(trials, table), (100, 1000, 10_000))
+        table = np.stack([trials, errors, np.zeros(SHARDS)])
+        bursts = bursts.plus(table[1:].sum(axis=1), trials.sum(), Shards(table), (100, 1000, 10_000))
     table = np.stack(looks).astype(float)
     for number, (weight_bp, shards) in enumerate([(100, 1), (1000, 10), (10_000, SHARDS)]):
         mine = design_effect(table[:, :shards].sum(axis=1), np.full(60, 90.0 * shards))
@@ -93,7 +93,7 @@ def test_the_phases_own_bursts_count_from_the_tenth_tick() -> None:
     calm, own = Bursts.none(1, 2), Bursts.none(1, 2)
     for tick in range(FEWEST_OWN_TICKS + 5):
         calm = calm.plus(np.array([5.0, 0.0]), 1000.0, None, (5000,))
-        found = design_effects(calm, own, 0, 5000)[0]
+        found = design_effects(calm.effects(0, 5000), own, 0, 5000)[0]
         assert (found > 1) == (tick >= FEWEST_OWN_TICKS)
         own = own.plus(np.array([50.0 * (tick % 2), 0.0]), 1000.0, None, (5000,))
 

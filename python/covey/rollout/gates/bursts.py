@@ -23,19 +23,20 @@ class Bursts(ComparedByValue):
     """Dispersion of the baseline's failures over ticks.
 
     Attributes:
-        slices: by phase weight and by error, availability, shape (weights, 2).
-        whole: by metric, shape (metrics,).
+        sums: of the whole baseline by metric, then of its slices: error and availability of each phase weight; shape
+            (metrics + 2 x weights,).
+        metrics: how many there are.
         has_shards: whether any tick had shards.
     """
 
-    slices: DispersionSums
-    whole: DispersionSums
+    sums: DispersionSums
+    metrics: int
     has_shards: bool = False
 
     @classmethod
     def none(cls, weights: int, metrics: int) -> Bursts:
         """Before the first tick."""
-        return cls(DispersionSums.zeros((weights, FIRST_LIMIT)), DispersionSums.zeros((metrics,)))
+        return cls(DispersionSums.zeros((metrics + FIRST_LIMIT * weights,)), metrics)
 
     def plus(self, events: Floats, trials: float, shards: Shards | None, weights_bp: tuple[int, ...]) -> Bursts:
         """With one more tick.
@@ -46,34 +47,33 @@ class Bursts(ComparedByValue):
             shards: of the baseline in this tick.
             weights_bp: the candidate's weight in each phase.
         """
-        whole = self.whole.plus(events, np.full(events.shape, trials))
-        if shards is None:
-            return Bursts(self.slices, whole, self.has_shards)
-        count = len(shards.trials)
-        sizes = [max(1, min(count, -(-bp * count // 10_000))) for bp in weights_bp]
-        up_to_trials, up_to_events = np.cumsum(shards.trials), np.cumsum(shards.events, axis=1)
-        ends = np.array(sizes, dtype=np.intp) - 1
-        slice_events = np.minimum(up_to_events[:, ends].T, up_to_trials[ends][:, np.newaxis])
-        slice_trials = np.broadcast_to(up_to_trials[ends][:, np.newaxis], slice_events.shape)
-        return Bursts(self.slices.plus(slice_events, slice_trials), whole, has_shards=True)
+        counted, tried = np.zeros((2, len(self.sums.events)))
+        counted[: self.metrics], tried[: self.metrics] = events, trials
+        if shards is not None:
+            count = len(shards.trials)
+            # A prefix of the shards of the candidate's size, for each weight.
+            ends = [max(1, min(count, -(-bp * count // 10_000))) - 1 for bp in weights_bp]
+            up_to = shards.table.cumsum(axis=1)[:, ends]
+            tried[self.metrics :] = np.repeat(up_to[0], FIRST_LIMIT)
+            counted[self.metrics :] = np.minimum(up_to[1:], up_to[0]).T.ravel()
+        return Bursts(self.sums.plus(counted, tried), self.metrics, self.has_shards or shards is not None)
 
     def joined(self, other: Bursts) -> Bursts:
         """Both stretches as one."""
-        return Bursts(
-            self.slices.joined(other.slices), self.whole.joined(other.whole), self.has_shards or other.has_shards
-        )
+        return Bursts(self.sums.joined(other.sums), self.metrics, self.has_shards or other.has_shards)
 
     def effects(self, weight_number: int, weight_bp: int, fewest_ticks: int = 2) -> Floats:
         """Design effect of each metric for a candidate of that weight, shape (metrics,)."""
         share = weight_bp / 10_000
         relative_size = min(1.0, share / (1.0 - share)) if share < 1.0 else 1.0
-        effects = 1.0 + (self.whole.shown_effect(fewest_ticks) - 1.0) * relative_size
+        shown = self.sums.shown_effect(fewest_ticks)
+        effects = 1.0 + (shown[: self.metrics] - 1.0) * relative_size
         if self.has_shards:
-            effects[:FIRST_LIMIT] = self.slices.shown_effect(fewest_ticks)[weight_number]
+            mine = self.metrics + FIRST_LIMIT * weight_number
+            effects[:FIRST_LIMIT] = shown[mine : mine + FIRST_LIMIT]
         return effects
 
 
-def design_effects(before: Bursts, own: Bursts, weight_number: int, weight_bp: int) -> Floats:
-    """The larger of what was shown before the phase and in it so far, shape (metrics,)."""
-    earlier = before.effects(weight_number, weight_bp)
-    return np.maximum(earlier, own.effects(weight_number, weight_bp, FEWEST_OWN_TICKS))
+def design_effects(shown_before: Floats, own: Bursts, weight_number: int, weight_bp: int) -> Floats:
+    """The larger of what was shown before the phase and what is in it so far, shape (metrics,)."""
+    return np.maximum(shown_before, own.effects(weight_number, weight_bp, FEWEST_OWN_TICKS))

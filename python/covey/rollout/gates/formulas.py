@@ -7,7 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from covey.stats import ADVANCE_RATIOS, LEVEL_MULTIPLES, ROLLBACK_RATIOS, rate_ratio_increments
+from covey.stats import ADVANCE_RATIOS, LEVEL_MULTIPLES, ROLLBACK_RATIOS
+from covey.stats.rates import ratio_terms
 from covey.stats.special import Floats
 
 # Fewer ticks of baseline before the first phase, and bursts cannot be told from harm that sets in late.
@@ -24,6 +25,9 @@ SHOWN_BEYOND_ERRORS = 3.0
 SMALLEST_MARGIN = 1.3
 # A failure rate is an excess that matters where so many learners met it, however small the rate.
 FEWEST_AFFECTED_LEARNERS = 5
+
+_ADVANCE: Floats = np.array(ADVANCE_RATIOS)
+_ROLLBACK: Floats = np.array(ROLLBACK_RATIOS)
 
 
 class LevelTable(NamedTuple):
@@ -166,15 +170,12 @@ def ratio_step(
         null: r0 from `rollback_null` or `advance_null`.
         advance: against `ADVANCE_RATIOS`, else against `ROLLBACK_RATIOS` times r0.
     """
-    usable = np.isfinite(null)
-    r0 = np.where(usable, null, 2.0)[..., np.newaxis]
-    ratios: NDArray[np.float64] = np.array(ADVANCE_RATIOS if advance else ROLLBACK_RATIOS)
-    alternatives = ratios if advance else ratios * r0[..., np.newaxis]
     # Counts of an arm without exposure are late answers of another weight: they say nothing about the ratio.
-    told = (share > 0) & (share < 1)
-    x, y = (np.where(told, events, 0.0)[..., np.newaxis] for events in (candidate_events, baseline_events))
-    steps = rate_ratio_increments(x, y, share[..., np.newaxis], r0, ratios=alternatives)[..., 0, :]
-    return np.where(usable[..., np.newaxis], steps, 0.0)
+    told = np.isfinite(null) & (share > 0) & (share < 1)
+    r0 = np.where(told, null, 2.0)[..., np.newaxis]
+    x, y = np.where(told, candidate_events, 0.0)[..., np.newaxis], np.where(told, baseline_events, 0.0)[..., np.newaxis]
+    alternatives = _ADVANCE if advance else _ROLLBACK * r0
+    return ratio_terms(x, y, np.where(told, share, 0.5)[..., np.newaxis], r0, alternatives)
 
 
 def share_of(candidate_trials: Floats, baseline_trials: Floats) -> Floats:

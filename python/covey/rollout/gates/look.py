@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -22,12 +23,20 @@ class Shards(ComparedByValue):
     """Requests by learner shard.
 
     Attributes:
-        trials: shape (shards,).
-        events: failures of error_rate and of availability, shape (2, shards).
+        table: requests, failures of error_rate, failures of availability, shape (3, shards).
     """
 
-    trials: Floats
-    events: Floats
+    table: Floats
+
+    @property
+    def trials(self) -> Floats:
+        """Requests, shape (shards,)."""
+        return np.asarray(self.table[0], dtype=np.float64)
+
+    @property
+    def events(self) -> Floats:
+        """Failures of error_rate and of availability, shape (2, shards)."""
+        return self.table[1:]
 
     def minus(self, other: Shards) -> Shards:
         """What came between two pages of one process.
@@ -35,18 +44,18 @@ class Shards(ComparedByValue):
         Raises:
             PageFault: they cannot both be true.
         """
-        if len(self.trials) != len(other.trials):
+        if self.table.shape != other.table.shape:
             raise PageFault(f"it has {len(self.trials)} shards where it had {len(other.trials)}")
-        since = Shards(self.trials - other.trials, self.events - other.events)
-        if (since.trials < 0).any() or (since.events < 0).any():
+        since = self.table - other.table
+        if since.min() < 0:
             raise PageFault("a shard counter fell without a restart")
-        return since
+        return Shards(since)
 
     def plus(self, other: Shards | None) -> Shards:
         """Both together; of another number only the newer are kept."""
-        if other is None or len(other.trials) != len(self.trials):
+        if other is None or other.table.shape != self.table.shape:
             return self
-        return Shards(self.trials + other.trials, self.events + other.events)
+        return Shards(self.table + other.table)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +77,7 @@ class Durations(ComparedByValue):
             PageFault: they cannot both be true.
         """
         counts = self.counts - other.counts
-        if (counts < 0).any():
+        if counts.min() < 0:
             raise PageFault("a duration counter fell without a restart")
         return Durations(self.edges_seconds, counts)
 
@@ -83,11 +92,11 @@ class Durations(ComparedByValue):
 
         None without requests, and where the quantile lies beyond the last edge.
         """
-        total = self.counts.sum()
+        up_to = self.counts.cumsum()
+        total = float(up_to[-1])
         if total <= 0:
             return None
-        slower = total - np.cumsum(self.counts)
-        found = int(np.argmax(slower <= share_slower * total))
+        found = int((total - up_to <= share_slower * total).argmax())
         return found if found < len(self.edges_seconds) else None
 
     def slower_than(self, edge: int) -> float:
@@ -155,15 +164,18 @@ def shards_of(reading: ReplicaReading, variant: str) -> Shards | None:
     found = next((shards for shards in reading.shards if shards.variant == variant), None)
     if found is None or not (found.request_counts or found.error_counts or found.unavailable_counts):
         return None
-    lengths = {len(found.request_counts), len(found.error_counts), len(found.unavailable_counts)}
+    columns = (found.request_counts, found.error_counts, found.unavailable_counts)
+    lengths = {len(column) for column in columns}
     if len(lengths) > 1:
         raise PageFault(f"the shards of {variant} have {', '.join(map(str, sorted(lengths)))} entries")
-    table = np.array([found.request_counts, found.error_counts, found.unavailable_counts], dtype=np.float64)
-    if (table < 0).any():
+    table = np.empty((len(columns), *lengths))
+    for row, column in zip(table, columns, strict=True):
+        row[:] = column
+    if table.min() < 0:
         raise PageFault(f"a shard counter of {variant} is negative")
     if (table[1:] > table[:-1]).any():
         raise PageFault(f"a shard of {variant} has more failures than requests")
-    return Shards(table[0], table[1:])
+    return Shards(table)
 
 
 def durations_of(reading: ReplicaReading, variant: str) -> Durations | None:
@@ -175,17 +187,21 @@ def durations_of(reading: ReplicaReading, variant: str) -> Durations | None:
     found = next((durations for durations in reading.durations if durations.variant == variant), None)
     if found is None:
         return None
-    edges, counts = (
-        tuple(found.edges_seconds or reading.durations[0].edges_seconds),
-        np.array(found.request_counts, dtype=np.float64),
-    )
+    edges = _rising(tuple(found.edges_seconds or reading.durations[0].edges_seconds))
+    counts = np.array(found.request_counts, dtype=np.float64)
+    if edges is None:
+        raise PageFault(f"the duration edges of {variant} do not rise")
     if len(counts) != len(edges) + 1:
         raise PageFault(f"the durations of {variant} have {len(counts)} counts for {len(edges)} edges")
-    if (counts < 0).any():
+    if counts.min() < 0:
         raise PageFault(f"a duration counter of {variant} is negative")
-    if (np.diff(edges) <= 0).any():
-        raise PageFault(f"the duration edges of {variant} do not rise")
     return Durations(edges, counts)
+
+
+@lru_cache(maxsize=64)
+def _rising(edges: tuple[float, ...]) -> tuple[float, ...] | None:
+    """The edges, one tuple for all pages of a grid; None where they do not rise."""
+    return None if (np.diff(edges) <= 0).any() else edges
 
 
 def summed(arms: Sequence[Arm]) -> Arm:

@@ -7,6 +7,7 @@ scales a tick's evidence - design effect, difference between learners, latency t
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,10 +21,9 @@ from covey.rollout.gates.formulas import (
     level_step,
     ratio_step,
     rollback_null,
-    share_of,
 )
 from covey.rollout.gates.look import NOTHING, Arm, Look
-from covey.rollout.gates.rows import FIRST_LIMIT, NO_METRIC, Metrics, Rows
+from covey.rollout.gates.rows import FIRST_LIMIT, Metrics, Rows
 from covey.rollout.gates.values import ComparedByValue
 from covey.stats import ADVANCE_RATIOS, ROLLBACK_RATIOS, advance_start_times
 from covey.stats.special import Floats
@@ -55,9 +55,10 @@ class GateMemory(ComparedByValue):
     Attributes:
         criteria: rows of the phase's criteria; None before the first phase.
         before: bursts of the baseline before the phase; own: in it.
+        effects_before: design effects shown before the phase for its weight, shape (metrics,).
         earlier_ticks: looks with traffic of the baseline before the first phase.
         baseline: the baseline's arm since it is watched; candidate: the candidate's in all phases.
-        rivals: the baseline's arm in all phases.
+        rivals: the baseline's counts in all phases.
         tick: number of the trigger processes' last tick.
         share_at_start: 1/2 over start times; 1 where too little was seen before the first phase to tell bursts.
         log_masses: ln M of levels and ratios, shape (2, triggers, alternatives); None before tick 1.
@@ -66,12 +67,13 @@ class GateMemory(ComparedByValue):
         margins: ln E of each ratio of each criterion, shape (criteria, ratios).
         exceedances: candidate's and baseline's slow requests of relative latencies, (2, quantiles): of the phase.
         thresholds: the duration that each relative latency was last compared at, seconds.
-        effects: design effects last used, shape (metrics,).
-        learner_errors: between-learner standard errors last used, shape (metrics,).
+        effects: design effects last used, shape (metrics + 1,): the last one is 1, of statements without a metric.
+        learner_errors: between-learner standard errors last used, likewise, with 0.
     """
 
     before: Bursts
     own: Bursts
+    effects_before: Floats
     effects: Floats
     learner_errors: Floats
     log_e: Floats
@@ -82,7 +84,7 @@ class GateMemory(ComparedByValue):
     earlier_ticks: int = 0
     baseline: Arm = NOTHING
     candidate: Arm = NOTHING
-    rivals: Arm = NOTHING
+    rivals: Counts = NOTHING.counts
     tick: int = 0
     share_at_start: float = 1.0
     log_masses: Floats | None = None
@@ -92,10 +94,11 @@ class GateMemory(ComparedByValue):
     def empty(cls, plan: GatePlan) -> GateMemory:
         """Before the first tick."""
         bursts = Bursts.none(len(plan.weights_bp), plan.metrics.count)
-        ones = np.ones(plan.metrics.count)
+        ones = np.ones(plan.metrics.count + 1)
         return cls(
             bursts,
             bursts,
+            ones[:-1],
             ones,
             ones * 0.0,
             np.zeros((2, len(plan.triggers.statements))),
@@ -116,10 +119,12 @@ class GateMemory(ComparedByValue):
         share = self.share_at_start
         if phase_index == 0:
             share = SHARE_AT_START if self.earlier_ticks >= FEWEST_BASELINE_TICKS else 1.0
+        before = self.before.joined(self.own)
         return replace(
             self,
             criteria=criteria,
-            before=self.before.joined(self.own),
+            before=before,
+            effects_before=before.effects(phase_index, plan.weights_bp[phase_index]),
             own=Bursts.none(len(plan.weights_bp), plan.metrics.count),
             share_at_start=share,
             effective=np.zeros((2, count)),
@@ -129,12 +134,13 @@ class GateMemory(ComparedByValue):
 
     def waited(self, plan: GatePlan, look: Look) -> GateMemory:
         """One tick before the first phase: only the baseline is learnt."""
-        _, rival_events = self._slow(plan.metrics, look)
-        events = _events(look.baseline.counts, plan.metrics, rival_events)
+        _, rival = self._slower(look, self._edges(plan.metrics))
         trials = float(look.baseline.counts.requests)
         return replace(
             self,
-            before=self.before.plus(events, trials, look.baseline.shards, plan.weights_bp),
+            before=self.before.plus(
+                _events(plan.metrics, look.baseline.counts, rival), trials, look.baseline.shards, plan.weights_bp
+            ),
             baseline=self.baseline.plus(look.baseline),
             earlier_ticks=self.earlier_ticks + (trials > 0),
         )
@@ -148,127 +154,148 @@ class GateMemory(ComparedByValue):
             look: everything in this tick: what triggers judge.
             of_phase: the part that belongs to the phase's evidence; None where nothing does.
         """
-        effects = design_effects(self.before, self.own, phase_index, plan.weights_bp[phase_index])
-        errors = self._learner_errors(plan, plan.weights_bp[phase_index])
-        mine, rival = self._slow(plan.metrics, look)
-        masses, log_e = self._triggers(plan, look, effects, errors, (mine, rival))
-        trials = float(look.baseline.counts.requests)
-        events = _events(look.baseline.counts, plan.metrics, rival)
-        memory = replace(
-            self,
-            own=self.own.plus(events, trials, look.baseline.shards, plan.weights_bp),
-            effects=effects,
-            learner_errors=errors,
-            baseline=self.baseline.plus(look.baseline),
-            candidate=self.candidate.plus(look.candidate),
-            rivals=self.rivals.plus(look.baseline),
-            tick=self.tick + 1,
-            log_masses=masses,
-            log_e=log_e,
-            thresholds=tuple(self._thresholds(plan.metrics)),
-        )
-        if of_phase is None:
-            return memory
-        return memory._with_criteria(plan, of_phase, self)
+        weight_bp = plan.weights_bp[phase_index]
+        # What scales the tick was known before it.
+        effects = np.ones(plan.metrics.count + 1)
+        effects[:-1] = design_effects(self.effects_before, self.own, phase_index, weight_bp)
+        errors, edges = self._learner_errors(plan, weight_bp), self._edges(plan.metrics)
+        tick = _TickCounts.of(plan.metrics, look, self._slower(look, edges))
+        masses, log_e = self._triggers(plan, look, tick, effects, errors)
+        changes: dict[str, Any] = {
+            "own": self.own.plus(tick.rival, tick.rival_requests, look.baseline.shards, plan.weights_bp),
+            "effects": effects,
+            "learner_errors": errors,
+            "baseline": self.baseline.plus(look.baseline),
+            "candidate": self.candidate.plus(look.candidate),
+            "rivals": self.rivals + look.baseline.counts,
+            "tick": self.tick + 1,
+            "log_masses": masses,
+            "log_e": log_e,
+            "thresholds": self._thresholds(edges),
+        }
+        if of_phase is not None and self.criteria is not None and self.criteria.statements:
+            if of_phase.candidate is not look.candidate or of_phase.baseline is not look.baseline:
+                tick = _TickCounts.of(plan.metrics, of_phase, self._slower(of_phase, edges))
+            changes |= self._criteria(plan, self.criteria, of_phase, tick, effects, errors)
+        return replace(self, **changes)
 
     def _triggers(
-        self, plan: GatePlan, look: Look, effects: Floats, errors: Floats, slow: tuple[Floats, Floats]
+        self, plan: GatePlan, look: Look, tick: _TickCounts, effects: Floats, errors: Floats
     ) -> tuple[Floats, Floats]:
         """Ln M and ln E of levels and ratios after this tick."""
         rows = plan.triggers
         if not rows.statements:
             return np.zeros((2, 0, len(ROLLBACK_RATIOS))), np.zeros((2, 0))
-        counted = [
-            look.probed.events_and_trials(statement, plan.metrics.limits_seconds, with_probes=True)
-            if statement.counts_events
-            else (0, 0)
-            for statement in rows.statements
-        ]
-        x, n = np.array(counted, dtype=np.float64).T
-        effect, error = _of_rows(rows, effects, 1.0), _of_rows(rows, errors, 0.0)
-        levels = level_step(rows.table, x, n)
-        ratios = _ratio_steps(rows, plan.metrics, look, slow, rollback_null(rows.null_ratio, error), advance=False)
-        usable = look.comparable & rows.compared & (error <= LARGEST_USABLE_ERROR)
-        steps = np.stack([levels, np.where(usable[:, np.newaxis], ratios, 0.0)]) / effect[:, np.newaxis]
+        x, n = rows.counted(look.probed, plan.metrics, with_probes=True)
+        effect = effects[rows.metric][:, np.newaxis]
+        steps = np.zeros((2, len(rows.statements), len(ROLLBACK_RATIOS)))
+        steps[0] = level_step(rows.table, x, n)
+        if look.comparable and len(rows.comparisons):
+            error = errors[rows.metric[rows.comparisons]]
+            null = rollback_null(rows.null_ratio[rows.comparisons], error)
+            null = np.where(error <= LARGEST_USABLE_ERROR, null, np.nan)
+            steps[1, rows.comparisons] = tick.ratio_steps(rows, null, advance=False)
         return advance_start_times(
             self.log_masses,
-            steps,
+            steps / effect,
             self.tick + 1,
             share_at_start=self.share_at_start,
             planned_ticks=plan.planned_ticks,
         )
 
-    def _with_criteria(self, plan: GatePlan, look: Look, before: GateMemory) -> GateMemory:
-        """With this tick's evidence on the phase's criteria; `before` is the memory that the tick found."""
-        rows = self.criteria
-        if rows is None or not rows.statements:
-            return self
-        counted = [
-            look.candidate.counts.events_and_trials(statement, plan.metrics.limits_seconds)
-            if statement.counts_events
-            else (0, 0)
-            for statement in rows.statements
-        ]
-        effect, error = _of_rows(rows, self.effects, 1.0), _of_rows(rows, self.learner_errors, 0.0)
-        mine, rival = slow = before._slow(plan.metrics, look)
-        null = advance_null(rows.null_ratio, error)
-        null = np.where(rows.compared & (error <= LARGEST_USABLE_ERROR) & look.comparable, null, np.nan)
-        margins = _ratio_steps(rows, plan.metrics, look, slow, null, advance=True) / effect[:, np.newaxis]
-        return replace(
-            self,
-            effective=self.effective + np.array(counted, dtype=np.float64).T / effect,
-            margins=self.margins + margins,
-            exceedances=self.exceedances + np.stack([mine, rival]),
-        )
+    def _criteria(
+        self, plan: GatePlan, rows: Rows, look: Look, tick: _TickCounts, effects: Floats, errors: Floats
+    ) -> dict[str, Floats]:
+        """What this tick changes of the evidence on the phase's criteria."""
+        effect = effects[rows.metric]
+        changes = {
+            "effective": self.effective + rows.counted(look.candidate.counts, plan.metrics) / effect,
+            "exceedances": self.exceedances + tick.slower,
+        }
+        if look.comparable and len(rows.comparisons):
+            compared = rows.comparisons
+            error = errors[rows.metric[compared]]
+            null = advance_null(rows.null_ratio[compared], error)
+            null = np.where(error <= LARGEST_USABLE_ERROR, null, np.nan)
+            margins = self.margins.copy()
+            margins[compared] += tick.ratio_steps(rows, null, advance=True) / effect[compared, np.newaxis]
+            changes["margins"] = margins
+        return changes
 
     def _learner_errors(self, plan: GatePlan, weight_bp: int) -> Floats:
         """Between-learner standard errors by metric, from the baseline's shards so far; 0 where there are none."""
-        errors = np.zeros(plan.metrics.count)
+        errors = np.zeros(plan.metrics.count + 1)
         shards = self.baseline.shards
         if shards is not None:
             errors[:FIRST_LIMIT] = between_learner_error(shards.events, shards.trials, weight_bp / 10_000)
         return errors
 
-    def _thresholds(self, metrics: Metrics) -> list[float | None]:
+    def _edges(self, metrics: Metrics) -> tuple[int | None, ...]:
+        """Of the durations: the edge above each of the baseline's own quantiles up to the tick before."""
         durations = self.baseline.durations
-        edges = [None if durations is None else durations.edge_above(share) for share in metrics.slower_shares]
-        return [None if edge is None or durations is None else durations.edges_seconds[edge] for edge in edges]
+        return tuple(None if durations is None else durations.edge_above(share) for share in metrics.slower_shares)
 
-    def _slow(self, metrics: Metrics, look: Look) -> tuple[Floats, Floats]:
-        """Requests of candidate and baseline slower than the baseline's own quantiles up to the tick before."""
-        slow = np.zeros((2, len(metrics.slower_shares)))
+    def _thresholds(self, edges: tuple[int | None, ...]) -> tuple[float | None, ...]:
+        durations = self.baseline.durations
+        return tuple(None if edge is None or durations is None else durations.edges_seconds[edge] for edge in edges)
+
+    def _slower(self, look: Look, edges: tuple[int | None, ...]) -> Floats:
+        """Requests of candidate and baseline beyond those edges, shape (2, quantiles)."""
+        slower = np.zeros((2, len(edges)))
         known, mine, rival = self.baseline.durations, look.candidate.durations, look.baseline.durations
         if known is None or mine is None or rival is None or mine.edges_seconds != known.edges_seconds:
-            return slow[0], slow[1]
-        for number, share in enumerate(metrics.slower_shares):
-            edge = known.edge_above(share)
+            return slower
+        for number, edge in enumerate(edges):
             if edge is not None:
-                slow[:, number] = mine.slower_than(edge), rival.slower_than(edge)
-        return slow[0], slow[1]
+                slower[:, number] = mine.slower_than(edge), rival.slower_than(edge)
+        return slower
 
 
-def _events(counts: Counts, metrics: Metrics, slow: Floats, *, with_shed: bool = False) -> Floats:
+class _TickCounts(NamedTuple):
+    """One look in numbers.
+
+    Attributes:
+        mine, rival: failures of candidate and baseline by metric, shape (metrics,).
+        mine_shed, rival_shed: requests refused for overload: failures and trials of relative tests only.
+        mine_requests, rival_requests: the others.
+        slower: beyond the edges of relative latencies, shape (2, quantiles).
+    """
+
+    mine: Floats
+    rival: Floats
+    mine_shed: int
+    rival_shed: int
+    mine_requests: int
+    rival_requests: int
+    slower: Floats
+
+    @classmethod
+    def of(cls, metrics: Metrics, look: Look, slower: Floats) -> _TickCounts:
+        """Both arms of a look."""
+        mine, rival = look.candidate.counts, look.baseline.counts
+        return cls(
+            _events(metrics, mine, slower[0]),
+            _events(metrics, rival, slower[1]),
+            mine.shed,
+            rival.shed,
+            mine.requests,
+            rival.requests,
+            slower,
+        )
+
+    def ratio_steps(self, rows: Rows, null: Floats, *, advance: bool) -> Floats:
+        """What the tick adds to each ratio of the rows that are compared, shape (compared, ratios)."""
+        metric = rows.metric[rows.comparisons]
+        shed = metric < FIRST_LIMIT
+        n, m = self.mine_requests + self.mine_shed, self.rival_requests + self.rival_shed
+        x = np.minimum(self.mine[metric] + shed * self.mine_shed, n)
+        y = np.minimum(self.rival[metric] + shed * self.rival_shed, m)
+        share = np.full(x.shape, n / (n + m) if n + m else 0.0)
+        return ratio_step(x, y, share, null, advance=advance)
+
+
+def _events(metrics: Metrics, counts: Counts, slower: Floats) -> Floats:
     """Bad events of each metric, shape (metrics,)."""
-    limits = len(metrics.limits_seconds)
-    over = counts.over or (0,) * limits
-    shed = counts.shed if with_shed else 0
-    absolute = [counts.errors + shed, counts.unavailable + shed, *(min(slower, counts.requests) for slower in over)]
-    return np.concatenate([np.array(absolute, dtype=np.float64), slow])
-
-
-def _of_rows(rows: Rows, by_metric: Floats, otherwise: float) -> Floats:
-    """Each row's number of its metric."""
-    return np.where(rows.metric == NO_METRIC, otherwise, by_metric[rows.metric])
-
-
-def _ratio_steps(
-    rows: Rows, metrics: Metrics, look: Look, slow: tuple[Floats, Floats], null: Floats, *, advance: bool
-) -> Floats:
-    """What the tick adds to each ratio of each row. Shed requests enter relative tests only, as failures."""
-    mine, rival = look.candidate.counts, look.baseline.counts
-    x = _events(mine, metrics, slow[0], with_shed=True)[rows.metric]
-    y = _events(rival, metrics, slow[1], with_shed=True)[rows.metric]
-    n, m = float(mine.requests + mine.shed), float(rival.requests + rival.shed)
-    usable = np.where(rows.compared & np.isfinite(null), null, np.nan)
-    share = np.full(x.shape, float(share_of(np.array(n), np.array(m))))
-    return ratio_step(np.minimum(x, n), np.minimum(y, m), share, usable, advance=advance)
+    over = counts.over or (0,) * len(metrics.limits_seconds)
+    late = [min(slow, counts.requests) for slow in over]
+    return np.array([counts.errors, counts.unavailable, *late, *slower], dtype=np.float64)

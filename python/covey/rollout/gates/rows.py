@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from covey.rollout.counts import Counts
 from covey.rollout.gates.formulas import LevelTable, level_table
 from covey.rollout.gates.values import ComparedByValue
 from covey.rollout.statement import Kind, Statement
@@ -16,6 +17,7 @@ from covey.v1.rollout_spec_pb2 import RolloutSpec
 
 # Metrics whose bursts are measured: these two by shards, then each latency limit, then each relative quantile.
 ERROR, UNAVAILABLE, FIRST_LIMIT = 0, 1, 2
+# The last place of arrays over metrics is for statements that have none.
 NO_METRIC = -1
 
 
@@ -60,6 +62,8 @@ class Rows(ComparedByValue):
         has_level: whether an absolute level is tested.
         null_ratio: tolerance of a trigger, margin of a criterion; 0 where the baseline is not compared.
         table: of level tests by fixed alternatives.
+        comparisons: the rows that have a ratio test.
+        counter: where a tick's events and trials of each row stand.
     """
 
     statements: tuple[Statement, ...]
@@ -68,6 +72,8 @@ class Rows(ComparedByValue):
     has_level: NDArray[np.bool_]
     null_ratio: Floats
     table: LevelTable
+    comparisons: NDArray[np.intp]
+    counter: NDArray[np.intp]
 
     @classmethod
     def of(cls, statements: Sequence[Statement], ratios: Sequence[float], metrics: Metrics) -> Rows:
@@ -91,12 +97,37 @@ class Rows(ComparedByValue):
             has_level,
             np.array(compared, dtype=np.float64),
             level_table(limit),
+            np.flatnonzero(compared),
+            np.array([_counter_of(statement, metrics) for statement in statements], dtype=np.intp),
         )
 
     @property
     def compared(self) -> NDArray[np.bool_]:
-        """Rows that have a ratio test."""
+        """Which rows have a ratio test."""
         return self.null_ratio > 0
+
+    def counted(self, counts: Counts, metrics: Metrics, *, with_probes: bool = False) -> Floats:
+        """Events and trials of each row, shape (2, rows); 0 where it counts none."""
+        table = _counter_table(counts, metrics, with_probes=with_probes)
+        return table[:, self.counter]
+
+
+def _counter_table(counts: Counts, metrics: Metrics, *, with_probes: bool) -> Floats:
+    """`Counts.events_and_trials` of error rate, availability, each limit, mismatch; last of statements without."""
+    probed = with_probes * counts.probes
+    requests, compared = counts.requests, counts.equal + counts.different + counts.failed
+    slow = [min(late, requests) for late in counts.over or (0,) * len(metrics.limits_seconds)]
+    events = [counts.errors, counts.unavailable + with_probes * counts.probes_failed, *slow]
+    events += [counts.different + counts.failed, 0]
+    trials = [requests, requests + probed, *[requests] * len(slow), compared, 0]
+    return np.array([events, trials], dtype=np.float64)
+
+
+def _counter_of(statement: Statement, metrics: Metrics) -> int:
+    """Column of `_counter_table`."""
+    if statement.kind is Kind.MISMATCH:
+        return FIRST_LIMIT + len(metrics.limits_seconds)
+    return metrics.index(statement) if statement.counts_events else -1
 
 
 def metrics_of(limits_seconds: tuple[float, ...], statements: Sequence[Statement]) -> Metrics:
