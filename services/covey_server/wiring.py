@@ -47,6 +47,9 @@ if TYPE_CHECKING:
     from covey_server.store import Store
 
 _SHADOW_LANE_THREADS = 2
+# How often what other servers of a shared store wrote is looked for.
+_JOURNAL_LOOK_SECONDS = 0.25
+_OUTCOMES_LOOK_SECONDS = 1.0
 
 _log = logging.getLogger("covey_server")
 
@@ -168,9 +171,9 @@ class AnalyzerServer:
         from covey_server.outcomes.outcomes import OutcomeBook
         from covey_server.rollouts import breaker  # noqa: F401
         from covey_server.rollouts.journal import Journal
-        from covey_server.rollouts.journal_sharing import Follower
         from covey_server.split import SplitBoard
         from covey_server.store import open_stores
+        from covey_server.store.following import Follower
         from covey_server.store.identity import store_id
 
         self.store, self.own_store = open_stores(
@@ -198,7 +201,8 @@ class AnalyzerServer:
         )
         self._rooms.callback(self.dataset_rooms.stop)
         if self.store.is_shared:
-            self._rooms.callback(Follower(self.journal.neighbours, self.journal.follow).stop)
+            self._rooms.callback(Follower("the journal", self.journal.follow, _JOURNAL_LOOK_SECONDS).stop)
+            self._rooms.callback(Follower("outcomes", self.outcomes.follow, _OUTCOMES_LOOK_SECONDS).stop)
 
     def _watch_for_crash_loops(self) -> None:
         from covey_server.rollouts.breaker import Breaker

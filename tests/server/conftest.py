@@ -13,6 +13,7 @@ import pytest
 
 from covey_server.store import Store, open_store
 
+from .postgres import Cluster
 from .rollout_rooms import Caller, Rooms, control_port
 from .running import ServedHere, ServerProcess
 
@@ -50,6 +51,21 @@ def server_process(tmp_path: Path) -> Iterator[Callable[..., ServerProcess]]:
     yield start
     for process in running:
         process.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A real PostgreSQL, whose `database()` is empty."""
+    running = Cluster()
+    yield running
+    running.remove()
+
+
+@pytest.fixture
+def pair(cluster: Cluster, start_server: Callable[..., ServedHere]) -> tuple[ServedHere, ServedHere]:
+    """Two servers over one PostgreSQL, each with a data directory of its own."""
+    url = cluster.database()
+    return start_server(store_url=url), start_server(store_url=url)
 
 
 @pytest.fixture

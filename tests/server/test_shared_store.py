@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
@@ -23,26 +22,11 @@ from .running import NATIVE, REFERENCE, ServedHere, ServerProcess, Stubs, questi
 from .store_notes import texts, write_note
 from .test_rollout_moves_traffic import NAME, begin, enter
 
-StartServer = Callable[..., ServedHere]
 Pair = tuple[ServedHere, ServedHere]
 
 # Other servers look four times a second, and a weight is in force a second after its commit.
 # The rest is for a busy machine.
 PICKED_UP_SECONDS = 10.0
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
-    running = Cluster()
-    yield running
-    running.remove()
-
-
-@pytest.fixture
-def pair(cluster: Cluster, start_server: StartServer) -> Pair:
-    """Two servers over one store, each with a data directory of its own."""
-    url = cluster.database()
-    return start_server(store_url=url), start_server(store_url=url)
 
 
 def weight(server: Stubs) -> float:

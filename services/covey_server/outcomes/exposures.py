@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from covey_server.outcomes import exposures_store as stored
 from covey_server.outcomes.exposures_phase import OUTSIDE, ExposedPhase, phase_key
+from covey_server.outcomes.exposures_sharing import Place, arrivals
 from covey_server.outcomes.exposures_table import learner_hash, segment_of, time_ms_of
 from covey_server.outcomes.exposures_tokens import TokenContent, make_token, read_token
 from covey_server.outcomes.exposures_writer import ExposureWriter
@@ -67,6 +68,8 @@ class ExposureLedger:
         self._key_of_place: dict[tuple[str, str], int] = {}
         self._whole_uids: set[str] = set()
         self._writer = ExposureWriter(store, pending_limit, wait_seconds)
+        self._places: dict[int, Place] = {}
+        self._follow_lock = Lock()
 
     @property
     def refused_count(self) -> int:
@@ -132,6 +135,28 @@ class ExposureLedger:
                 if detail is not None:
                     return phase.segments[segment_of(detail)]
         return None
+
+    def follow(self) -> bool:
+        """Take over what other servers of a shared store have stored.
+
+        Returns:
+            Whether something was taken away meanwhile: what was derived from exposures is to be derived anew.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self._follow_lock:
+            phases, shrunk = self._phases, False
+            self._places = {key: self._places.get(key, Place()) for key in phases}
+            for key, phase in phases.items():
+                with self._store.read() as connection:
+                    added = arrivals(connection, key, self._places[key])
+                if added is not None:
+                    self._writer.take_over(phase, added)
+                else:
+                    self._load_anew(key)
+                    shrunk = True
+            return shrunk
 
     def counts(self, rollout: str, phase: str) -> dict[tuple[str, str], int]:
         """Distinct learners by (variant, segment) in a phase; segment "" are those that came without one."""
@@ -228,6 +253,14 @@ class ExposureLedger:
             # What is in memory already is newer than the store.
             self._phases = {phase.key: phase for phase in found} | self._phases
             self._whole_uids.add(uid)
+
+    def _load_anew(self, key: int) -> None:
+        """Put what the store has of a phase in the place of what is in memory."""
+        with self._load_lock, self._writer.settled():
+            with self._store.read() as connection:
+                found = stored.load(connection, stored.exposure_phases.c.phase_key == stored.signed(key))
+            self._phases = {**self._phases, **{phase.key: phase for phase in found}}
+        self._places[key] = Place()
 
     def _find_by_name(self, rollout: str, phase: str) -> ExposedPhase | None:
         for known in self._phases.values():

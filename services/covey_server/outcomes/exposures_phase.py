@@ -33,7 +33,7 @@ class ExposedPhase:
         segments: names by number; number 0 is "", no segment.
         counts: distinct learners by (variant number, segment number).
         newest_ms: when the newest exposure was.
-        stored_segments: how many of `segments` the store knows.
+        stored_numbers: the store's number of each segment that it knows, in the order of `segments`.
         is_stored: whether the store knows the phase.
         covariates: by trait, its values at the exposures of `tables`, as the bits of float64.
         outside: learners who were first met when their segment was excluded already: no exposures, but their segment
@@ -51,7 +51,7 @@ class ExposedPhase:
     segments: list[str] = field(default_factory=lambda: [""])
     counts: dict[tuple[int, int], int] = field(default_factory=dict)
     newest_ms: int = 0
-    stored_segments: int = 0
+    stored_numbers: list[int] = field(default_factory=list)
     is_stored: bool = False
     covariates: dict[str, tuple[ExposureTable, ExposureTable]] = field(default_factory=dict)
     outside: ExposureTable = field(default_factory=ExposureTable)

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import BigInteger, Column, Integer, LargeBinary, String, Table, Text, delete, insert, select, update
 
 from covey_server.outcomes.exposures_phase import OUTSIDE, ExposedPhase
-from covey_server.outcomes.exposures_table import RECORD, float_bits, segments, times_ms, variants
+from covey_server.outcomes.exposures_table import RECORD, float_bits, renumbered, segments, times_ms, variants
 from covey_server.outcomes.exposures_tokens import KEY_BYTES
 from covey_server.store.schema import RowNumber, metadata
 
@@ -91,20 +91,31 @@ def token_key(connection: Connection) -> bytes:
     return key
 
 
-def save(connection: Connection, phase: ExposedPhase, exposures: Sequence[tuple[int, int]]) -> int:
-    """Add (learner hash, detail) pairs to a phase; returns how many of its segments the store knows then."""
+def save(connection: Connection, phase: ExposedPhase, exposures: Sequence[tuple[int, int]]) -> list[int]:
+    """Add (learner hash, detail) pairs to a phase; returns the store's number of each of its segments.
+
+    Servers that share a store meet segments in different orders: the store has numbers of its own.
+    """
     key = signed(phase.key)
-    if not phase.is_stored:
+    columns = exposure_phases.c
+    if not phase.is_stored and connection.scalar(select(columns.phase_key).where(columns.phase_key == key)) is None:
         _save_phase(connection, phase)
     else:
-        connection.execute(
-            update(exposure_phases).where(exposure_phases.c.phase_key == key).values(newest_ms=phase.newest_ms)
-        )
-    names = list(phase.segments)
-    for number in range(phase.stored_segments, len(names)):
-        connection.execute(insert(exposure_segments).values(phase_key=key, number=number, name=names[number]))
-    append_records(connection, exposure_batches, {"phase_key": key}, np.array(exposures, dtype=RECORD))
-    return len(names)
+        older = (columns.phase_key == key) & (columns.newest_ms < phase.newest_ms)
+        connection.execute(update(exposure_phases).where(older).values(newest_ms=phase.newest_ms))
+    numbers = _stored_numbers(connection, phase)
+    records = np.array(exposures, dtype=RECORD)
+    if numbers != list(range(len(numbers))):
+        records["detail"] = renumbered(records["detail"], numbers)
+    append_records(connection, exposure_batches, {"phase_key": key}, records)
+    return numbers
+
+
+def segment_names(connection: Connection, phase_key: int) -> list[str]:
+    """The segments of a phase by the store's number."""
+    columns = exposure_segments.c
+    where = columns.phase_key == signed(phase_key)
+    return list(connection.scalars(select(columns.name).where(where).order_by(columns.number)).all())
 
 
 def save_covariates(connection: Connection, phase_key: int, values: Iterable[tuple[str, int, int, float]]) -> None:
@@ -158,6 +169,19 @@ def forget_records(connection: Connection, table: Table, learner: int) -> int:
         else:
             connection.execute(delete(table).where(where))
     return removed
+
+
+def _stored_numbers(connection: Connection, phase: ExposedPhase) -> list[int]:
+    names = list(phase.segments)
+    if len(phase.stored_numbers) == len(names):
+        return phase.stored_numbers
+    known = {name: number for number, name in enumerate(segment_names(connection, phase.key))}
+    for name in names:
+        if name not in known:
+            known[name] = len(known)
+            values = {"phase_key": signed(phase.key), "number": known[name], "name": name}
+            connection.execute(insert(exposure_segments).values(**values))
+    return [known[name] for name in names]
 
 
 def _save_phase(connection: Connection, phase: ExposedPhase) -> None:
@@ -216,13 +240,9 @@ def _loaded(connection: Connection, row: Any) -> ExposedPhase:
         newest_ms=row.newest_ms,
         is_stored=True,
     )
-    names = connection.scalars(
-        select(exposure_segments.c.name)
-        .where(exposure_segments.c.phase_key == row.phase_key)
-        .order_by(exposure_segments.c.number)
-    ).all()
+    names = segment_names(connection, phase.key)
     phase.set_segments(names)
-    phase.stored_segments = len(names)
+    phase.stored_numbers = list(range(len(names)))
     payloads = connection.scalars(
         select(exposure_batches.c.records)
         .where(exposure_batches.c.phase_key == row.phase_key)

@@ -5,6 +5,7 @@ Most entries stand in two sorted NumPy columns; the newest in a dictionary that 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from threading import Lock
 from typing import TypeAlias
@@ -67,6 +68,13 @@ def variants(details: Column) -> NDArray[np.int64]:
 def segments(details: Column) -> NDArray[np.int64]:
     """`segment_of` of a column."""
     return (details & np.uint64(LARGEST_SEGMENT)).astype(np.int64)
+
+
+def renumbered(details: Column, numbers: Sequence[int]) -> Column:
+    """A column of details whose segments have other numbers: `numbers` by the present one."""
+    others: Column = np.array(numbers, np.uint64)[details & np.uint64(LARGEST_SEGMENT)]
+    changed: Column = (details & ~np.uint64(LARGEST_SEGMENT)) | others
+    return changed
 
 
 class ExposureTable:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from covey_server.outcomes.exposures_phase import OUTSIDE
 from covey_server.outcomes.exposures_store import save, save_covariates
-from covey_server.outcomes.exposures_table import float_bits, pack_detail, variant_of
+from covey_server.outcomes.exposures_table import float_bits, pack_detail, renumbered, time_ms_of, variant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from covey_server.outcomes.exposures_phase import ExposedPhase
+    from covey_server.outcomes.exposures_sharing import Arrivals
     from covey_server.store import Store
 
 _log = logging.getLogger("covey_server.exposures")
@@ -27,6 +28,7 @@ _RETRY_SECONDS = 0.5
 _STOP_SECONDS = 5.0
 _MOST_PER_COMMIT = 16_384
 _LOG_EVERY = 1000
+_TAKEN_AT_ONCE = 1024
 
 Covariates: TypeAlias = Mapping[str, float]
 """Value by trait at a first exposure."""
@@ -106,6 +108,24 @@ class ExposureWriter:
         with self._changed:
             return dict(phase.counts)
 
+    def take_over(self, phase: ExposedPhase, arrivals: Arrivals) -> None:
+        """Enter exposures that other servers have stored; those that are known already stay as they are."""
+        with self._changed:
+            numbers = [phase.segment_number(name) for name in arrivals.segments]
+        for start in range(0, len(arrivals.exposures), _TAKEN_AT_ONCE):
+            block = arrivals.exposures[start : start + _TAKEN_AT_ONCE]
+            details = renumbered(block["detail"], numbers).tolist()
+            with self._changed:
+                for learner, detail in zip(block["learner"].tolist(), details, strict=True):
+                    variant = variant_of(detail)
+                    if phase.table(variant).add(learner, detail) and variant != OUTSIDE:
+                        phase.count(variant, detail, 1)
+                        phase.newest_ms = max(phase.newest_ms, time_ms_of(detail))
+        for (trait, variant), records in arrivals.covariates.items():
+            table = phase.covariate_tables(trait)[variant]
+            for learner, bits in zip(records["learner"].tolist(), records["detail"].tolist(), strict=True):
+                table.add(learner, bits)
+
     def flush(self, timeout_seconds: float = _STOP_SECONDS) -> bool:
         """Wait until everything entered before this call is synced; False where that took too long."""
         with self._changed:
@@ -178,14 +198,14 @@ class ExposureWriter:
                 for trait, value in covariates.items():
                     traits.setdefault(phase.key, []).append((trait, variant_of(detail), learner, value))
 
-            def run(connection: Connection) -> list[tuple[ExposedPhase, int]]:
+            def run(connection: Connection) -> list[tuple[ExposedPhase, list[int]]]:
                 for key, values in traits.items():
                     save_covariates(connection, key, values)
                 return [(phase, save(connection, phase, entries)) for phase, entries in by_phase.values()]
 
-            for phase, segment_count in self._store.group_commit(run):
+            for phase, stored_numbers in self._store.group_commit(run):
                 phase.is_stored = True
-                phase.stored_segments = segment_count
+                phase.stored_numbers = stored_numbers
                 for table in (
                     *phase.tables,
                     phase.outside,

@@ -15,7 +15,7 @@ from covey_server.catalogue.names import LONGEST_LEARNER_ID_BYTES
 from covey_server.outcomes.exposures import Credit, ExposureLedger, milliseconds
 from covey_server.outcomes.exposures_table import learner_hash
 from covey_server.outcomes.moments import phase_moments
-from covey_server.outcomes.store import OutcomeRow, forget, save, sums
+from covey_server.outcomes.store import OutcomeRow, credited_after, forget, newest, save, sums
 from covey_server.store import check_request_id, commit_once
 from covey_server.violations import Violations
 
@@ -47,6 +47,8 @@ class OutcomeBook:
         self._clock = clock
         self._lock = Lock()
         self._sums: dict[int, _Sums] = {}
+        # Of each phase in a shared store: the outcome up to which its sums reach.
+        self._reached: dict[int, int] = {}
 
     def report(self, request: outcomes_pb2.ReportOutcomesRequest) -> outcomes_pb2.ReportOutcomesResponse:
         """Store a batch, all or nothing; what this returns is synced. A retry returns the first answer.
@@ -56,6 +58,9 @@ class OutcomeBook:
         """
         check_request_id(request.request_id)
         _check(request.outcomes)
+        if self._store.is_shared:
+            # An outcome may come sooner than the next look, and to another server than the answer did.
+            self.follow()
         pairs = [(outcome, self._credit(outcome)) for outcome in request.outcomes]
         rows = [_row(outcome, credit) for outcome, credit in pairs]
         answer = outcomes_pb2.ReportOutcomesResponse(
@@ -64,7 +69,8 @@ class OutcomeBook:
 
         def run(connection: Connection) -> bytes:
             save(connection, rows)
-            self._store.after_commit(connection, lambda: self._remember(rows))
+            if not self._store.is_shared:
+                self._store.after_commit(connection, lambda: self._remember(rows))
             return answer.SerializeToString()
 
         with self._lock:
@@ -88,6 +94,24 @@ class OutcomeBook:
         covariates = {rule.metric: rule.covariate for rule in split.outcomes if rule.covariate}
         now_ms = milliseconds(now or self._clock())
         return list(phase_moments(phase, frozen, now_ms, covariates, split.excluded_segments))
+
+    def follow(self) -> None:
+        """Take over the exposures and outcomes that came to any server of a shared store, this one included.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if self._ledger.follow():
+            with self._lock:
+                self._sums, self._reached = {}, {}
+        with self._lock, self._store.read() as connection:
+            if not self._reached:
+                return
+            last = newest(connection)
+            for number, row in credited_after(connection, min(self._reached.values())):
+                if row.phase_key is not None and number > self._reached.get(row.phase_key, last):
+                    self._add(row)
+            self._reached = dict.fromkeys(self._reached, last)
 
     def forget_stored(self, connection: Connection, learner_id: str) -> int:
         """Remove a learner's outcomes from the store, in the caller's transaction where it is one of this store.
@@ -119,18 +143,24 @@ class OutcomeBook:
             with self._store.read() as connection:
                 for metric, variant, learner, total in sums(connection, phase.key):
                     found.setdefault(metric, ({}, {}))[variant][learner] = total
+                reached = newest(connection)
             open_keys = {known.key for known in self._ledger.loaded_phases()}
             self._sums = {key: kept for key, kept in self._sums.items() if key in open_keys}
             self._sums[phase.key] = found
+            self._reached = {key: self._reached.get(key, reached) for key in self._sums}
         return found
 
     def _remember(self, rows: Iterable[OutcomeRow]) -> None:
         with self._lock:
             for row in rows:
-                by_metric = None if row.phase_key is None else self._sums.get(row.phase_key)
-                if by_metric is not None and row.variant is not None:
-                    table = by_metric.setdefault(row.metric, ({}, {}))[row.variant]
-                    table[row.learner] = table.get(row.learner, 0.0) + row.value
+                self._add(row)
+
+    def _add(self, row: OutcomeRow) -> None:
+        """Add an outcome to the sums of its phase where those are in memory; with the lock held."""
+        by_metric = None if row.phase_key is None else self._sums.get(row.phase_key)
+        if by_metric is not None and row.variant is not None:
+            table = by_metric.setdefault(row.metric, ({}, {}))[row.variant]
+            table[row.learner] = table.get(row.learner, 0.0) + row.value
 
 
 def _row(outcome: outcomes_pb2.Outcome, credit: Credit | None) -> OutcomeRow:

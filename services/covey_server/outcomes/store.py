@@ -69,6 +69,19 @@ def sums(connection: Connection, phase_key: int) -> Iterable[tuple[str, int, int
         yield metric, variant, unsigned(learner), total
 
 
+def newest(connection: Connection) -> int:
+    """Number of the outcome stored last; 0 where there is none."""
+    return connection.scalar(select(func.max(outcomes.c.outcome))) or 0
+
+
+def credited_after(connection: Connection, number: int) -> Iterable[tuple[int, OutcomeRow]]:
+    """The outcomes behind one that are credited to a phase, each with its number, in the order of their commits."""
+    query = select(outcomes).where(outcomes.c.outcome > number, outcomes.c.phase_key.is_not(None))
+    for row in connection.execute(query.order_by(outcomes.c.outcome)):
+        key, learner = unsigned(row.phase_key), unsigned(row.learner)
+        yield row.outcome, OutcomeRow(learner, row.metric, row.value, row.time_us, key, row.variant)
+
+
 def forget(connection: Connection, learner: int) -> int:
     """Remove a learner's outcomes; returns how many there were."""
     return connection.execute(delete(outcomes).where(outcomes.c.learner == signed(learner))).rowcount

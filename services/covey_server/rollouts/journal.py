@@ -62,7 +62,7 @@ class Journal:
         self.leases = leases or Leases(store, clock)
         self._keeper = BoardKeeper(board)
         self._states = States(store)
-        self.neighbours = Neighbours(store, self._states, self._adopt)
+        self._neighbours = Neighbours(store, self._states, self._adopt)
         self._listeners: tuple[Callable[[RolloutState], None], ...] = ()
 
     # Reading
@@ -116,7 +116,8 @@ class Journal:
         Raises:
             StoreError: the store cannot be read.
         """
-        self.commit(lambda _: None)
+        if self._neighbours.are_ahead():
+            self.commit(lambda _: None)
 
     def subscribe(self, listener: Callable[[RolloutState], None]) -> None:
         """Tell `listener` of every new state, after its commit and before any later one; it must be quick."""
@@ -138,7 +139,7 @@ class Journal:
         """
 
         def run(connection: Connection) -> T:
-            self.neighbours.look(connection)
+            self._neighbours.look(connection)
             return mutation(connection)
 
         try:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
-from threading import Event, Thread
 from typing import TYPE_CHECKING
 
 from covey.rollout.state import RolloutState
 from covey_server.rollouts import journal_tables as tables
-from covey_server.store import StoreError
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -17,10 +14,7 @@ if TYPE_CHECKING:
     from covey_server.rollouts.journal_states import States
     from covey_server.store import Store
 
-LOOK_SECONDS = 0.25
 _LOOKED = "looked at what other servers wrote"
-
-_log = logging.getLogger("covey_server.rollouts")
 
 
 class Neighbours:
@@ -63,43 +57,3 @@ class Neighbours:
         known = {state.name: state.last_sequence for state in self._states.active()}
         heads = tables.heads(connection, list(known))
         return [name for name, last_sequence in heads.items() if last_sequence > known.get(name, 0)]
-
-
-class Follower:
-    """Looks for what other servers wrote, again and again, on a thread of its own.
-
-    Args:
-        neighbours: whose writing is looked for.
-        follow: brings the memory up to it, in a commit.
-        seconds: between two looks.
-    """
-
-    def __init__(self, neighbours: Neighbours, follow: Callable[[], None], seconds: float = LOOK_SECONDS) -> None:
-        self._neighbours = neighbours
-        self._follow = follow
-        self._seconds = seconds
-        self._stopped = Event()
-        self._thread = Thread(target=self._look_until_stopped, name="journal-follower", daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread."""
-        self._stopped.set()
-        self._thread.join()
-
-    def _look_until_stopped(self) -> None:
-        is_blind = False
-        while not self._stopped.wait(self._seconds):
-            try:
-                if self._neighbours.are_ahead():
-                    self._follow()
-            except StoreError as error:
-                if not is_blind:
-                    _log.error("the journal cannot be followed: %s", error)
-                is_blind = True
-            except Exception:
-                _log.exception("the journal cannot be followed; trying again")
-            else:
-                if is_blind:
-                    _log.info("the journal can be followed again")
-                is_blind = False
