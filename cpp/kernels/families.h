@@ -22,19 +22,17 @@ int64_t entropy(const int64_t* steps, size_t size, double total);
 uint32_t pack_8(const uint8_t* values, size_t size, unsigned shift, uint64_t* words);
 uint32_t pack_16(const uint16_t* values, size_t size, unsigned shift, uint64_t* words);
 uint32_t pack_32(const uint32_t* values, size_t size, uint32_t mask, unsigned shift, uint64_t* words);
-uint64_t pack_differences_32(const uint32_t* values, size_t size, uint64_t base, unsigned zeros, unsigned shift,
-                             uint64_t* words);
-uint64_t pack_differences_64(const uint64_t* values, size_t size, uint64_t base, unsigned zeros, unsigned shift,
-                             uint64_t* words);
+uint64_t pack_differences_32(const uint32_t* values, size_t size, uint64_t base, uint64_t inverse, unsigned zeros,
+                             unsigned shift, uint64_t* words);
+uint64_t pack_differences_64(const uint64_t* values, size_t size, uint64_t base, uint64_t inverse, unsigned zeros,
+                             unsigned shift, uint64_t* words);
 void pack_feedback(const uint8_t* kind, const uint8_t* action_taken, size_t size, uint8_t feedback, unsigned shift,
                    uint64_t* words);
-void unpack_8(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
-              uint8_t* values);
-void unpack_16(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
-               uint16_t* values);
-void unpack_32(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+void unpack_8(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, unsigned zeros, uint8_t* values);
+void unpack_16(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint16_t* values);
+void unpack_32(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, uint64_t factor,
                uint32_t* values);
-void unpack_64(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+void unpack_64(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, uint64_t factor,
                uint64_t* values);
 
 size_t learner_ends(const int32_t* learner_index, size_t size, uint32_t* ends, uint32_t* decreases);

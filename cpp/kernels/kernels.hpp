@@ -122,24 +122,25 @@ struct Kernels {
     // Only the bits of `mask` are packed.
     uint32_t (*pack_32)(const uint32_t* values, size_t size, uint32_t mask, unsigned shift, uint64_t* words);
 
-    // words[i] |= ((value - base) >> zeros) << shift. Returns the bits set in any value - base.
-    uint64_t (*pack_differences_32)(const uint32_t* values, size_t size, uint64_t base, unsigned zeros, unsigned shift,
-                                    uint64_t* words);
-    uint64_t (*pack_differences_64)(const uint64_t* values, size_t size, uint64_t base, unsigned zeros, unsigned shift,
-                                    uint64_t* words);
+    // words[i] |= (((value - base) * inverse) >> zeros) << shift. Returns the bits set in any (value - base) * inverse.
+    uint64_t (*pack_differences_32)(const uint32_t* values, size_t size, uint64_t base, uint64_t inverse,
+                                    unsigned zeros, unsigned shift, uint64_t* words);
+    uint64_t (*pack_differences_64)(const uint64_t* values, size_t size, uint64_t base, uint64_t inverse,
+                                    unsigned zeros, unsigned shift, uint64_t* words);
 
     // words[i] |= (1 where kind is `feedback` + 2 where action_taken is not 0) << shift; action_taken may be null.
     void (*pack_feedback)(const uint8_t* kind, const uint8_t* action_taken, size_t size, uint8_t feedback,
                           unsigned shift, uint64_t* words);
 
-    // values[i] = base + (((words[i] >> shift) & mask) << zeros), cut to the type.
-    void (*unpack_8)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+    // values[i] = ((words[i] >> shift) & mask) << zeros, cut to the type; zeros is 0 for 16 bits.
+    void (*unpack_8)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, unsigned zeros,
                      uint8_t* values);
-    void (*unpack_16)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
-                      uint16_t* values);
-    void (*unpack_32)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+    void (*unpack_16)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint16_t* values);
+
+    // values[i] = base + ((words[i] >> shift) & mask) * factor, cut to the type.
+    void (*unpack_32)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, uint64_t factor,
                       uint32_t* values);
-    void (*unpack_64)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, unsigned zeros,
+    void (*unpack_64)(const uint64_t* words, size_t size, unsigned shift, uint64_t mask, uint64_t base, uint64_t factor,
                       uint64_t* values);
 
     // ---- columns; the inputs are not padded ----

@@ -1,4 +1,4 @@
-// Kernels of grouped moments, resampling and the quantile sketch, see kernels.hpp for the contracts.
+// Kernels of grouped moments and the quantile sketch, see kernels.hpp for the contracts.
 
 #include "families.h"
 #include "simd.h"
@@ -8,7 +8,6 @@ namespace COVEY_KERNEL_NAMESPACE {
 namespace {
 
 typedef float f32h __attribute__((vector_size(COVEY_VECTOR_BYTES / 2)));
-typedef uint32_t u32v __attribute__((vector_size(COVEY_VECTOR_BYTES)));
 
 COVEY_INLINE f64v magnitude(f64v value) {
     return reinterpret_cast<f64v>(reinterpret_cast<u64v>(value) & 0x7FFFFFFFFFFFFFFFull);
@@ -101,83 +100,6 @@ COVEY_INLINE void add_rows_of(const int64_t* rows, const uint8_t* codes, size_t 
         const int64_t* from = rows + i * stride;
         for (size_t t = 0; t < stride; t += lanes_64) {
             store(to + t, load<u64v>(to + t) + load<u64v>(from + t));  // a group that nobody reads may wrap
-        }
-    }
-}
-
-COVEY_INLINE u64v finalise(u64v x) {
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
-    return x ^ (x >> 31);
-}
-
-// One bit per 32-bit lane, lane 0 in bit 0: whether it is at most `limit`.
-COVEY_INLINE uint32_t at_most(u64v halves, uint32_t limit) {
-#if defined(__AVX512F__)
-    return _mm512_cmple_epu32_mask(reinterpret_cast<__m512i>(halves), _mm512_set1_epi32(static_cast<int>(limit)));
-#elif defined(__x86_64__)
-    const i32v above = reinterpret_cast<i32v>(reinterpret_cast<u32v>(halves) ^ 0x80000000u) >
-                       spread(static_cast<int32_t>(limit ^ 0x80000000u));
-#if defined(__AVX2__)
-    return ~static_cast<uint32_t>(_mm256_movemask_ps(reinterpret_cast<__m256>(above))) & 0xFF;
-#else
-    return ~static_cast<uint32_t>(_mm_movemask_ps(reinterpret_cast<__m128>(above))) & 0xF;
-#endif
-#else
-    const u32v values = reinterpret_cast<u32v>(halves);
-    uint32_t bits = 0;
-    for (size_t lane = 0; lane < lanes_32; ++lane) bits |= static_cast<uint32_t>(values[lane] <= limit) << lane;
-    return bits;
-#endif
-}
-
-constexpr size_t vectors_per_block = resampling_rows / lanes_64;
-constexpr uint64_t even_bits = 0x5555555555555555ull;
-
-struct Chosen {
-    uint64_t low;   // by the low halves, in the order of resampling_row_of_bit
-    uint64_t high;  // by the high halves
-};
-
-COVEY_INLINE Chosen chosen_rows(const u64v* mixed, uint32_t limit) {
-    uint64_t words[2] = {0, 0};
-    for (size_t v = 0; v < vectors_per_block; ++v) {
-        const size_t in_word = v % (vectors_per_block / 2);
-        words[v / (vectors_per_block / 2)] |= static_cast<uint64_t>(at_most(mixed[v], limit)) << (in_word * lanes_32);
-    }
-    return {(words[0] & even_bits) | ((words[1] & even_bits) << 1),
-            ((words[0] >> 1) & even_bits) | (words[1] & ~even_bits)};
-}
-
-template <size_t stride>
-COVEY_INLINE void add_subset(uint64_t chosen, const int64_t* subset_sums, int64_t* to) {
-    i64v total[stride / lanes_64];
-    for (size_t t = 0; t < stride / lanes_64; ++t) total[t] = load<i64v>(to + t * lanes_64);
-    for (size_t nibble = 0; nibble < 16; ++nibble) {
-        const int64_t* from = subset_sums + (nibble * 16 + ((chosen >> (4 * nibble)) & 15)) * stride;
-        for (size_t t = 0; t < stride / lanes_64; ++t) total[t] += load<i64v>(from + t * lanes_64);
-    }
-    for (size_t t = 0; t < stride / lanes_64; ++t) store(to + t * lanes_64, total[t]);
-}
-
-template <size_t stride>
-COVEY_INLINE void resample_in(const uint64_t* id_hashes, uint64_t present, const int64_t* subset_sums,
-                              const uint64_t* offsets, size_t pair_count, const uint32_t* limits, size_t limit_count,
-                              int64_t* sums, int64_t* counts) {
-    for (size_t pair = 0; pair < pair_count; ++pair) {
-        u64v mixed[vectors_per_block];
-        for (size_t v = 0; v < vectors_per_block; ++v) {
-            mixed[v] = finalise(load<u64v>(id_hashes + v * lanes_64) + offsets[pair]);
-        }
-        for (size_t k = 0; k < limit_count; ++k) {
-            const Chosen chosen = chosen_rows(mixed, limits[k]);
-            const uint64_t low = chosen.low & present;
-            const uint64_t high = chosen.high & present;
-            if ((low | high) == 0) break;
-            counts[2 * pair] += __builtin_popcountll(low);
-            counts[2 * pair + 1] += __builtin_popcountll(high);
-            add_subset<stride>(low, subset_sums, sums + 2 * pair * stride);
-            add_subset<stride>(high, subset_sums, sums + (2 * pair + 1) * stride);
         }
     }
 }
@@ -290,47 +212,6 @@ void add_rows(const int64_t* rows, size_t stride, const uint8_t* codes, size_t s
         case 4: return add_rows_of<32>(rows, codes, size, table);
         case 5: return add_rows_of<40>(rows, codes, size, table);
         default: return add_rows_of<48>(rows, codes, size, table);
-    }
-}
-
-void subset_sums(const int64_t* rows, size_t stride, int64_t* sums) {
-    for (size_t nibble = 0; nibble < 16; ++nibble) {
-        int64_t* entries = sums + nibble * 16 * stride;
-        for (size_t t = 0; t < stride; t += lanes_64) {
-            store(entries + t, i64v{});
-            for (size_t bit = 0; bit < 4; ++bit) {
-                const i64v row = load<i64v>(rows + resampling_row_of_bit(4 * nibble + bit) * stride + t);
-                const size_t known = size_t{1} << bit;
-                for (size_t subset = 0; subset < known; ++subset) {
-                    store(entries + (known + subset) * stride + t, load<i64v>(entries + subset * stride + t) + row);
-                }
-            }
-        }
-    }
-}
-
-void resample(const uint64_t* id_hashes, uint64_t present, const int64_t* subset_sums, size_t stride,
-              const uint64_t* offsets, size_t pair_count, const uint32_t* limits, size_t limit_count, int64_t* sums,
-              int64_t* counts) {
-    switch (stride / 8) {
-        case 1:
-            return resample_in<8>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
-                                  counts);
-        case 2:
-            return resample_in<16>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
-                                   counts);
-        case 3:
-            return resample_in<24>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
-                                   counts);
-        case 4:
-            return resample_in<32>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
-                                   counts);
-        case 5:
-            return resample_in<40>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
-                                   counts);
-        default:
-            return resample_in<48>(id_hashes, present, subset_sums, offsets, pair_count, limits, limit_count, sums,
-                                   counts);
     }
 }
 

@@ -122,16 +122,16 @@ std::uint64_t Partition::pack(std::size_t begin, std::size_t size, std::uint64_t
         kernels_.pack_32(at<std::uint32_t>(events_.weight.data, begin), size, UINT32_MAX, layout_.weight.shift,
                          weight_words);
     } else if (events_.weight.type == WeightType::float64) {
-        kernels_.pack_differences_64(at<std::uint64_t>(events_.weight.data, begin), size, 0, 0, layout_.weight.shift,
+        kernels_.pack_differences_64(at<std::uint64_t>(events_.weight.data, begin), size, 0, 1, 0, layout_.weight.shift,
                                      weight_words);
     }
-    const auto& [base, zeros, bits] = layout_.times;
+    const TimeRange& times = layout_.times;
     std::uint64_t* time_words = words[layout_.time.word];
     return events_.time.type == TimeType::seconds_uint32
-               ? kernels_.pack_differences_32(at<std::uint32_t>(events_.time.data, begin), size, base, zeros,
-                                              layout_.time.shift, time_words)
-               : kernels_.pack_differences_64(at<std::uint64_t>(events_.time.data, begin), size, base, zeros,
-                                              layout_.time.shift, time_words);
+               ? kernels_.pack_differences_32(at<std::uint32_t>(events_.time.data, begin), size, times.base,
+                                              times.inverse, times.zeros, layout_.time.shift, time_words)
+               : kernels_.pack_differences_64(at<std::uint64_t>(events_.time.data, begin), size, times.base,
+                                              times.inverse, times.zeros, layout_.time.shift, time_words);
 }
 
 // Returns the largest index.
@@ -177,22 +177,22 @@ Partition::Part Partition::part(std::size_t part, Scratch& scratch) const {
 void Partition::unpack(const EventColumns& columns, std::size_t begin, std::size_t size, Scratch& scratch) const {
     const auto words_of = [&](const Field& field) { return scratch.words[field.word].data() + begin; };
     const auto unpack_32 = [&](const Field& field, const TimeRange& range, void* values) {
-        kernels_.unpack_32(words_of(field), size, field.shift, field.mask(), range.base, range.zeros,
+        kernels_.unpack_32(words_of(field), size, field.shift, field.mask(), range.base, range.unit(),
                            static_cast<std::uint32_t*>(values) + begin);
     };
     const auto unpack_64 = [&](const Field& field, const TimeRange& range, void* values) {
-        kernels_.unpack_64(words_of(field), size, field.shift, field.mask(), range.base, range.zeros,
+        kernels_.unpack_64(words_of(field), size, field.shift, field.mask(), range.base, range.unit(),
                            static_cast<std::uint64_t*>(values) + begin);
     };
     const auto unpack_index = [&](const Field& field, IndexType type, void* values) {
         switch (type) {
             case IndexType::uint8:
-                return kernels_.unpack_8(words_of(field), size, field.shift, field.mask(), 0, 0,
+                return kernels_.unpack_8(words_of(field), size, field.shift, field.mask(), 0,
                                          static_cast<std::uint8_t*>(values) + begin);
             case IndexType::uint16:
-                return kernels_.unpack_16(words_of(field), size, field.shift, field.mask(), 0, 0,
+                return kernels_.unpack_16(words_of(field), size, field.shift, field.mask(),
                                           static_cast<std::uint16_t*>(values) + begin);
-            case IndexType::int32: return unpack_32(field, {0, 0, 0}, values);
+            case IndexType::int32: return unpack_32(field, {}, values);
         }
     };
     unpack_index(layout_.domain, columns.domain.type, scratch.domain.data());
@@ -205,15 +205,15 @@ void Partition::unpack(const EventColumns& columns, std::size_t begin, std::size
     const Field& feedback = layout_.feedback;
     if (columns.kind != nullptr) {
         static_assert(feedback_kind == 1 << 2);
-        kernels_.unpack_8(words_of(feedback), size, feedback.shift, 1, 0, 2, scratch.kind.data() + begin);
+        kernels_.unpack_8(words_of(feedback), size, feedback.shift, 1, 2, scratch.kind.data() + begin);
     }
     if (columns.action_taken != nullptr) {
-        kernels_.unpack_8(words_of(feedback), size, feedback.shift + 1, 1, 0, 0, scratch.action_taken.data() + begin);
+        kernels_.unpack_8(words_of(feedback), size, feedback.shift + 1, 1, 0, scratch.action_taken.data() + begin);
     }
     if (columns.weight.type == WeightType::float32) {
-        unpack_32(layout_.weight, {0, 0, 0}, scratch.weight.data());
+        unpack_32(layout_.weight, {}, scratch.weight.data());
     } else if (columns.weight.type == WeightType::float64) {
-        unpack_64(layout_.weight, {0, 0, 0}, scratch.weight.data());
+        unpack_64(layout_.weight, {}, scratch.weight.data());
     }
 }
 

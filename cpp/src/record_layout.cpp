@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <numeric>
 #include <vector>
 
 namespace covey {
@@ -32,22 +33,41 @@ private:
     Time first_;
 };
 
+// By Newton's method: every round doubles the bits that are right, of which an odd number has 3 of its own inverse.
+std::uint64_t inverse_of(std::uint64_t odd) {
+    std::uint64_t inverse = odd;
+    for (int round = 0; round < 5; ++round) {
+        inverse *= 2 - odd * inverse;
+    }
+    return inverse;
+}
+
 template <typename Time>
 TimeRange likely(const Time* times, std::size_t size) {
     Extremes<Time> extremes(times[0]);
+    std::uint64_t divisor = 0;  // of the differences to the earliest one in the sample
     const std::size_t stride = std::max<std::size_t>(size / sample_rows, 1);
     for (std::size_t row = 0; row < size; row += stride) {
         extremes.add(times[row]);
     }
     extremes.add(times[size - 1]);
-    if (extremes.span() >= std::uint64_t{1} << 62) {
+    if (extremes.span() >= std::uint64_t{1} << 60) {
         return {};
     }
-    const unsigned zeros = extremes.zeros();
-    const std::uint64_t room = extremes.span() >> zeros >> 3;  // an eighth at either end
-    const std::uint64_t largest = (extremes.span() >> zeros) + 2 * room;
-    return {static_cast<std::uint64_t>(extremes.lowest) - (room << zeros), zeros,
-            static_cast<unsigned>(std::bit_width(largest))};
+    for (std::size_t row = 0; row < size; row += stride) {
+        divisor =
+            std::gcd(divisor, static_cast<std::uint64_t>(times[row]) - static_cast<std::uint64_t>(extremes.lowest));
+    }
+    divisor = std::max<std::uint64_t>(divisor, 1);
+    TimeRange range;
+    range.zeros = static_cast<unsigned>(std::countr_zero(divisor));
+    range.odd = divisor >> range.zeros;
+    range.inverse = inverse_of(range.odd);
+    const std::uint64_t units = extremes.span() / divisor;
+    const std::uint64_t room = units >> 3;  // an eighth at either end
+    range.base = static_cast<std::uint64_t>(extremes.lowest) - room * divisor;
+    range.bits = static_cast<unsigned>(std::bit_width(units + 2 * room));
+    return range;
 }
 
 template <typename Time>
@@ -68,8 +88,11 @@ TimeRange exact(const Time* times, std::size_t size, ThreadTeam& team) {
         all.add(extremes.highest);
         all.differences |= extremes.differences;
     }
-    return {static_cast<std::uint64_t>(all.lowest), all.zeros(),
-            static_cast<unsigned>(std::bit_width(all.span() >> all.zeros()))};
+    TimeRange range;
+    range.base = static_cast<std::uint64_t>(all.lowest);
+    range.zeros = all.zeros();
+    range.bits = static_cast<unsigned>(std::bit_width(all.span() >> range.zeros));
+    return range;
 }
 
 unsigned bits_of_positions(std::uint32_t count) {

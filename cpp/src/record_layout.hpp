@@ -17,13 +17,19 @@ struct Field {
     std::uint64_t mask() const { return bits == 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1; }
 };
 
-// Times as `bits` bits: (time - base) >> zeros in wrapping 64-bit arithmetic, exact where `holds`.
+// Times as `bits` bits: (time - base) / (odd << zeros), exact where `holds`. The division by an odd number is the
+// multiplication by its inverse modulo 2^64: logs are often written in whole seconds or milliseconds.
 struct TimeRange {
     std::uint64_t base = 0;
-    unsigned zeros = 0;  // low bits that all differences lack
+    unsigned zeros = 0;
     unsigned bits = 64;
+    std::uint64_t odd = 1;
+    std::uint64_t inverse = 1;
 
-    // `differences`: the bits set in any (time - base).
+    std::uint64_t unit() const { return odd << zeros; }
+
+    // `differences`: the bits set in any (time - base) * inverse. Where it holds, such a product times `odd` is below
+    // 2^64, so it is the difference itself.
     bool holds(std::uint64_t differences) const {
         const bool low = (differences & ((std::uint64_t{1} << zeros) - 1)) != 0;
         const bool high = bits + zeros < 64 && differences >> (bits + zeros) != 0;

@@ -193,18 +193,18 @@ void guard_partition_kernels(const Kernels& kernels, GuardedColumns& memory, boo
     auto* doubles = memory.column<std::uint64_t>(size, 0, any);
     auto* kind = memory.column<std::uint8_t>(size, 0, [&](std::size_t) { return random() % 5; });
     kernels.pack_8(bytes, size, 3, words);
-    kernels.unpack_8(words, size, 3, 0xFF, 0, 0, bytes);
+    kernels.unpack_8(words, size, 3, 0xFF, 0, bytes);
     kernels.pack_16(halves, size, 11, words);
-    kernels.unpack_16(words, size, 11, 0xFFFF, 0, 0, halves);
+    kernels.unpack_16(words, size, 11, 0xFFFF, halves);
     kernels.pack_32(singles, size, 0xFF, 27, words);
     kernels.pack_feedback(kind, nullptr, size, 4, 1, words);
     kernels.pack_feedback(kind, bytes, size, 4, 1, words);
     std::fill_n(words, size, 0);
-    kernels.pack_differences_32(singles, size, 77, 0, 1, words);
-    kernels.unpack_32(words, size, 1, ~std::uint64_t{0}, 77, 0, singles);
+    kernels.pack_differences_32(singles, size, 77, 1, 0, 1, words);
+    kernels.unpack_32(words, size, 1, ~std::uint64_t{0}, 77, 1, singles);
     std::fill_n(words, size, 0);
-    kernels.pack_differences_64(doubles, size, 5, 0, 0, words);
-    kernels.unpack_64(words, size, 0, ~std::uint64_t{0}, 5, 0, doubles);
+    kernels.pack_differences_64(doubles, size, 5, 1, 0, 0, words);
+    kernels.unpack_64(words, size, 0, ~std::uint64_t{0}, 5, 1, doubles);
 }
 
 // Only the columns of the caller have no padding.

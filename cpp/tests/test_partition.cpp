@@ -46,7 +46,10 @@ Table random_table(std::size_t size, const Choice& choice, Random& random) {
         table.learner.push_back(static_cast<std::int32_t>(
             random() % 10 == 0 ? choice.learner_count / 3 : random() % choice.learner_count / 3 * 3));
         table.seconds.push_back(static_cast<std::uint32_t>(random() % 4'838'400));
-        table.time_us.push_back((static_cast<std::int64_t>(random() % 4'838'400) - 2'000'000) * 1'000'000);
+        // Whole seconds, or any times where there are many domains.
+        const auto below_second = static_cast<std::int64_t>(choice.domain_count > 256 ? random() % 1'000'000 : 0);
+        table.time_us.push_back((static_cast<std::int64_t>(random() % 4'838'400) - 2'000'000) * 1'000'000 +
+                                below_second);
         const auto domain = static_cast<std::int32_t>(random() % choice.domain_count);
         table.domain.push_back(domain);
         table.domain_8.push_back(static_cast<std::uint8_t>(domain));
