@@ -265,3 +265,27 @@ def test_processes_take_their_own_options(command: str, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit) as ended:
         main([command, "--no-such-option"])
     assert ended.value.code == 2
+
+
+def test_incidents_are_listed(covey: Verb, started: Verb) -> None:
+    started()
+    assert covey("incident", "native").out == "no incident is open\n"
+    covey("incident", "native", "INC-7", "--description", "slow checkout")
+    listed = covey("incident", "native").out
+    assert listed.startswith("INC-7  since 20")
+    assert listed.endswith("slow checkout\n")
+    assert "INC-7" in covey("incident", "native", "--output", "json").out
+    assert covey("incident", "native", "--description", "which?").code == 2
+
+
+def test_a_hold_is_acknowledged(covey: Verb, plane: Any, started: Verb) -> None:
+    controller = started(ticks=3)
+    refused = covey("ack", "native")
+    assert refused.code == 1
+    assert "an acknowledgement needs a hold" in refused.err
+    controller.traffic.requests_per_second = 0.0
+    controller.tick("native", 12)
+    assert "HOLDING" in covey("status", "native").out
+    assert covey("ack", "native", "--reason", "looking", actor="grace").code == 0
+    assert plane.client.get_rollout("native").hold_acknowledged_by == "grace"
+    assert "by grace: looking" in covey("history", "native").out

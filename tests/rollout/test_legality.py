@@ -43,7 +43,8 @@ LEGAL: dict[State.ValueType, set[str]] = {
     State.STATE_RUNNING: OPERATOR | EXCLUSION | {"phase_entered", "approval_awaited", "held", "promoted", "checkpoint"},
     State.STATE_HOLDING: OPERATOR
     | EXCLUSION
-    | {"phase_entered", "approval_awaited", "held", "released", "promoted", "checkpoint"},
+    | {"phase_entered", "approval_awaited", "held", "released", "promoted", "checkpoint"}
+    | {"acknowledged", "escalated"},
     State.STATE_AWAITING_APPROVAL: OPERATOR | EXCLUSION | {"phase_entered", "approval_awaited", "held", "promoted"},
     State.STATE_SOAKING: (OPERATOR - {"postponed", "denied"}) | EXCLUSION | {"held", "promoted", "finished"},
     State.STATE_ROLLING_BACK: {"tick", "incident_reported", "finished"},
@@ -127,6 +128,8 @@ def entry_of(kind: str, world: World) -> j.Entry:
         "finished": j.RolloutFinished(outcome=rolled_back if rolling_back else j.RolloutFinished.OUTCOME_SUCCEEDED),
         "incident_reported": j.IncidentReported(incident_id="i1", critical=False, description="smoke"),
         "incident_resolved": j.IncidentResolved(incident_id="i1"),
+        "acknowledged": j.HoldAcknowledged(phase=state.phase),
+        "escalated": j.HoldEscalated(phase=state.phase, level=j.HoldEscalated.LEVEL_SECONDARY, on_call="grace"),
         "segment_excluded": j.SegmentExcluded(segment="new", statement="segments(engagement) < 5 %"),
     }
     return payload_entry(**{kind: payloads[kind]})

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covey.cli.connection import Session, verb
+from covey.cli.connection import Session, plain, verb
+from covey.cli.output import print_data, print_text
 from covey.cli.rollout_arguments import (
     NameArgument,
     NeededReasonOption,
@@ -78,16 +79,28 @@ def revoke(
 
 
 @verb(rollout_app)
+def ack(session: Session, name: NameArgument, reason: ReasonOption = "") -> None:
+    """Say that you look after a hold, so that nobody else is called."""
+    show_changed(session, session.client.acknowledge_rollout(name, reason=reason))
+
+
+@verb(rollout_app)
 def incident(
     session: Session,
     name: NameArgument,
-    incident_id: Annotated[str, typer.Argument(metavar="INCIDENT", help="Its id, such as INC-7.", show_default=False)],
+    incident_id: Annotated[
+        str, typer.Argument(metavar="INCIDENT", help="Its id, such as INC-7. Without it: lists the open ones.")
+    ] = "",
     description: Annotated[str, typer.Option(help="What happens; opens the incident.")] = "",
     critical: Annotated[bool, typer.Option("--critical", help="Rolls back.")] = False,
     resolve: Annotated[bool, typer.Option("--resolve", help="It is over.")] = False,
     reason: Annotated[str, typer.Option(help="With --resolve: why it is over.")] = "",
 ) -> None:
-    """Report an incident, or resolve one. An open critical incident rolls back."""
+    """Report an incident, resolve one, or list the open ones. An open critical incident rolls back."""
+    if not incident_id and not resolve and not description:
+        _show_incidents(session, session.client.get_rollout(name))
+        return
+    given(incident_id, "INCIDENT")
     if resolve == bool(description):
         raise ValueError('give either --description "what happens" to report it, or --resolve')
     if resolve:
@@ -95,6 +108,20 @@ def incident(
     else:
         rollout = session.client.report_incident(name, incident_id, description, critical=critical)
     show_changed(session, rollout)
+
+
+def _show_incidents(session: Session, rollout: Rollout) -> None:
+    from covey.report import words
+
+    if not session.is_table:
+        print_data([plain(incident) for incident in rollout.open_incidents], session.output)
+        return
+    for incident in rollout.open_incidents:
+        kind = "critical  " if incident.critical else ""
+        since = words.instant(incident.time)
+        print_text(f"{incident.incident_id}  {kind}since {since}  {words.clean(incident.description)}")
+    if not rollout.open_incidents:
+        print_text("no incident is open")
 
 
 def _in_every_role(

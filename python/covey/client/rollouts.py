@@ -221,6 +221,13 @@ class RolloutCalls(Connection):
         )
         return self.call(self._rollout_stub.ResolveIncident, request, self.control).rollout
 
+    def acknowledge_rollout(self, name: str, *, reason: str = "", request_id: str | None = None) -> pb.Rollout:
+        """Says that somebody looks after the hold."""
+        request = pb.AcknowledgeRolloutRequest(
+            name=rollout_name(name), reason=reason, request_id=new_request_id(request_id)
+        )
+        return self.call(self._rollout_stub.AcknowledgeRollout, request, self.control).rollout
+
     def acquire_lease(
         self,
         target: str,

@@ -180,6 +180,10 @@ _TELLERS: Mapping[str, Callable[[journal_pb2.Entry], str]] = {
     "finished": _finished,
     "incident_reported": _incident,
     "incident_resolved": lambda entry: f"incident {entry.incident_resolved.incident_id} resolved",
+    "acknowledged": lambda entry: f"the hold of phase {entry.acknowledged.phase} is acknowledged",
+    "escalated": lambda entry: (
+        f"nobody acknowledged the hold of phase {entry.escalated.phase}: {entry.escalated.on_call} is called"
+    ),
     "segment_excluded": lambda entry: (
         f"segment {entry.segment_excluded.segment} goes back to the baseline: {entry.segment_excluded.explanation}"
     ),

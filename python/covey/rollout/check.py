@@ -53,6 +53,8 @@ def check_spec(spec: RolloutSpec) -> list[Finding]:
     for index, trigger in enumerate(spec.triggers):
         _check_trigger(spec, trigger, f"triggers[{index}]", add)
     _check_doubles([trigger.statement for trigger in spec.triggers], "triggers", add)
+    if seconds_of(spec.on_call.escalate_after) < 0:
+        add("on_call.escalate_after", "expected a duration of 0 or more, such as 15m")
     _check_rule(spec.calendar.emergency, "calendar.emergency", add)
     for path, message in (*comparison_findings(spec), *calendar_findings(spec)):
         add(path, message)

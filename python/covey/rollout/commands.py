@@ -20,6 +20,7 @@ from covey.v1.evidence_pb2 import Verdict
 from covey.v1.journal_pb2 import (
     ApprovalRevoked,
     Entry,
+    HoldAcknowledged,
     IncidentReported,
     IncidentResolved,
     PhaseApproved,
@@ -220,6 +221,11 @@ def report_incident(
 def resolve_incident(state: RolloutState, now: datetime, *, incident_id: str, reason: str = "") -> list[Entry]:
     """It is over."""
     return _one(state, now, reason, incident_resolved=IncidentResolved(incident_id=incident_id))
+
+
+def acknowledge(state: RolloutState, now: datetime, *, reason: str = "", actor: str = "") -> list[Entry]:
+    """Somebody looks after the hold: nobody else is called."""
+    return _one(state, now, reason, actor, acknowledged=HoldAcknowledged(phase=state.phase))
 
 
 def crash_loop(state: RolloutState, now: datetime, *, explanation: str = "") -> list[Entry]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from covey.rollout.draft import Draft
+from covey.rollout.escalation import escalate
 from covey.rollout.evidence import Evidence
 from covey.rollout.gate import advance_or_hold
 from covey.rollout.model import RolloutState, State
@@ -60,6 +61,7 @@ def draft_decision(spec: RolloutSpec, state: RolloutState, evidence: Evidence, n
         _record_checkpoints(draft)
         if not draft.state.paused:
             advance_or_hold(draft)
+            escalate(draft)
     return draft
 
 

@@ -164,6 +164,9 @@ class RolloutState:
         started_by: who started it; empty for a draft.
         approval_sequences: entry of each signature, by phase, role, statement and person.
         waits_for_calendar: it holds for nothing but the calendar.
+        held_since: time of the look at which the hold began that people are needed for.
+        acknowledged_by: who looks after it; empty while nobody does.
+        escalation_count: how many people were called after the primary.
     """
 
     name: str
@@ -177,6 +180,9 @@ class RolloutState:
     explanation: str = ""
     started_by: str = ""
     waits_for_calendar: bool = False
+    held_since: datetime | None = None
+    acknowledged_by: str = ""
+    escalation_count: int = 0
     paused: bool = False
     phase_index: int = -1
     awaited_phase: str = ""

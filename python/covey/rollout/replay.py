@@ -27,7 +27,9 @@ STAMPS = (
 
 
 # Entries that only follow from a tick; others are an operator's or the server's own.
-DECISIONS = frozenset({"approval_awaited", "phase_entered", "checkpoint", "held", "released", "segment_excluded"})
+DECISIONS = frozenset(
+    {"approval_awaited", "phase_entered", "checkpoint", "held", "released", "segment_excluded", "escalated"}
+)
 COMMANDED_CAUSES = frozenset({RollbackStarted.CAUSE_ABORT, RollbackStarted.CAUSE_CRASH_LOOP})
 
 

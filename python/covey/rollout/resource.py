@@ -33,6 +33,7 @@ def to_resource(state: RolloutState, verdicts: bool = True) -> Rollout:
         last_sequence=state.last_sequence,
         epoch=state.epoch,
         excluded_segments=state.excluded_segments,
+        hold_acknowledged_by=state.acknowledged_by if state.state == State.STATE_HOLDING else "",
     )
     if state.effective_at is not None:
         rollout.weight_effective_at.CopyFrom(timestamp_of(state.effective_at))

@@ -25,6 +25,7 @@ DEFAULT_SOAK_TICK_SECONDS = 300
 DEFAULT_PROBE_SECONDS = 5
 DEFAULT_METRICS_GRACE_SECONDS = 300
 DEFAULT_OUTCOME_WINDOW_SECONDS = 7 * 86_400
+DEFAULT_ESCALATE_SECONDS = 900
 DEFAULT_CRITERION_ALPHA = 0.05
 DEFAULT_TRIGGER_ALPHA = 0.01
 DEFAULT_LITERAL_MINIMUM_COUNT = 400
@@ -115,6 +116,8 @@ def as_created(spec: RolloutSpec) -> RolloutSpec:
     full = with_defaults(spec)
     full.approval_policy.SetInParent()
     full.calendar.SetInParent()
+    if not full.on_call.HasField("escalate_after"):
+        full.on_call.escalate_after.CopyFrom(duration_of(DEFAULT_ESCALATE_SECONDS))
     return full
 
 

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from covey.rollout.accumulate import accumulate
 from covey.rollout.counts import Counts
+from covey.rollout.holds import acknowledged, escalated, held_changes
 from covey.rollout.model import IN_PHASE, IllegalEntry, RolloutState, State
 from covey.rollout.signatures import approved, awaiting_explanation, denied, revoked
 from covey.rollout.units import format_share, seconds_of, time_of
@@ -136,7 +137,7 @@ def _held(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
         explanation=payload.explanation,
         awaited_phase="",
         missing_roles=(),
-        waits_for_calendar=payload.HasField("calendar_open_time"),
+        **held_changes(state, payload),
     )
 
 
@@ -274,6 +275,8 @@ HANDLERS: dict[str, Handler] = {
     "incident_reported": _incident_reported,
     "incident_resolved": _incident_resolved,
     "segment_excluded": _segment_excluded,
+    "acknowledged": acknowledged,
+    "escalated": escalated,
 }
 
 __all__ = ["HANDLERS", "require"]

@@ -61,8 +61,11 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "RevokeApproval": _APPROVERS,
         "ReportIncident": _OPERATORS,
         "ResolveIncident": _OPERATORS,
+        "AcknowledgeRollout": _OPERATORS,
         "AcquireLease": _CONTROLLERS,
         "CommitDecision": _CONTROLLERS,
+        "PullNotifications": _CONTROLLERS,
+        "AdvanceNotifications": _CONTROLLERS,
     },
     # The shape of the API is public; that a server is there and speaks it is for those it knows.
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": EVERY_ROLE},

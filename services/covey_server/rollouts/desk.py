@@ -181,6 +181,11 @@ class RolloutDesk:
 
         return pb.ResolveIncidentResponse(rollout=self._verb(request, caller, make))
 
+    def acknowledge(self, request: pb.AcknowledgeRolloutRequest, caller: Principal) -> pb.AcknowledgeRolloutResponse:
+        """Say that somebody looks after the hold."""
+        make = self._plain(commands.acknowledge, request)
+        return pb.AcknowledgeRolloutResponse(rollout=self._verb(request, caller, make))
+
     def acquire_lease(self, request: pb.AcquireLeaseRequest, caller: Principal) -> pb.AcquireLeaseResponse:
         """Give, renew or take back the right to write decisions."""
         del caller

@@ -48,6 +48,7 @@ CONTROLLER_KINDS = frozenset(
         "approval_awaited",
         "rollback_started",
         "segment_excluded",
+        "escalated",
         "finished",
     }
 )

@@ -25,6 +25,7 @@ from covey_server.errors import CallError, abort_aio, current_request_id, reques
 from covey_server.rollouts.desk import RolloutDesk
 from covey_server.rollouts.journal import Journal
 from covey_server.rollouts.journal_splits import TARGET
+from covey_server.rollouts.outbox import Outbox
 from covey_server.rollouts.views import RolloutViews, rollout_name
 from covey_server.rollouts.watch import WatchHub
 from covey_server.store import StoreError
@@ -51,6 +52,7 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         self._journal = journal
         self._views = RolloutViews(journal)
         self._desk = RolloutDesk(journal, self._views)
+        self._outbox = Outbox(journal)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="rollout-write")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="rollout-read")
         self.hub = WatchHub(loop)
@@ -173,6 +175,12 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         """Close an incident."""
         return await self._write(self._desk.resolve_incident, request, context)
 
+    async def AcknowledgeRollout(
+        self, request: pb.AcknowledgeRolloutRequest, context: Context
+    ) -> pb.AcknowledgeRolloutResponse:
+        """Say that somebody looks after the hold."""
+        return await self._write(self._desk.acknowledge, request, context)
+
     # For controllers
 
     async def AcquireLease(self, request: pb.AcquireLeaseRequest, context: Context) -> pb.AcquireLeaseResponse:
@@ -182,6 +190,19 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
     async def CommitDecision(self, request: pb.CommitDecisionRequest, context: Context) -> pb.CommitDecisionResponse:
         """Write the entries of one tick, all or none."""
         return await self._write(self._desk.commit_decision, request, context)
+
+    async def PullNotifications(
+        self, request: pb.PullNotificationsRequest, context: Context
+    ) -> pb.PullNotificationsResponse:
+        """What a sink has not been told."""
+        caller = CALLER.get()
+        return await self._read(lambda: self._outbox.pull(request, caller), context)
+
+    async def AdvanceNotifications(
+        self, request: pb.AdvanceNotificationsRequest, context: Context
+    ) -> pb.AdvanceNotificationsResponse:
+        """Note that a sink has been told."""
+        return await self._write(self._outbox.advance, request, context)
 
     # How calls are served
 
