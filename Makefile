@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized lint format bench bench-smoke bench-instructions bench-readme gates-verify gates-smoke proto released-contract dist clean
+.PHONY: help demo test test-core test-core-sanitized lint format bench bench-smoke bench-instructions bench-readme gates-verify gates-live gates-smoke proto released-contract dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ bench-readme: $(BENCH) ## write the claims of the last `make bench` into README.
 gates-verify: $(RUN) ## 10,000 simulated rollouts in each of many worlds: do the gates keep their promises? docs/gates.md
 	mkdir -p .cache
 	$(BIN)/covey gates verify --full --json .cache/gates-verify.json --picture docs/images/gates-verify.svg
+
+gates-live: $(RUN) ## 500 harmless rollouts of the demo's plan at its own rate, through the live decide(): within the ledger of alpha?
+	$(BIN)/covey rollout simulate examples/demo-plan.yaml --rate 200/s --seeds 500 --within-ledger
 
 gates-smoke: $(RUN) ## a part of that in seconds: what CI asks
 	$(BIN)/covey gates verify --smoke

@@ -78,3 +78,17 @@ def test_simulate_tells_how_a_plan_ends(capsys: pytest.CaptureFixture[str], tmp_
     assert [ending["outcome"] for ending in json.loads(out)["endings"]] == ["SUCCEEDED", "SUCCEEDED"]
     assert run(capsys, "simulate", str(path), "--rate", "200/s", "--candidate-error", "2")[0] == 2
     assert run(capsys, "simulate", str(path), "--rate", "200/s", "--onset", "soon")[0] == 2
+
+
+def test_simulate_holds_harmless_rollouts_against_the_ledger(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text(SHORT)
+    few = ("simulate", str(path), "--rate", "200/s", "--seeds", "3", "--within-ledger")
+    code, _, err = run(capsys, *few)
+    assert code == 1
+    assert "0 of 3, at most 78 % with 99 % confidence: not shown to be within the ledger's" in err
+    code, _, err = run(capsys, *few, "--candidate-error", "0.3")
+    assert code == 2
+    assert "answers as the baseline does" in err

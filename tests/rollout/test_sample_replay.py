@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from covey.cli.rollout_replay import read_table
+from covey.report.rehearsal import write_rehearsal
 from covey.rollout.rehearsal import Operator
 from covey.rollout.replay import replay
 from covey.rollout.sample_replay import rehearse_samples
@@ -93,6 +94,12 @@ def test_the_historical_canary_holds() -> None:
     assert "0.071 %, 0.087 %, 0.074 %, 0.074 %, 0.079 % cannot come from these counters" in told
     assert "0.071 % of all 380 requests is 0.27 errors" in told
     assert "printed_p99_ms: printed summaries are no evidence" in told
+    report = write_rehearsal(made, "samples.csv", "plan.yaml")
+    could, could_not = report.split("## What could not be concluded")
+    assert "at most 1.46 %, with 95 % confidence" in could
+    assert "availability is at least 98.5 %" in could
+    assert "even without any failure it takes 496, and 380 have come" in could_not
+    assert "even without any failure it takes 3,301, and 380 have come" in could_not
 
 
 def test_a_printed_rate_that_the_counters_give_is_left_alone() -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from covey.rollout.simulation import Ending, World
+    from covey.v1.rollout_spec_pb2 import RolloutSpec
 
 
 @rollout_app.command("simulate")
@@ -35,6 +36,9 @@ def simulate(
     seeds: Annotated[int, typer.Option(min=1, max=100_000, help="How many rollouts.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Of the first rollout.")] = 1,
     operator: Annotated[str, typer.Option(help="approve: signs phases; accept: open criteria too; nobody.")] = "accept",
+    within_ledger: Annotated[
+        bool, typer.Option("--within-ledger", help="Without harm: exit 1 unless rollbacks stay within the ledger.")
+    ] = False,
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Run a plan on made-up traffic in virtual time: how it ends, how soon harm is found, how many learners met it."""
@@ -53,6 +57,8 @@ def simulate(
     checked = Checked(file)
     if checked.spec is None:
         raise CommandError("\n".join(checked.lines()))
+    if within_ledger and world.candidate != world.baseline:
+        raise CommandError("--within-ledger is about a candidate that answers as the baseline does", ExitCode.USAGE)
     progress = ProgressLine()
     endings = []
     for number in range(seeds):
@@ -64,6 +70,8 @@ def simulate(
         _print(endings)
     else:
         print_data(_document(endings), output)
+    if within_ledger:
+        _assert_ledger(endings, checked.spec)
 
 
 def _world(rate: str, error: str, candidate: str, factor: float, p99: str, onset: str) -> World:
@@ -102,6 +110,16 @@ def _print(endings: Sequence[Ending]) -> None:
         )
     met = sorted(e.learners for e in endings)
     print_text(f"learners that met the candidate: half of the rollouts at most {met[len(met) // 2]:,}, all {met[-1]:,}")
+
+
+def _assert_ledger(endings: Sequence[Ending], spec: RolloutSpec) -> None:
+    from covey.rollout.model import Plan
+    from covey.rollout.verify import live
+
+    found = live.within_ledger(endings, Plan.of(spec).ledger.total)
+    if not found.holds:
+        raise CommandError(str(found))
+    print_text(str(found))
 
 
 def _document(endings: Sequence[Ending]) -> dict[str, Any]:

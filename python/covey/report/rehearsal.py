@@ -11,6 +11,7 @@ from covey.report.model import VerdictLine
 from covey.rollout.rehearsal import Rehearsed
 from covey.rollout.statement import Kind, parse_statement
 from covey.rollout.verdicts import current_verdicts
+from covey.stats import needed_n
 
 
 def decision(rehearsed: Rehearsed) -> str:
@@ -57,7 +58,7 @@ def _lines(rehearsed: Rehearsed, source: str, plan_name: str) -> Iterator[str]:
     shown += [line.sentence for line in triggers if line.result in {"FAIL", "PASS"}]
     shown += [line.sentence for line in criteria if line.result == "FAIL"]
     shown += [text for line in criteria if line.result == "INSUFFICIENT" for text in _bound(line)]
-    open_ = [line.sentence for line in criteria if line.result in {"INSUFFICIENT", "INVALID"}]
+    open_ = [line.sentence + _clean(line) for line in criteria if line.result in {"INSUFFICIENT", "INVALID"}]
     yield from _section("What could be concluded", shown, "Nothing.")
     yield from _section("What could not be concluded", open_, "Nothing was left open.")
     if verdicts:
@@ -95,6 +96,16 @@ def _bound(line: VerdictLine) -> list[str]:
         return [f"availability is at least {line.lower * 100:.3g} %, {confidence}; counted: {line.counters_text}"]
     name = f"the share slower than {statement.limit:g} s" if statement.kind is Kind.LATENCY else statement.metric
     return [f"{name} is at most {line.upper * 100:.3g} %, {confidence}; counted: {line.counters_text}"]
+
+
+def _clean(line: VerdictLine) -> str:
+    """How much it takes at best, where nothing has failed yet."""
+    statement = parse_statement(line.statement)
+    if line.result != "INSUFFICIENT" or line.event_count or not statement.counts_events:
+        return ""
+    least = needed_n(0, 0, statement.event_limit, alternative="less", alpha=line.alpha)
+    came = "none has come" if not line.trial_count else f"{line.trial_count:,} have come"
+    return f": even without any failure it takes {least:,}, and {came}" if least else ""
 
 
 def _section(title: str, sentences: Sequence[str], otherwise: str) -> Iterator[str]:

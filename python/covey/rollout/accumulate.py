@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 from covey.rollout.counts import Counts, counts_of, fallen, faults_of, plain_counts, probe_counts
 from covey.rollout.gates.look import Arm, Look, PageFault, durations_of, shards_of, summed
+from covey.rollout.hygiene import believed_learners, believed_outcomes, believed_probes
 from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
 from covey.rollout.outcomes import moments_of, relative_effect
 from covey.rollout.statement import Kind, Statement
@@ -40,7 +41,11 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
     observed = min(max(0.0, seconds_of(tick.observed)), LONGEST_GAP_INTERVALS * state.tick_interval_seconds)
     observed_at = time_of(tick.observed_at)
     weights = {reading.replica: reading.candidate_weight_bp for reading in tick.readings if not reading.behind_router}
-    faults, deltas, believed = _deltas(state, tick.readings)
+    of_pages, deltas, believed = _deltas(state, tick.readings)
+    outcomes, of_outcomes = believed_outcomes(tick.outcomes)
+    learners, of_learners = believed_learners(tick.learners)
+    probed, of_probes = believed_probes(tick.probes)
+    faults = (*of_pages, *of_outcomes, *of_learners, *of_probes)
     arms = {replica: change.after for replica, change in deltas.items()}
     # One copy of the state per tick: it has many fields.
     changes: dict[str, Any] = {
@@ -51,8 +56,8 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
         "last_arms": {**state.last_arms, **arms},
         "faults": faults,
         "absences": tuple(tick.absences),
-        "outcomes": tuple(tick.outcomes),
-        "learners": tuple(tick.learners),
+        "outcomes": outcomes,
+        "learners": learners,
     }
     happened = {replica: change.since for replica, change in deltas.items() if change.since is not None}
     if not state.in_phase:
@@ -61,15 +66,15 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
         return replace(state, **changes)
     took_effect = state.effective_at is None or observed_at >= state.effective_at
     confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
-    probes = probe_counts(tick.probes, state.spec.candidate, state.spec.baseline)
+    probes = probe_counts(probed, state.spec.candidate, state.spec.baseline)
     # A split that is not as planned disables relative tests, not absolute ones.
     comparable = not split_mismatch(state) and not weight_mismatch(state)
     look = _look(happened.values(), probes, comparable=comparable)
     changes["weight_confirmed"] = confirmed
     changes["misrouted_seconds"] = 0.0 if confirmed else state.misrouted_seconds + observed
     changes["rollout_counts"] = state.rollout_counts + look.probed
-    changes["literal_runs"] = _literal_runs(state, look.probed, tick.outcomes, observed)
-    changes["unanswered_seconds"] = _unanswered(state, tick.probes, observed)
+    changes["literal_runs"] = _literal_runs(state, look.probed, outcomes, observed)
+    changes["unanswered_seconds"] = _unanswered(state, probed, observed)
     if not _stands_still(state, observed_at):
         changes["phase_open_seconds"] = state.phase_open_seconds + observed
     missing = bool(faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in tick.absences)
@@ -121,7 +126,7 @@ def _deltas(
         if reading.replica in believed:
             fault = "it was read twice in one tick"
         elif before is not None and not restarted:
-            if reading.server_start_time_seconds < before.server_start_time_seconds:
+            if not reading.server_start_time_seconds >= before.server_start_time_seconds:
                 fault = fault or "its page is older than the one before"
             if counts is None or earlier is None or _fell(counts, earlier):
                 fault = fault or fallen(before, reading)

@@ -194,7 +194,10 @@ def _over_limit(counters: VariantCounters, limit: float) -> int | None:
 
 def faults_of(reading: ReplicaReading, candidate: str, limits_seconds: Sequence[float]) -> str:
     """Why a page cannot be true by itself; empty where it can."""
+    names = [counters.variant for counters in reading.variants]
     for counters in reading.variants:
+        if names.count(counters.variant) > 1:
+            return f"it has {names.count(counters.variant)} series of {counters.variant}"
         numbers = [counters.request_count, counters.error_count, counters.unavailable_count, counters.shed_count]
         overs = [over.request_count for over in counters.over_limits]
         name = counters.variant

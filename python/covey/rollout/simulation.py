@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -13,13 +14,16 @@ from covey.rollout.evidence import Evidence
 from covey.rollout.rehearsal import Operator, Rehearsal
 from covey.rollout.spec import active_limits_seconds, with_defaults
 from covey.rollout.words import state_word
-from covey.v1.evidence_pb2 import OverLimitCount, ReplicaReading, ShadowCounters, VariantCounters
+from covey.stats.special import Floats
+from covey.v1.evidence_pb2 import DurationHistogram, OverLimitCount, ReplicaReading, ShadowCounters, VariantCounters
 from covey.v1.journal_pb2 import RollbackStarted
 from covey.v1.rollout_spec_pb2 import RolloutSpec
 
 START = datetime(2026, 1, 5, 8, 0, tzinfo=UTC)
 DAY_SECONDS = 86_400.0
 MOST_TICKS = 200_000
+# Edges of the histogram of durations, 5 % apart as the server's.
+EDGES_SECONDS = tuple(round(float(edge), 6) for edge in 0.001 * 1.05 ** np.arange(190))
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,15 @@ class _Run:
         self.day_phase = float(random.uniform(0, 2 * math.pi))
         self.counters = {name: self._zero(name) for name in (spec.candidate, spec.baseline)}
         self.shadow = ShadowCounters()
+        # Statements that compare with the baseline's own quantiles need durations, others do without.
+        self.durations: dict[str, DurationHistogram] = {}
+        if self.rehearsal.state.plan.gates.metrics.slower_shares:
+            self.durations = {
+                name: DurationHistogram(
+                    variant=name, edges_seconds=EDGES_SECONDS, request_counts=[0] * (len(EDGES_SECONDS) + 1)
+                )
+                for name in self.counters
+            }
         self.learners = 0.0
 
     def _zero(self, name: str) -> VariantCounters:
@@ -157,6 +170,7 @@ class _Run:
             candidate_weight_bp=weight_bp,
             variants=[self.counters[spec.candidate], self.counters[spec.baseline]],
             shadow=self.shadow,
+            durations=self.durations.values(),
         )
         self.rehearsal.look(Evidence(seconds, self.now, [reading]))
         if self.began is None and self.rehearsal.state.in_phase:
@@ -195,12 +209,23 @@ class _Run:
         counters.request_count += requests
         counters.error_count += errors
         counters.unavailable_count += int(random.binomial(errors, part))
+        if counters.variant in self.durations:
+            counted = self.durations[counters.variant].request_counts
+            drawn = random.multinomial(requests, _interval_shares(variant.p99_seconds, self.world.spread))
+            counted[:] = (np.array(counted) + drawn).tolist()
         left, before = requests, 1.0
         for over in counters.over_limits:
             slower = float(ndtr(-(math.log(over.limit_seconds / variant.p99_seconds) / self.world.spread + _Z99)))
             left = int(random.binomial(left, min(1.0, slower / before))) if before > 0 else 0
             over.request_count += left
             before = slower
+
+
+@lru_cache(maxsize=16)
+def _interval_shares(p99_seconds: float, spread: float) -> Floats:
+    """Share of the requests in each interval between the edges."""
+    below = ndtr(np.log(np.array(EDGES_SECONDS) / p99_seconds) / spread + _Z99)
+    return np.diff(below, prepend=0.0, append=1.0)
 
 
 _Z99 = float(ndtri(0.99))

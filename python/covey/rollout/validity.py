@@ -77,8 +77,11 @@ def weight_mismatch(state: RolloutState) -> str:
 def hold_reason(state: RolloutState) -> str:
     """Why the last look is no ground to advance on, in words that stay from tick to tick; empty where it is."""
     if state.faults:
-        replicas = ", ".join(fault.removeprefix("replica ").split(":")[0] for fault in state.faults[:MOST_NAMED])
-        return f"the metrics of replica {replicas} cannot be believed"
+        sources = [fault.split(":")[0] for fault in state.faults[:MOST_NAMED]]
+        replicas = ", ".join(source.removeprefix("replica ") for source in sources if source.startswith("replica "))
+        others = [source for source in sources if not source.startswith("replica ")]
+        named = [f"the metrics of replica {replicas}", *others] if replicas else others
+        return f"{' and '.join(named)} cannot be believed"
     if state.absences:
         return f"metrics are missing: {named_absences(state.absences)}"
     if not state.last_tick_weights:

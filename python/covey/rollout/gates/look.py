@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,6 +13,8 @@ from covey.rollout.counts import Counts
 from covey.rollout.gates.values import ComparedByValue
 from covey.stats.special import Floats
 from covey.v1.evidence_pb2 import ReplicaReading
+
+T = TypeVar("T")
 
 
 class PageFault(ValueError):  # noqa: N818 - a fault of a page, as faults_of names them
@@ -161,7 +164,7 @@ def shards_of(reading: ReplicaReading, variant: str) -> Shards | None:
     Raises:
         PageFault: they cannot be true.
     """
-    found = next((shards for shards in reading.shards if shards.variant == variant), None)
+    found = _only([shards for shards in reading.shards if shards.variant == variant], "shards", variant)
     if found is None or not (found.request_counts or found.error_counts or found.unavailable_counts):
         return None
     columns = (found.request_counts, found.error_counts, found.unavailable_counts)
@@ -178,13 +181,24 @@ def shards_of(reading: ReplicaReading, variant: str) -> Shards | None:
     return Shards(table)
 
 
+def _only(found: Sequence[T], name: str, variant: str) -> T | None:
+    """The one that there is.
+
+    Raises:
+        PageFault: there are more.
+    """
+    if len(found) > 1:
+        raise PageFault(f"it has {len(found)} series of {name} of {variant}")
+    return found[0] if found else None
+
+
 def durations_of(reading: ReplicaReading, variant: str) -> Durations | None:
     """The page's durations of a variant; None where it has none.
 
     Raises:
         PageFault: they cannot be true.
     """
-    found = next((durations for durations in reading.durations if durations.variant == variant), None)
+    found = _only([durations for durations in reading.durations if durations.variant == variant], "durations", variant)
     if found is None:
         return None
     edges = _rising(tuple(found.edges_seconds or reading.durations[0].edges_seconds))
