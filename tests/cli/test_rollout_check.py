@@ -126,6 +126,20 @@ def test_errors_have_their_line(
     assert document["findings"][0]["place"] == f"{plan}:{line}"
 
 
+def test_segments_by_cohort_are_named_and_asked_for(capsys: pytest.CaptureFixture[str], plan: Path) -> None:
+    said = "Segments: cohorts by the model of"
+    assert said not in run(capsys, str(plan))[1]
+    plan.write_text(f"segment_source: stable_cohort\n{plan.read_text()}")
+    code, out, _ = run(capsys, str(plan))
+    assert code == 0
+    assert said in out
+    plan.write_text(plan.read_text().replace("stable_cohort", "cohort"))
+    code, out, _ = run(capsys, str(plan))
+    assert code == 1
+    assert "plan.yaml:1: error" in out
+    assert "stable_cohort" in out
+
+
 def test_warnings_do_not_fail(capsys: pytest.CaptureFixture[str], plan: Path) -> None:
     plan.write_text(PLAN.partition("triggers:")[0])
     code, out, _ = run(capsys, str(plan))

@@ -28,7 +28,7 @@ FAULTS = [
     Fault("wrong-result=0.02", ("mismatch > 0.5 %",)),
     Fault(
         "candidate-hangs",
-        ("error_rate > 1 %", "availability < 98 %", "p99 > 1 s", "p99 worse than baseline", "mismatch > 0.5 %"),
+        ("error_rate > 1 %", "availability < 98 %", "p99 > 2 s", "p99 worse than baseline", "mismatch > 0.5 %"),
     ),
     Fault("candidate-crashes", ("", "availability < 98 %", "error_rate > 1 %")),
 ]

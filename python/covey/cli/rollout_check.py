@@ -151,6 +151,7 @@ def _print_plan(spec: RolloutSpec, found: Sequence[Need], per_second: float | No
     from covey.cli.console import BAD, QUIET, console, text
     from covey.report import plan, words
     from covey.rollout.traffic import randomised_unit, splitter
+    from covey.v1.rollout_spec_pb2 import SEGMENT_SOURCE_STABLE_COHORT
 
     terminal = console()
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style=QUIET)
@@ -173,6 +174,8 @@ def _print_plan(spec: RolloutSpec, found: Sequence[Need], per_second: float | No
             table.add_row(*(text(cell) for cell in cells), text("nothing: time alone"))
     terminal.print(table)
     terminal.print(text(f"Randomised: {randomised_unit(spec)}s; {splitter(spec)}"))
+    if spec.segment_source == SEGMENT_SOURCE_STABLE_COHORT:
+        terminal.print(text(f"Segments: cohorts by the model of {spec.baseline}, fixed when a learner is first met"))
     for phase in spec.phases:
         if phase.approvals.roles:
             terminal.print(text(f"Approvals before {phase.name}: {rule_text(phase.approvals)}"))
