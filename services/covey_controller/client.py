@@ -49,6 +49,9 @@ _KINDS: dict[grpc.StatusCode, type[ControlError]] = {
     grpc.StatusCode.RESOURCE_EXHAUSTED: UnreachableError,
     grpc.StatusCode.ABORTED: JournalMovedError,
 }
+_ENDED = frozenset(
+    {rollouts_pb2.Rollout.STATE_SUCCEEDED, rollouts_pb2.Rollout.STATE_ROLLED_BACK, rollouts_pb2.Rollout.STATE_ABORTED}
+)
 _LEASE_REASONS = frozenset({"LEASE_HELD", "STALE_EPOCH"})
 
 
@@ -96,6 +99,19 @@ class ControlClient:
                 break
         draft = rollouts_pb2.Rollout.STATE_DRAFT
         return [rollout for rollout in rollouts if rollout.spec.target == target and rollout.state != draft]
+
+    def last_ended(self, target: str) -> rollouts_pb2.Rollout | None:
+        """The target's newest rollout that is over after having begun; None where there is none."""
+        token = ""
+        while True:
+            request = rollouts_pb2.ListRolloutsRequest(page_size=_PAGE_SIZE, page_token=token)
+            answer = self._call(self._stub.ListRollouts, request)
+            for rollout in answer.rollouts:
+                if rollout.spec.target == target and rollout.state in _ENDED and rollout.phase:
+                    return rollout
+            token = answer.next_page_token
+            if not token:
+                return None
 
     def entries(self, name: str, page_token: str) -> Iterator[tuple[str, Sequence[journal_pb2.Entry]]]:
         """Pages of a journal from a token on, each with the token it was asked with.

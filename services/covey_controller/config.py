@@ -61,6 +61,7 @@ class Config:
     call_seconds: float = 3.0
     probe_deadline_seconds: float = 2.0
     scrape: ScrapeLimits = field(default_factory=ScrapeLimits)
+    xds_address: str | None = None
 
 
 def parse_replica(text: str) -> Replica:
@@ -121,12 +122,21 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
     parser.add_argument("--holder", default="", help="name of the lease holder (default: unique per process)")
     parser.add_argument("--poll-seconds", type=float, default=1.0, help="how often new rollouts are looked for")
     parser.add_argument("--probe-deadline-seconds", type=float, default=2.0, help="a probe unanswered by then failed")
+    parser.add_argument(
+        "--xds-listen", metavar="HOST:PORT", help="tells clients of xDS their split there (plaintext; loopback only)"
+    )
     add_access_options(parser)
     options = parser.parse_args(arguments)
     if not options.poll_seconds > 0 or not options.probe_deadline_seconds > 0:
         raise ConfigError("--poll-seconds and --probe-deadline-seconds must be above 0")
     parse_address(options.control)
     parse_address(options.metrics_listen)
+    parse_address(options.xds_listen or "127.0.0.1:0")
+    if options.xds_listen and not is_loopback(options.xds_listen):
+        raise ConfigError(
+            f"--xds-listen {options.xds_listen}: whoever answers there moves the traffic, and the port has no TLS; "
+            "listen on loopback and put a proxy with TLS before it"
+        )
     replicas = options.replica or ["data=127.0.0.1:50051,metrics=http://127.0.0.1:9464/metrics"]
     security = security_of(options)
     parsed = tuple(replace(parse_replica(text), security=security) for text in replicas)
@@ -148,4 +158,5 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
         holder=options.holder or default_holder(),
         poll_seconds=options.poll_seconds,
         probe_deadline_seconds=options.probe_deadline_seconds,
+        xds_address=options.xds_listen,
     )

@@ -13,6 +13,7 @@ from covey_controller.exporter import Exporter
 from covey_controller.lease import Lease
 from covey_controller.notify import Notifier
 from covey_controller.tick import Follower
+from covey_controller.traffic.rest import Rest
 from covey_controller.traffic.setting import StaleEpochError
 from covey_controller.workplace import Workplace
 
@@ -21,6 +22,8 @@ _LONGEST_BACKOFF_SECONDS = 1.0
 # A journal that moves under every decision is looked at again this often before the loop waits an interval.
 _MOVED_RETRIES = 3
 _SHORTEST_WAIT_SECONDS = 0.01
+# Between rollouts the lease is only there to keep routers where they are.
+_REST_SECONDS = 5.0
 
 _log = logging.getLogger("covey_controller")
 
@@ -39,9 +42,15 @@ class Loop:
         self._notifier = notifier
         self._lease = Lease(client, clock, target=config.target, holder=config.holder)
         self._workplace = Workplace(config, exporter)
+        self._rest = Rest(client, self._workplace.actuator, config.target)
         self._followers: dict[str, Follower] = {}
         self._moved: dict[str, int] = {}
         self._backoff_seconds = 0.0
+
+    @property
+    def xds_address(self) -> str:
+        """Where clients of xDS reach this controller; empty where they cannot."""
+        return self._workplace.xds_address
 
     def run(self) -> None:
         """Until the clock's sleeper is told to stop; then gives the lease back."""
@@ -61,7 +70,12 @@ class Loop:
             rollouts = {rollout.name: rollout for rollout in self._client.active_rollouts(self._config.target)}
             self._follow(rollouts)
             if rollouts:
+                self._rest.end()
                 self._drive(rollouts)
+            else:
+                self._exporter.lease(self._rest.keep(lambda: self._lease.keep(_REST_SECONDS)))
+        except StaleEpochError as error:
+            self._lease.lose(str(error))
         except UnreachableError as error:
             return self._back_off(str(error))
         except ControlError as error:
@@ -98,19 +112,26 @@ class Loop:
         self._exporter.lease(epoch)
         for follower in self._followers.values():
             rollout = rollouts[follower.name]
+            if follower not in due or epoch is None:
+                self._steer(follower, epoch, rollout)
             if follower not in due:
-                self._steer(follower, epoch, rollout.candidate_weight_bp)
-            elif epoch is None:
+                continue
+            if epoch is None:
                 follower.schedule()
             else:
                 self._look(follower, epoch, rollout.last_sequence)
 
-    def _steer(self, follower: Follower, epoch: int | None, weight_bp: int) -> None:
-        """Between two looks routers are kept at the journal's weight: one that was changed or reset is told again."""
-        if epoch is None:
+    def _steer(self, follower: Follower, epoch: int | None, rollout: rollouts_pb2.Rollout) -> None:
+        """Between two looks routers are kept at the journal's weight: one that was changed or reset is told again.
+
+        Routers that hear of this controller alone are kept without a lease too, under the journal's own epoch.
+        """
+        if epoch is None and not follower.has_shared_routers:
+            epoch = rollout.epoch
+        if not epoch:
             return
         try:
-            follower.steer(epoch, weight_bp)
+            follower.steer(epoch, rollout.candidate_weight_bp)
         except StaleEpochError as error:
             self._lease.lose(str(error))
         except Exception:  # what one rollout's routers do must not stop the others
@@ -157,4 +178,5 @@ class Loop:
         for follower in self._followers.values():
             follower.close()
         self._followers.clear()
+        self._rest.end()
         self._workplace.close()

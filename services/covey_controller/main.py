@@ -55,17 +55,24 @@ def _drive(config: Config, exporter: Exporter, metrics_port: int) -> int:
     with StopSignals() as stop_signals, open_channel(config.control_address, config.security) as channel:
         clock = SystemClock(stop_signals)
         client = ControlClient(channel, actor=config.holder, call_seconds=config.call_seconds, security=config.security)
-        loop = Loop(config, client, clock, exporter, Notifier(config.webhook_url))
+        try:
+            loop = Loop(config, client, clock, exporter, Notifier(config.webhook_url))
+        except ConfigError as error:
+            print(f"covey-controller: {error}", file=sys.stderr)  # noqa: T201
+            return 1
         if config.ports_file:
-            _write_ports(Path(config.ports_file), metrics_port)
+            _write_ports(Path(config.ports_file), metrics_port, loop.xds_address)
         loop.run()
     return 0
 
 
-def _write_ports(path: Path, metrics_port: int) -> None:
-    """Says where the metrics are; whole or not at all."""
+def _write_ports(path: Path, metrics_port: int, xds_address: str) -> None:
+    """Says where the metrics and the control plane are; whole or not at all."""
     temporary = path.with_name(path.name + ".part")
-    temporary.write_text(json.dumps({"metrics": metrics_port, "pid": os.getpid()}) + "\n", encoding="utf-8")
+    ports = {"metrics": metrics_port, "pid": os.getpid()}
+    if xds_address:
+        ports["xds"] = int(xds_address.rpartition(":")[2])
+    temporary.write_text(json.dumps(ports) + "\n", encoding="utf-8")
     temporary.replace(path)
 
 

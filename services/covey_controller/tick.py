@@ -78,6 +78,11 @@ class Follower:
             return min(interval, _ROLLBACK_INTERVAL_SECONDS)
         return interval
 
+    @property
+    def has_shared_routers(self) -> bool:
+        """Whether other controllers may write to the same routers."""
+        return self._tools.actuator.is_shared
+
     def steer(self, epoch: int, weight_bp: int) -> None:
         """Brings a weight onto the wire where routers do not show it, and reads it back.
 

@@ -45,7 +45,9 @@ class ForeignWorld(World):
         self.client.start_rollout(NAME)
 
     @contextmanager
-    def driver(self, holder: str = "one", change: Callable[[Loop], None] = lambda loop: None) -> Iterator[Loop]:
+    def driver(
+        self, holder: str = "one", change: Callable[[Loop], None] = lambda loop: None, xds: str | None = None
+    ) -> Iterator[Loop]:
         """A controller of the echo, not yet running."""
         config = Config(
             control_address=self.control,
@@ -54,6 +56,7 @@ class ForeignWorld(World):
             holder=holder,
             poll_seconds=1.0,
             scrape=ScrapeLimits(2.0, 2.0, 4.0),
+            xds_address=xds,
         )
         with open_channel(self.control) as channel:
             loop = Loop(config, ControlClient(channel, actor=holder, call_seconds=10.0), self, Exporter(), Notifier())

@@ -142,10 +142,7 @@ def test_a_router_that_takes_the_weight_and_goes_on_as_before_is_rolled_back(
 
     def trusting(loop: Loop) -> None:
         if not reads_back:
-            router = spec.traffic.haproxy.routers[0]
-            loop._workplace.actuator = lambda _: Trusting(  # type: ignore[method-assign,assignment]
-                [router], target="echo", header="x-covey-learner"
-            )
+            loop._workplace.actuator = Trusting  # type: ignore[method-assign,assignment]
 
     with haproxy(spec, tmp_path, deaf) as process:
         world = ForeignWorld(tmp_path / "data", echos, process.address)
@@ -177,3 +174,17 @@ def test_a_controller_whose_router_knows_a_later_epoch_stands_by(
             world.sleep(loop.pass_once())
         assert exchange(process.control).setting == Setting(9, 0, 300), "nothing was changed under a later epoch"
         assert len(world.ticks()) == count
+
+
+def test_after_its_success_a_candidate_keeps_its_traffic_whatever_restarts(
+    world: ForeignWorld, spec: RolloutSpec, process: HaproxyProcess
+) -> None:
+    world.start(spec)
+    with world.driver("one") as loop:
+        world.run(loop, lambda: in_state(world, Rollout.STATE_SUCCEEDED))
+    process.kill()
+    process.start()
+    assert exchange(process.control).setting == Setting()
+    with world.driver("two") as loop:
+        world.run(loop, lambda: exchange(process.control).setting.weight_bp == 10_000, passes=20)
+        assert world.kinds()[-1] == "finished", "nothing is written when nothing is under way"

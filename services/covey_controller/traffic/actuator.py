@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol, TypeAlias
 
 from covey.v1 import evidence_pb2 as pb
-from covey_controller.scrape import AbsenceError
+from covey_controller.scrape import AbsenceError, scrape_failed
 
 RouterReading: TypeAlias = tuple[str, pb.ReplicaReading | AbsenceError]
 """A router by name, and the weight that it shows or why it shows none."""
@@ -17,7 +17,12 @@ class Actuator(Protocol):
 
     Applying is idempotent, so that it can be repeated at every pass: a router that restarted, was reset or lies is
     told again within one pass, and what it shows afterwards is what the journal records.
+
+    Attributes:
+        is_shared: whether other controllers write to the same routers, so that only the holder of the lease may.
     """
+
+    is_shared: bool
 
     def keep(self, epoch: int, weight_bp: int) -> Sequence[RouterReading]:
         """Applies the weight where it is not in force, and reads it back everywhere.
@@ -42,9 +47,28 @@ class OwnSplit:
     Its replicas show the weight on the pages from which their counters are read.
     """
 
+    is_shared = True
+
     def keep(self, epoch: int, weight_bp: int) -> Sequence[RouterReading]:
         """Nothing to do, and no router to read."""
         return ()
+
+    def close(self) -> None:
+        """Nothing runs."""
+
+
+class NoRouter:
+    """Stands for a router that this controller was not given: whatever is asked, the answer is why there is none."""
+
+    is_shared = True
+
+    def __init__(self, name: str, why: str) -> None:
+        self._name = name
+        self._why = why
+
+    def keep(self, epoch: int, weight_bp: int) -> Sequence[RouterReading]:
+        """Nothing is applied, and nothing shown."""
+        return [(self._name, scrape_failed(self._why))]
 
     def close(self) -> None:
         """Nothing runs."""

@@ -17,16 +17,15 @@ from dataclasses import dataclass
 
 from covey.rollout.traffic import host_and_port
 from covey.v1 import evidence_pb2 as pb
+from covey.v1.rollout_spec_pb2 import RolloutSpec
 from covey_controller.scrape import AbsenceError, scrape_failed
 from covey_controller.traffic.actuator import RouterReading, shows
-from covey_controller.traffic.haproxy_config import TICKET_HEADER
+from covey_controller.traffic.haproxy_config import TICKET_HEADER, what_it_splits
 from covey_controller.traffic.setting import Setting, StaleEpochError, next_setting
 
 DEADLINE_SECONDS = 1.0
 """Of each step of a call: HAProxy answers by itself, without a backend."""
-_ANSWER = re.compile(
-    r"ticket=(?P<ticket>\d{1,19}) start_ms=(?P<start>\d{1,16}) target=(?P<target>\S+) header=(?P<header>\S+)\n?\Z"
-)
+_ANSWER = re.compile(r"ticket=(?P<ticket>\d{1,19}) start_ms=(?P<start>\d{1,16}) splits=(?P<splits>\S+)\n?\Z")
 _LONGEST_ANSWER = 1000
 
 _log = logging.getLogger("covey_controller")
@@ -38,23 +37,21 @@ class Shown:
 
     setting: Setting
     start_time_seconds: float
-    target: str
-    header: str
+    splits: str
 
 
 class Haproxy:
     """All HAProxy processes of one target.
 
     Args:
-        routers: their control sockets, `unix:/path` or HOST:PORT.
-        target: whose traffic they must split.
-        header: by which they must do it.
+        spec: with defaults: whose traffic is split, between whom, by what, and where the control sockets are.
     """
 
-    def __init__(self, routers: Sequence[str], *, target: str, header: str) -> None:
-        self._routers = tuple(routers)
-        self._target = target
-        self._header = header
+    is_shared = True
+
+    def __init__(self, spec: RolloutSpec) -> None:
+        self._routers = tuple(spec.traffic.haproxy.routers)
+        self._splits = what_it_splits(spec)
         self._pool = ThreadPoolExecutor(max_workers=len(self._routers), thread_name_prefix="covey-haproxy")
 
     def keep(self, epoch: int, weight_bp: int) -> Sequence[RouterReading]:
@@ -90,9 +87,9 @@ class Haproxy:
         return shows(f"haproxy {router}", shown.setting.weight_bp, shown.start_time_seconds)
 
     def _checked(self, shown: Shown) -> Shown:
-        if shown.target != self._target or shown.header != self._header:
+        if shown.splits != self._splits:
             raise scrape_failed(
-                f"it splits {shown.target} by {shown.header}, the plan says {self._target} by {self._header}; "
+                f"it splits {shown.splits}, the plan {self._splits}: another target, header, baseline or candidate; "
                 "write its configuration anew with `covey router haproxy`"
             )
         return shown
@@ -126,7 +123,7 @@ def exchange(router: str, ticket: int | None = None) -> Shown:
         setting = Setting.of_ticket(int(match["ticket"]))
     except ValueError as error:
         raise AbsenceError(pb.ABSENCE_TYPE_NAN, "", f"{router}: {error}") from error
-    return Shown(setting, int(match["start"]) / 1000, match["target"], match["header"])
+    return Shown(setting, int(match["start"]) / 1000, match["splits"])
 
 
 def _connected(router: str) -> socket.socket:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 
 from covey.rollout.traffic import addresses
@@ -40,7 +41,7 @@ frontend covey_control_{word}
   acl covey_ticket req.hdr({ticket_header}) -m reg ^[0-9]{{1,18}}$
   http-request set-var(proc.covey_ticket_{word},iflt) req.hdr({ticket_header}),add(0) if METH_PUT covey_ticket
   http-request return status 200 content-type text/plain lf-string \
-"ticket=%[var(proc.covey_ticket_{word})] start_ms=%[var(proc.covey_start_{word})] target={target} header={header}\\n"
+"ticket=%[var(proc.covey_ticket_{word})] start_ms=%[var(proc.covey_start_{word})] splits={splits}\\n"
 
 frontend covey_{word}
   bind {listen} proto h2
@@ -80,6 +81,7 @@ def haproxy_config(spec: RolloutSpec, *, listen: str, router: str) -> str:
     path = router.removeprefix("unix:")
     return _TEMPLATE.format(
         target=spec.target,
+        splits=what_it_splits(spec),
         word=re.sub(r"[^a-z0-9]", "_", spec.target),
         control=router if path == router else f"unix@{path} mode 600",
         listen=listen,
@@ -89,6 +91,13 @@ def haproxy_config(spec: RolloutSpec, *, listen: str, router: str) -> str:
         baseline=_servers(spec.baseline),
         candidate=_servers(spec.candidate),
     )
+
+
+def what_it_splits(spec: RolloutSpec) -> str:
+    """A word for target, header and both variants: a router that was configured for others must not be moved."""
+    parts = (spec.target, spec.traffic.haproxy.header, ",".join(addresses(spec.baseline)))
+    text = "\n".join((*parts, ",".join(addresses(spec.candidate))))
+    return f"{spec.target}/{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _servers(variant: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -45,8 +46,8 @@ def process(spec: RolloutSpec, tmp_path: Path) -> Iterator[HaproxyProcess]:
 
 
 @pytest.fixture
-def actuator(process: HaproxyProcess) -> Iterator[Haproxy]:
-    made = Haproxy([process.control], target="echo", header="x-covey-learner")
+def actuator(process: HaproxyProcess, spec: RolloutSpec) -> Iterator[Haproxy]:
+    made = Haproxy(spec)
     yield made
     made.close()
 
@@ -145,28 +146,39 @@ def test_a_router_that_lies_is_seen_in_what_is_read_back(spec: RolloutSpec, tmp_
     """It takes the ticket and does as it likes: 30 %, whatever it is told."""
     lie = Setting(1, 0, 3000).ticket
     with haproxy(spec, tmp_path, lambda text: text.replace('"ticket=%[var(proc.covey_ticket_echo)]', f'"ticket={lie}')):
-        actuator = Haproxy([spec.traffic.haproxy.routers[0]], target="echo", header="x-covey-learner")
+        actuator = Haproxy(spec)
         try:
             assert shown_bp(actuator, 1, 1000) == 3000
         finally:
             actuator.close()
 
 
-def test_a_router_of_another_service_is_left_alone(process: HaproxyProcess) -> None:
-    for target, header in (("other", "x-covey-learner"), ("echo", "x-user")):
-        actuator = Haproxy([process.control], target=target, header=header)
-        try:
-            ((_, absence),) = actuator.keep(1, 1000)
-        finally:
-            actuator.close()
-        assert isinstance(absence, AbsenceError)
-        assert "covey router haproxy" in absence.detail
+@pytest.mark.parametrize(
+    "change",
+    [{"target": "other"}, {"candidate": "127.0.0.1:9"}, {"traffic": {"haproxy": {"header": "x-user"}}}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_router_that_was_configured_for_something_else_is_left_alone(
+    process: HaproxyProcess, spec: RolloutSpec, change: dict[str, Any]
+) -> None:
+    """Such as one that nobody configured anew for the next rollout: 0 there would be the baseline before the last."""
+    other = RolloutSpec()
+    other.CopyFrom(spec)
+    other.MergeFrom(RolloutSpec(**change))
+    actuator = Haproxy(other)
+    try:
+        ((_, absence),) = actuator.keep(1, 1000)
+    finally:
+        actuator.close()
+    assert isinstance(absence, AbsenceError)
+    assert "covey router haproxy" in absence.detail
     assert exchange(process.control).setting == Setting()
 
 
-def test_what_is_no_control_socket_is_an_absence(echos: tuple[Echo, Echo]) -> None:
+def test_what_is_no_control_socket_is_an_absence(echos: tuple[Echo, Echo], spec: RolloutSpec) -> None:
     page = echos[0].metrics_url.removeprefix("http://").removesuffix("/metrics")
-    actuator = Haproxy([page, "127.0.0.1:1"], target="echo", header="x-covey-learner")
+    spec.traffic.haproxy.routers[:] = [page, "127.0.0.1:1"]
+    actuator = Haproxy(spec)
     try:
         readings = actuator.keep(1, 0)
     finally:

@@ -1,0 +1,25 @@
+"""A process that dials xds:///SERVICE: reads how many calls to make, line by line, and answers with codes as JSON.
+
+A process of its own, since gRPC takes its bootstrap from the environment when it is loaded.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+
+import grpc
+
+
+def main() -> None:
+    with grpc.insecure_channel(f"xds:///{sys.argv[1]}") as channel:
+        say = channel.unary_unary("/echo.Echo/Say")
+        for line in sys.stdin:
+            futures = [say.future(b"hello", timeout=30, wait_for_ready=True) for _ in range(int(line))]
+            codes = Counter(future.code().name for future in futures)
+            print(json.dumps(codes), flush=True)
+
+
+if __name__ == "__main__":
+    main()
