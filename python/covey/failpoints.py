@@ -17,6 +17,9 @@ from typing import NoReturn
 VARIABLE = "COVEY_FAULT"
 
 POINTS = {
+    "router.before_set": "a router shows another weight than the journal and is about to be told",
+    "router.set": "a router was told a weight, nobody has read it back",
+    "router.zeroed": "routers give the candidate nothing, the rollback that was decided is not recorded",
     "store.opening": "the data directory is locked, its tables are not looked at yet",
     "store.read": "a reader is about to look",
     "store.begun": "a write transaction has begun",

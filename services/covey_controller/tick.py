@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from covey import failpoints
 from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
 from covey.rollout.spec import with_defaults
@@ -65,6 +66,7 @@ class Follower:
         self._pending: _Pending | None = None
         self._committed_at: float | None = None
         self._routers: Sequence[RouterReading] = ()
+        self._rolls_back = False
         self.due_at = clock.monotonic()
 
     @property
@@ -86,9 +88,13 @@ class Follower:
     def steer(self, epoch: int, weight_bp: int) -> None:
         """Brings a weight onto the wire where routers do not show it, and reads it back.
 
+        After a decision to roll back it is 0, whatever the journal says, until the journal has it or a later look
+        decides otherwise: weight 0 is the one change that may run ahead of the journal.
+
         Raises:
             StaleEpochError: a router was told something under a later lease.
         """
+        weight_bp = 0 if self._rolls_back else weight_bp
         self._routers = self._tools.actuator.keep(epoch, weight_bp)
         self._exporter.routed(self.name, weight_bp, self._routers)
 
@@ -127,9 +133,10 @@ class Follower:
         entries = decide(self._spec, state, evidence, now)
         for entry in entries:
             entry.version = SOFTWARE_VERSION
-        if any(entry.HasField("rollback_started") for entry in entries):
-            # Weight 0 is the one change that may run ahead of the journal.
+        self._rolls_back = any(entry.HasField("rollback_started") for entry in entries)
+        if self._rolls_back:
             self.steer(epoch, 0)
+            failpoints.reach("router.zeroed")
         recorded = self._client.commit(self.name, epoch, state.last_sequence, entries, pending.request_id)
         self._take(recorded)
         self._settle()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -62,6 +63,19 @@ def test_haproxy_takes_what_is_written(
     checked = subprocess.run([program, "-c", "-f", str(tmp_path / "haproxy.cfg")], capture_output=True, check=False)
     assert checked.returncode == 0, checked.stderr.decode()
     assert b"WARNING" not in checked.stderr
+
+
+def test_clients_of_xds_get_their_bootstrap(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["router", "xds-bootstrap", "--control-plane", "127.0.0.1:18000", "--node", "shop-7"])
+    assert not ended.value.code
+    bootstrap = json.loads(capsys.readouterr().out)
+    assert bootstrap["node"] == {"id": "shop-7"}
+    assert bootstrap["xds_servers"][0]["server_uri"] == "127.0.0.1:18000"
+    with pytest.raises(SystemExit) as ended:
+        main(["router", "xds-bootstrap", "--control-plane", "nowhere"])
+    assert ended.value.code == 1
+    assert "no HOST:PORT" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from covey import failpoints
 from covey.v1.journal_pb2 import RollbackStarted
 from covey.v1.rollout_spec_pb2 import RolloutSpec
 from covey.v1.rollouts_pb2 import Rollout
@@ -43,6 +44,12 @@ def world(echos: tuple[Echo, Echo], process: HaproxyProcess, tmp_path: Path) -> 
     made = ForeignWorld(tmp_path / "data", echos, process.address)
     yield made
     made.close()
+
+
+@pytest.fixture(autouse=True)
+def disarmed() -> Iterator[None]:
+    yield
+    failpoints.disarm()
 
 
 def in_state(world: ForeignWorld, *states: Rollout.State.ValueType) -> bool:
@@ -188,3 +195,35 @@ def test_after_its_success_a_candidate_keeps_its_traffic_whatever_restarts(
     with world.driver("two") as loop:
         world.run(loop, lambda: exchange(process.control).setting.weight_bp == 10_000, passes=20)
         assert world.kinds()[-1] == "finished", "nothing is written when nothing is under way"
+
+
+def test_a_rollback_that_cannot_be_recorded_yet_keeps_its_zero(
+    world: ForeignWorld, spec: RolloutSpec, process: HaproxyProcess
+) -> None:
+    """Between two looks the journal still says 10 %, and the router must not go back to it."""
+    world.start(spec)
+    world.candidate.fails = True
+    with world.driver() as loop:
+        world.run(loop, lambda: world.state().candidate_weight_bp == 1000)
+        failpoints.arm("router.zeroed:raise")
+        world.run(loop, lambda: exchange(process.control).setting.weight_bp == 0)
+        assert in_state(world, Rollout.STATE_RUNNING)
+        for _ in range(3):
+            world.sleep(loop.pass_once())
+            assert exchange(process.control).setting.weight_bp == 0
+        world.run(loop, lambda: in_state(world, Rollout.STATE_ROLLED_BACK))
+
+
+@pytest.mark.parametrize("point", ["router.before_set", "router.set"])
+def test_a_controller_that_ends_while_it_sets_a_weight_is_succeeded_by_one_that_sets_it(
+    world: ForeignWorld, spec: RolloutSpec, process: HaproxyProcess, point: str
+) -> None:
+    world.start(spec)
+    with world.driver("one") as loop:
+        failpoints.arm(f"{point}:raise:2")  # the first time is the epoch's, at weight 0
+        world.run(loop, lambda: in_state(world, Rollout.STATE_RUNNING))
+    assert exchange(process.control).setting.weight_bp == (1000 if point == "router.set" else 0)
+    with world.driver("two") as loop:
+        world.run(loop, lambda: world.state().phase_elapsed_seconds >= 10)
+        assert exchange(process.control).setting.weight_bp == 1000
+        assert exchange(process.control).setting.epoch == 2

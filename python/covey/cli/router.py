@@ -43,3 +43,25 @@ def haproxy(
         print_text(haproxy_config(spec, listen=listen, router=control or (routers[0] if routers else "")).rstrip())
     except ValueError as error:
         raise CommandError(f"{file}: {error}") from error
+
+
+@app.command("xds-bootstrap")
+def xds_bootstrap(
+    control_plane: Annotated[str, typer.Option(metavar="HOST:PORT", help="The controller's --xds-listen.")],
+    node: Annotated[str, typer.Option(help="How the client names itself to the control plane.")] = "covey-client",
+) -> None:
+    """Print what gRPC clients need in GRPC_XDS_BOOTSTRAP to dial xds:///TARGET."""
+    import json
+
+    from covey.rollout.traffic import host_and_port
+
+    try:
+        host_and_port(control_plane)
+    except ValueError as error:
+        raise CommandError(f"--control-plane: {error}") from error
+    server = {
+        "server_uri": control_plane,
+        "channel_creds": [{"type": "insecure"}],
+        "server_features": ["xds_v3"],
+    }
+    print_text(json.dumps({"xds_servers": [server], "node": {"id": node}}, indent=2))

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
+from covey import failpoints
 from covey.rollout.traffic import host_and_port
 from covey.v1 import evidence_pb2 as pb
 from covey.v1.rollout_spec_pb2 import RolloutSpec
@@ -75,7 +76,9 @@ class Haproxy:
         shown = self._checked(exchange(router))
         wanted = next_setting(shown.setting, epoch, weight_bp)
         if wanted is not None:
+            failpoints.reach("router.before_set")
             exchange(router, wanted.ticket)
+            failpoints.reach("router.set")
             _log.info(
                 "weight set",
                 extra={"router": router, "epoch": epoch, "weight_bp": weight_bp, "before_bp": shown.setting.weight_bp},
