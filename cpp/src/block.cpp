@@ -55,19 +55,28 @@ Instant instant_of(std::int64_t as_of_us, std::int32_t day_start_seconds) {
     return {as_of_us, static_cast<std::uint64_t>(day - 1 - time_of_day)};
 }
 
-void Block::resize(std::size_t size) {
-    if (age_us_.size() < size + padding) {
-        age_us_.resize(size + padding);
-        day_age_.resize(size + padding);
-        domain_.resize(size + padding);
-        capability_.resize(size + padding);
-        weight_.resize(has_weight_ ? size + padding : 0);
-        feedback_.resize(has_feedback_ ? size + padding : 0);
+// New memory of a learner of millions of events takes as long as a pass over them.
+void Block::resize(std::size_t size, const Cancellation* cancellation) {
+    const auto grow = [&](auto& column) {
+        if (column.size() < size + padding) {
+            check_cancellation(cancellation);
+            column.resize(size + padding);
+        }
+    };
+    grow(age_us_);
+    grow(day_age_);
+    grow(domain_);
+    grow(capability_);
+    if (has_weight_) {
+        grow(weight_);
+    }
+    if (has_feedback_) {
+        grow(feedback_);
     }
 }
 
 void Block::load(const EventColumns& events, std::size_t row, const BlockLearners& learners, std::size_t first,
-                 std::size_t last, const Instant& instant, const Kernels& kernels) {
+                 std::size_t last, const Instant& instant, const Kernels& kernels, const Cancellation* cancellation) {
     const std::size_t begin = row + learners.begins[first];
     const std::size_t size = learners.begins[last] - learners.begins[first];
     learners_.clear();
@@ -78,7 +87,8 @@ void Block::load(const EventColumns& events, std::size_t row, const BlockLearner
     has_weight_ = events.weight.type != WeightType::none;
     has_feedback_ = events.kind != nullptr;
     later_count_ = 0;
-    resize(size);
+    resize(size, cancellation);
+    check_cancellation(cancellation);
 
     const std::int64_t* time_us = events.time.microseconds() + begin;
     if (events.time.type == TimeType::seconds_uint32) {
@@ -94,16 +104,21 @@ void Block::load(const EventColumns& events, std::size_t row, const BlockLearner
     if (flags & some_out_of_range) {
         throw BadBlock{BadValue::time};
     }
+    check_cancellation(cancellation);
     widen(events.domain, begin, size, domain_.data(), BadValue::domain, kernels);
+    check_cancellation(cancellation);
     widen(events.capability, begin, size, capability_.data(), BadValue::capability, kernels);
+    check_cancellation(cancellation);
     if (events.weight.type == WeightType::float32) {
         widen_weight<float>(events.weight.data, begin, size, weight_.data());
     } else if (has_weight_) {
         widen_weight<double>(events.weight.data, begin, size, weight_.data());
     }
+    check_cancellation(cancellation);
     if (has_feedback_) {
         mark_feedback(events, begin, size, feedback_.data());
     }
+    check_cancellation(cancellation);
     if (flags & some_later) {
         drop_later(size);
     }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "covey/cancellation.hpp"
 #include "covey/columns.hpp"
 #include "kernels.hpp"
 #include "learner_blocks.hpp"
@@ -42,9 +43,9 @@ struct LearnerRows {
 class Block {
 public:
     // The rows of learners first ... last, begins[first] of which is row + begins[first]. Events later than as_of are
-    // dropped. Throws BadBlock.
+    // dropped. Throws BadBlock, and Cancelled between columns.
     void load(const EventColumns& events, std::size_t row, const BlockLearners& learners, std::size_t first,
-              std::size_t last, const Instant& instant, const Kernels& kernels);
+              std::size_t last, const Instant& instant, const Kernels& kernels, const Cancellation* cancellation);
 
     const std::vector<LearnerRows>& learners() const { return learners_; }
     std::size_t later_count() const { return later_count_; }  // of the last load
@@ -59,7 +60,7 @@ public:
     const std::uint8_t* feedback() const { return has_feedback_ ? feedback_.data() : nullptr; }
 
 private:
-    void resize(std::size_t size);
+    void resize(std::size_t size, const Cancellation* cancellation);
     void drop_later(std::size_t size);
 
     std::vector<LearnerRows> learners_;

@@ -87,17 +87,20 @@ void LearnerAnalyzer::analyze(Block& block, const LearnerRows& rows, const Trait
     traits.tenure_days[row] = static_cast<double>(range_.oldest_us) / static_cast<double>(day_us);
     traits.recency_days[row] = static_cast<double>(range_.newest_us) / static_cast<double>(day_us);
     traits.retention_strength[row] = static_cast<float>(retention(events));
+    check_cancellation(cancellation_);
     traits.learning_velocity[row] = static_cast<float>(velocity());
     traits.momentum[row] = static_cast<float>(momentum(events));
     check_cancellation(cancellation_);
     const Spread spread = domain_spread(events);
     traits.domain_affinity[row] = static_cast<float>(spread.affinity);
     traits.domain_entropy[row] = static_cast<float>(spread.entropy);
+    check_cancellation(cancellation_);
     std::uint32_t days_in_window = 0;
     traits.active_days[row] = static_cast<std::int32_t>(mark_days(events, days_in_window));
     traits.interaction_frequency[row] =
         static_cast<float>(static_cast<double>(days_in_window) / parameters_.frequency_window_days);
 
+    check_cancellation(cancellation_);
     std::uint32_t feedback_count = 0;
     std::uint32_t acted_count = 0;
     if (const std::uint8_t* feedback = block.feedback()) {
@@ -123,7 +126,9 @@ void LearnerAnalyzer::quantise_weights(const Events& events) {
         weight_steps_.assign(events.size + padding, 0);
         return;
     }
+    check_cancellation(cancellation_);
     grow(weight_steps_, events.size + padding);
+    check_cancellation(cancellation_);
     const Factors factors = factors_for(largest, events.size);
     weight_total_ = kernels_.quantise(events.weight, events.size, factors.first, factors.second, weight_steps_.data());
 }
@@ -150,6 +155,7 @@ double LearnerAnalyzer::retention(const Events& events) {
         return 0.0;
     }
     grow(decay_steps_, events.size + padding);
+    check_cancellation(cancellation_);
     const int bits = fixed_point_bits(events.size);
     std::int64_t total = 0;
     if (events.weight == nullptr) {
@@ -158,9 +164,11 @@ double LearnerAnalyzer::retention(const Events& events) {
         const auto newest = range_.newest_positive_us;
         const std::int64_t exponent =
             kernels_.decay_exponent(events.age_us, events.weight, events.size, newest, decay_rate_);
+        check_cancellation(cancellation_);
         total = kernels_.weighted_decay(events.age_us, events.weight, events.size, newest, decay_rate_,
                                         static_cast<double>(bits - 2 - exponent), decay_steps_.data());
     }
+    check_cancellation(cancellation_);
     return repeated_share(events, total);
 }
 

@@ -186,7 +186,7 @@ void TraitPass::analyze(Worker& worker, const EventColumns& events, LearnerBlock
 
 void TraitPass::analyze_generally(Worker& worker, const EventColumns& events, std::size_t row,
                                   const BlockLearners& learners, std::size_t first, std::size_t last) {
-    worker.block.load(events, row, learners, first, last, instant_, kernels_);
+    worker.block.load(events, row, learners, first, last, instant_, kernels_, cancellation_);
     later_count_ += worker.block.later_count();
     for (const auto& rows : worker.block.learners()) {
         if (rows.begin < rows.end) {

@@ -14,8 +14,10 @@ from .running import DAY_US, REFERENCE, ServedHere, wait_until
 
 Request = datasets_pb2.AppendEventsRequest
 ROWS = 150_000
-# 50 ms is the aim, and what an idle machine keeps with ease; a crowded one gets ten times as much.
-MOST_SECONDS = 0.5
+# Processor time, which others cannot take: it holds on a crowded machine too.
+MOST_PROCESSOR_SECONDS = 0.05
+# 50 ms is the aim, and what an idle machine keeps with ease. On a crowded one the server itself waits.
+MOST_SECONDS = 2.0
 
 
 def fill(server: ServedHere) -> str:
@@ -56,8 +58,20 @@ def cpu_seconds(pid: int) -> float | None:
     return None if fields[0] == "Z" else (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def seconds_to_end(server: ServedHere, dataset: str, request_id: str, busy_seconds: float) -> float:
-    """Start a discovery, let it compute for a while, cancel it: seconds from the call until its core is free."""
+def processor_seconds(pid: int) -> float | None:
+    """Processor time of a process's first thread, to the nanosecond; None once it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+    except (OSError, IndexError):
+        return None
+
+
+def cost_of_cancelling(server: ServedHere, dataset: str, request_id: str, busy_seconds: float) -> tuple[float, float]:
+    """Start a discovery, let it compute for a while, cancel it.
+
+    Returns:
+        Seconds, and the processor time of its process, from the call until its core is free.
+    """
     spec = datasets_pb2.DiscoverySpec(dataset=dataset, variant=REFERENCE)
     job = server.analyzer.DiscoverCohorts(
         analyzer_pb2.DiscoverCohortsRequest(spec=spec, request_id=request_id), timeout=10
@@ -66,14 +80,21 @@ def seconds_to_end(server: ServedHere, dataset: str, request_id: str, busy_secon
     (worker,) = workers()
     cancel = analyzer_pb2.CancelJobRequest(name=job.name, request_id=f"cancel-{request_id}")
     before = time.monotonic()
+    used_before = used = processor_seconds(worker) or 0.0
     answer = server.analyzer.CancelJob.future(cancel, timeout=30)
     while cpu_seconds(worker) is not None:
+        used = max(used, processor_seconds(worker) or 0.0)
         assert time.monotonic() - before < 30.0
         time.sleep(0.001)  # leaves the interpreter to the server, which is in this process
     seconds = time.monotonic() - before
     assert answer.result().state == datasets_pb2.Job.STATE_CANCELLED
-    return seconds
+    return seconds, used - used_before
 
 
 def test_a_cancelled_discovery_frees_its_core(server: ServedHere) -> None:
-    assert seconds_to_end(server, fill(server), "first", busy_seconds=1.5) < MOST_SECONDS
+    """While it imports, loads, or computes traits."""
+    dataset = fill(server)
+    for number, busy_seconds in enumerate((0.1, 0.5, 0.9, 1.3)):
+        seconds, processor = cost_of_cancelling(server, dataset, f"r{number}", busy_seconds)
+        assert processor < MOST_PROCESSOR_SECONDS
+        assert seconds < MOST_SECONDS

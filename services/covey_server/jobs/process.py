@@ -6,10 +6,12 @@ import base64
 import binascii
 import json
 import logging
+import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING
 
@@ -72,8 +74,11 @@ class DiscoveryProcess:
         """End the process at once; it holds nothing that needs saving."""
         with self._lock:
             self._killed = True
-            if self._process is not None:
+            if self._process is not None and self._process.poll() is None:
                 self._process.kill()
+                # A process frees its own memory, and at its low priority it would wait for everybody else first.
+                with suppress(OSError):  # not everybody may
+                    os.setpriority(os.PRIO_PROCESS, self._process.pid, os.getpriority(os.PRIO_PROCESS, 0))
 
     def _follow(
         self, process: subprocess.Popen[str], request: DiscoveryRequest, report: Callable[[str, float], None]
