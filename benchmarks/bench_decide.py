@@ -13,12 +13,15 @@ phase dwells the interpreter and NumPy's dispatch of arrays with 4 to 200 number
     both pages: counters, shards, durations, differences           13 %
     gates: triggers 10, criteria 6, design effect and its sums 6,
            differences between learners 3, the rest 6               31 %
-    effects of all outcomes in all segments, harm                  36 %
+    outcomes: what cannot be true 5, effects in all segments 21    26 %
 
 so it is made of fewer steps, not of faster ones. Triggers and criteria compare only the rows that have a comparison;
 the design effect before a phase is worked out when it begins; a page is read once and looked at closer only where it
 cannot be plain; the sums of a slice and of the whole baseline are one array; results are weighed as arrays, and
-verdicts, with their intervals and sentences, are made where an entry shows them; a look is copied once.
+verdicts, with their intervals and sentences, are made where an entry shows them; no e-value of a segment is asked for
+while none falls; a look is copied once. The best decision of a dwelling phase came from 1.95 to 1.02 ms on two shared
+cores under a load of 10, the best where every criterion is judged from 3.5 to 2.0 ms: there the continued fraction of
+levels that are far from their limit, and the verdicts on outcomes, are half.
 """
 
 from __future__ import annotations

@@ -123,18 +123,22 @@ def _deltas(
         fault = "" if counts is not None else faults_of(reading, spec.candidate, limits)
         restarted = before is None or reading.server_start_time_seconds > before.server_start_time_seconds
         earlier = None if restarted else state.last_arms.get(reading.replica)
+        changed: tuple[Counts, Counts] | None = None
         if reading.replica in believed:
             fault = "it was read twice in one tick"
         elif before is not None and not restarted:
             if not reading.server_start_time_seconds >= before.server_start_time_seconds:
                 fault = fault or "its page is older than the one before"
-            if counts is None or earlier is None or _fell(counts, earlier):
+            if counts is not None and earlier is not None:
+                changed = counts[0] - earlier[0].counts, counts[1] - earlier[1].counts
+            # Where no counter can have fallen, nobody asks which one did.
+            if changed is None or changed[0].lowest < 0 or changed[1].lowest < 0:
                 fault = fault or fallen(before, reading)
         arms = since = None
         if not fault:
             try:
                 arms = _arms(state, reading, counts)
-                since = None if earlier is None else (arms[0].minus(earlier[0]), arms[1].minus(earlier[1]))
+                since = None if earlier is None else _since(arms, earlier, changed)
             except PageFault as impossible:
                 fault = str(impossible)
         if fault or arms is None:
@@ -145,9 +149,10 @@ def _deltas(
     return tuple(faults), changes, believed
 
 
-def _fell(counts: tuple[Counts, Counts], earlier: _Arms) -> bool:
-    """Whether any counter did since the page before: `fallen` says which."""
-    return min((now - then.counts).lowest for now, then in zip(counts, earlier, strict=True)) < 0
+def _since(arms: _Arms, earlier: _Arms, changed: tuple[Counts, Counts] | None) -> _Arms:
+    """Both arms since the page before; what their counts changed by where it is known already."""
+    mine, rival = changed or (None, None)
+    return arms[0].minus(earlier[0], mine), arms[1].minus(earlier[1], rival)
 
 
 def _arms(state: RolloutState, reading: ReplicaReading, counts: tuple[Counts, Counts] | None) -> _Arms:

@@ -116,12 +116,11 @@ def _segment_harm(draft: Draft) -> bool:
     """Rolls back for a harmed segment, or routes it back to the baseline where the spec says so; whether it rolled."""
     state = draft.state
     questions = criterion_questions(state, only=Kind.SEGMENTS) if state.outcomes else []
-    if not questions or invalid_reason(state):
-        return False
     for question in questions:
-        if question.report_only:
-            continue
-        for harm in harmed_segments(state, question.statement, question.refutation_alpha):
+        harmed = [] if question.report_only else harmed_segments(state, question.statement, question.refutation_alpha)
+        if harmed and invalid_reason(state):
+            return False
+        for harm in harmed:
             text = f"{question.statement.text}: segment '{harm.segment}' changes by {percent(harm.effect.estimate)}"
             others = {name for name, _ in segment_effects(draft.state, question.statement)} - {harm.segment}
             excludes = state.spec.on_segment_harm == ON_SEGMENT_HARM_EXCLUDE and harm.segment != FOLDED_SEGMENT

@@ -67,6 +67,8 @@ def _dwells(state: RolloutState) -> bool:
 
 def _literal_hold(state: RolloutState) -> str:
     """The literal rules that hold now and may only hold, in words; empty where none does."""
+    if not any(run.seconds for run in state.literal_runs):
+        return ""
     standing = [
         statement.text
         for index, (trigger, statement) in enumerate(zip(state.spec.triggers, state.plan.triggers, strict=True))

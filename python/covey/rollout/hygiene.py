@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import starmap
 from operator import attrgetter
 from typing import TypeVar
 
@@ -13,7 +13,9 @@ T = TypeVar("T")
 
 # Sums of squares lose digits: they may be smaller than the sums allow by so much.
 ROUNDING = 1e-9
-_NUMBERS = (
+# Squares of squares of it are still numbers.
+LARGEST = 1e75
+_SUMS = (
     "sum",
     "sum_of_squares",
     "center",
@@ -22,16 +24,21 @@ _NUMBERS = (
     "covariate_center",
     "cross_sum",
 )
-_moments = attrgetter("learner_count", "nonzero_count", *_NUMBERS)
+_numbers = attrgetter("learner_count", "nonzero_count", *_SUMS)
 _series = attrgetter("metric", "variant", "segment")
 
 
 def believed_outcomes(outcomes: Sequence[OutcomeMoments]) -> tuple[tuple[OutcomeMoments, ...], list[str]]:
     """Outcomes without the metrics that have a fault, and the faults, one per metric at most."""
-    faults = _first_faults((moments.metric, _outcome_fault(moments)) for moments in outcomes)
-    faults |= {metric: text for metric, text in _twice(outcomes).items() if metric not in faults}
-    if not faults:
+    names = list(map(_series, outcomes))
+    if all(starmap(_possible, map(_numbers, outcomes))) and len(set(names)) == len(names):
         return tuple(outcomes), []
+    faults: dict[str, str] = {}
+    for moments in outcomes:
+        if text := _outcome_fault(moments):
+            faults.setdefault(moments.metric, text)
+    for metric, variant, segment in _repeated(names):
+        faults.setdefault(metric, f"outcome '{metric}' of {_named(variant, segment)}: it is there twice in one look")
     return tuple(moments for moments in outcomes if moments.metric not in faults), list(faults.values())
 
 
@@ -55,45 +62,36 @@ def believed_probes(probes: Sequence[ProbeCounts]) -> tuple[tuple[ProbeCounts, .
     return tuple(probes), []
 
 
-def _first_faults(found: Iterable[tuple[str, str]]) -> dict[str, str]:
-    faults: dict[str, str] = {}
-    for metric, text in found:
-        if text:
-            faults.setdefault(metric, text)
-    return faults
+def _possible(
+    count: int,
+    nonzero: int,
+    total: float,
+    squares: float,
+    center: float,
+    other_total: float,
+    other_squares: float,
+    other_center: float,
+    cross: float,
+) -> bool:
+    """Whether data may have these moments."""
+    return (
+        0 <= nonzero <= count
+        and squares * count >= total * total * (1 - ROUNDING)
+        and other_squares * count >= other_total * other_total * (1 - ROUNDING)
+        and abs(total + squares + center + other_total + other_squares + other_center + cross) <= LARGEST
+    )
 
 
 def _outcome_fault(moments: OutcomeMoments) -> str:
     """Why these moments are of no data; empty where they may be."""
-    count, nonzero, total, squares, center, other_total, other_squares, other_center, cross = _moments(moments)
-    whole = total + squares + center + other_total + other_squares + other_center + cross
-    possible = (
-        0 <= nonzero <= count
-        and squares * count >= total * total * (1 - ROUNDING)
-        and other_squares * count >= other_total * other_total * (1 - ROUNDING)
-    )
-    if possible and math.isfinite(whole):
-        return ""
+    count, nonzero, *_ = numbers = _numbers(moments)
     where = f"outcome '{moments.metric}' of {_named(moments.variant, moments.segment)}"
-    for name in _NUMBERS:
-        if not math.isfinite(getattr(moments, name)):
+    for name in _SUMS:
+        if not abs(getattr(moments, name)) <= LARGEST:
             return f"{where}: its {name} is no finite number"
     if not 0 <= nonzero <= count:
         return f"{where}: {nonzero:,} of {count:,} learners have one"
-    if possible:
-        return ""  # finite numbers whose sum is not
-    return f"{where}: its sum of squares is smaller than its sum allows"
-
-
-def _twice(outcomes: Sequence[OutcomeMoments]) -> dict[str, str]:
-    """By metric, which series is there twice."""
-    names = [_series(moments) for moments in outcomes]
-    if len(set(names)) == len(names):
-        return {}
-    return {
-        metric: f"outcome '{metric}' of {_named(variant, segment)}: it is there twice in one look"
-        for metric, variant, segment in _repeated(names)
-    }
+    return "" if _possible(*numbers) else f"{where}: its sum of squares is smaller than its sum allows"
 
 
 def _repeated(names: Iterable[T]) -> Iterator[T]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -147,15 +148,18 @@ def effects_of_sums(mine: ArmSums, other: ArmSums, asked: NDArray[np.bool_]) -> 
     """
     from covey.stats import ratio_delta
 
-    slope, explained = _slopes(mine, other, asked)
+    inner = mine.within(), other.within()
+    slope, explained = _slopes(*inner, asked)
     middle = (mine.x + other.x) / (mine.n + other.n)
-    columns = (*mine.adjusted(slope, middle), mine.n, *other.adjusted(slope, middle), other.n)
-    usable = columns[3] > 0
-    estimate, variance, part = (np.full(usable.shape, np.nan) for _ in range(3))
-    estimate[usable], variance[usable] = ratio_delta(*(column[usable] for column in columns))
-    _, _, _, mean_b, var_b, n_b = (column[usable] for column in columns)
-    part[usable] = var_b / (n_b * mean_b**2)
-    return Effects(estimate, variance, part, np.where(usable, explained, 0.0))
+    mean_c, var_c = mine.adjusted(inner[0], slope, middle)
+    mean_b, var_b = other.adjusted(inner[1], slope, middle)
+    usable = mean_b > 0
+    # Where there is none, any baseline will do for the formula.
+    mean_b = np.where(usable, mean_b, 1.0)
+    estimate, variance = ratio_delta(mean_c, var_c, mine.n, mean_b, var_b, other.n)
+    part = var_b / (other.n * mean_b**2)
+    none = np.where(usable, 0.0, np.nan)
+    return Effects(estimate + none, variance + none, part + none, np.where(usable, explained, 0.0))
 
 
 def variance_against(estimate: ArrayLike, variance: ArrayLike, baseline_part: ArrayLike, limit: float) -> Floats:
@@ -167,6 +171,13 @@ def variance_against(estimate: ArrayLike, variance: ArrayLike, baseline_part: Ar
     own, part = np.asarray(variance, dtype=np.float64), np.asarray(baseline_part, dtype=np.float64)
     found: Floats = own + np.maximum(0.0, (1 + limit) ** 2 - (1 + np.asarray(estimate)) ** 2) * part
     return found
+
+
+_sums_of = attrgetter(
+    "learner_count", "center", "sum", "sum_of_squares", "covariate_sum", "covariate_sum_of_squares", "cross_sum"
+)
+# Sums of squares and products around an arm's own means: outcome, covariate, both.
+Within: TypeAlias = tuple[Floats, Floats, Floats]
 
 
 class ArmSums(NamedTuple):
@@ -183,21 +194,9 @@ class ArmSums(NamedTuple):
     @classmethod
     def of(cls, arms: Sequence[OutcomeMoments]) -> ArmSums:
         """The sums of moments, one arm after the other."""
-        table = [
-            (
-                arm.learner_count,
-                arm.center,
-                arm.sum,
-                arm.sum_of_squares,
-                arm.covariate_sum,
-                arm.covariate_sum_of_squares,
-                arm.cross_sum,
-            )
-            for arm in arms
-        ]
-        return cls(*np.array(table, dtype=np.float64).T)
+        return cls(*np.array([_sums_of(arm) for arm in arms], dtype=np.float64).T)
 
-    def within(self) -> tuple[Floats, Floats, Floats]:
+    def within(self) -> Within:
         """Sums of squares and products around each arm's own means: outcome, covariate, both."""
         return (
             np.maximum(0.0, self.yy - self.y**2 / self.n),
@@ -205,9 +204,9 @@ class ArmSums(NamedTuple):
             self.xy - self.y * self.x / self.n,
         )
 
-    def adjusted(self, slope: Floats, middle: Floats) -> tuple[Floats, Floats]:
+    def adjusted(self, within: Within, slope: Floats, middle: Floats) -> tuple[Floats, Floats]:
         """Means and sample variances of y - slope (x - middle)."""
-        yy, xx, xy = self.within()
+        yy, xx, xy = within
         spread = (yy - 2 * slope * xy + slope**2 * xx) / (self.n - 1)
         means = self.center + self.y / self.n - slope * (self.x / self.n - middle)
         return means, np.maximum(0.0, spread)
@@ -219,18 +218,14 @@ def _one_covariate(candidate: OutcomeMoments, baseline: OutcomeMoments) -> bool:
     return bool(candidate.covariate) and same
 
 
-def _slopes(mine: ArmSums, other: ArmSums, asked: NDArray[np.bool_]) -> tuple[Floats, Floats]:
+def _slopes(mine: Within, other: Within, asked: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Slopes of the outcome on its covariate over both arms, and the share of the variance that they explain.
 
-    Arms are centred at their own means: what differs between them is the effect, not the covariate's. Both are 0 where
-    it is not asked, and where the sums are not those of any data.
+    `covey.stats.cuped` of sums around each arm's own means: what differs between arms is the effect, not the
+    covariate's. Both are 0 where it is not asked, and where the sums are not those of any data.
     """
-    from covey.stats import cuped
-
-    slope, explained = np.zeros(asked.shape), np.zeros(asked.shape)
-    yy, xx, xy = (one + another for one, another in zip(mine.within(), other.within(), strict=True))
+    yy, xx, xy = (one + another for one, another in zip(mine, other, strict=True))
     usable = asked & (xx > 0) & (xy * xy <= xx * yy)
-    if usable.any():
-        fit = cuped(0.0, 0.0, yy[usable], xx[usable], xy[usable], (mine.n + other.n)[usable])
-        slope[usable], explained[usable] = fit.theta, fit.rho2
-    return slope, explained
+    slope = np.where(usable, xy, 0.0) / np.where(usable, xx, 1.0)
+    explained = np.minimum(slope * xy / np.where(yy > 0, yy, 1.0), 1.0)
+    return slope, np.where(usable & (yy > 0), explained, 0.0)

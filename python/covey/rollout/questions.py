@@ -7,11 +7,15 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from covey.rollout.accumulate import LAST_PART
+from covey.rollout.counts import Counts
 from covey.rollout.model import RolloutState
 from covey.rollout.statement import Kind, Statement
 from covey.rollout.units import rounded, seconds_of
 from covey.v1.evidence_pb2 import Verdict
 from covey.v1.rollout_spec_pb2 import Trigger
+
+# Judged on what learners do, or on what people report.
+UNCOUNTED = frozenset({Kind.OUTCOME, Kind.SEGMENTS, Kind.INCIDENTS})
 
 
 class Question(NamedTuple):
@@ -57,10 +61,7 @@ class Question(NamedTuple):
 def criterion_questions(state: RolloutState, *, only: Kind | None = None) -> list[Question]:
     """One per criterion of the phase, on the phase's evidence; those of one kind where it is given."""
     counts, limits = state.phase_counts, state.plan.limits_seconds
-    phase = state.phase_spec
-    hold = seconds_of(phase.hold) if phase else 0.0
-    before = state.phase_window.total_before(state.phase_elapsed_seconds - LAST_PART * hold)
-    last = counts - before if before is not None else counts
+    last = counts if only in UNCOUNTED else _last_part(state)
     refutation = state.plan.ledger.refutation_alphas[state.phase_index] if state.phase_index >= 0 else ()
     questions = []
     for row, (criterion, statement) in enumerate(state.phase_criteria()):
@@ -86,6 +87,14 @@ def criterion_questions(state: RolloutState, *, only: Kind | None = None) -> lis
             )
         )
     return questions
+
+
+def _last_part(state: RolloutState) -> Counts:
+    """The candidate's counts in the last quarter of the phase."""
+    phase = state.phase_spec
+    hold = seconds_of(phase.hold) if phase else 0.0
+    before = state.phase_window.total_before(state.phase_elapsed_seconds - LAST_PART * hold)
+    return state.phase_counts if before is None else state.phase_counts - before
 
 
 def trigger_questions(state: RolloutState) -> list[Question]:

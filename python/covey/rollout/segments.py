@@ -70,6 +70,8 @@ def harmed_segments(state: RolloutState, statement: Statement, alpha: float) -> 
     known = [
         effect if effect is not None and effect.fewest_nonzero >= BURN_IN_NONZERO else None for _, effect in effects
     ]
+    if not any(effect is not None and _falls(effect, statement.limit) for effect in known):
+        return []  # mostly none falls so far, and no e-value is asked for
     estimates = np.array([0.0 if effect is None else effect.estimate for effect in known])
     variances = np.array(
         [1.0 if effect is None else max(effect.variance_against(0.0), np.finfo(float).tiny) for effect in known]
@@ -78,6 +80,11 @@ def harmed_segments(state: RolloutState, statement: Statement, alpha: float) -> 
     found = [
         Harm(effects[index][0], effect, rounded(float(log_e[index])))
         for index in e_bh(log_e, alpha)
-        if (effect := known[index]) is not None and rounded(effect.estimate) <= -statement.limit
+        if (effect := known[index]) is not None and _falls(effect, statement.limit)
     ]
     return sorted(found, key=lambda harm: harm.effect.estimate)
+
+
+def _falls(effect: RelativeEffect, limit: float) -> bool:
+    """Whether the estimate is a fall of what the statement tolerates, or more."""
+    return rounded(effect.estimate) <= -limit

@@ -66,7 +66,7 @@ class DispersionSums(NamedTuple):
     Attributes:
         square: sum of x_t^2 / n_t.
         events: sum of x_t.
-        trials: sum of n_t.
+        trials: sum of n_t, whole numbers.
         ticks: ticks with n_t > 0.
     """
 
@@ -83,11 +83,11 @@ class DispersionSums(NamedTuple):
     def plus(self, events: Floats, trials: Floats) -> DispersionSums:
         """With one more tick."""
         used = trials > 0
-        share = events / np.where(used, trials, 1.0)
+        counted = events * used
         return DispersionSums(
-            self.square + np.where(used, events * share, 0.0),
-            self.events + np.where(used, events, 0.0),
-            self.trials + np.where(used, trials, 0.0),
+            self.square + counted * (counted / np.maximum(trials, 1.0)),
+            self.events + counted,
+            self.trials + trials,
             self.ticks + used,
         )
 
@@ -97,11 +97,11 @@ class DispersionSums(NamedTuple):
 
     def effect(self, fewest_ticks: int = 2) -> Floats:
         """The design effect, 1 with fewer ticks or without variation; the sum over ticks multiplied out."""
-        rate = self.events / np.where(self.trials > 0, self.trials, 1.0)
-        defined = (self.ticks >= max(2, fewest_ticks)) & (rate > 0) & (rate < 1)
-        rate = np.where(defined, rate, 0.5)
-        squares = self.square - 2 * rate * self.events + rate**2 * self.trials
-        found = squares / (rate * (1 - rate)) / np.maximum(self.ticks - 1, 1)
+        events, trials = self.events, self.trials
+        defined = (self.ticks >= max(2, fewest_ticks)) & (events > 0) & (events < trials)
+        rate = np.where(defined, events / np.maximum(trials, 1.0), 0.5)
+        squares = self.square - rate * (2.0 * events - rate * trials)
+        found = squares / (rate * (1.0 - rate) * np.maximum(self.ticks - 1.0, 1.0))
         return np.where(defined, np.maximum(found, 1.0), 1.0)
 
     def shown_effect(self, fewest_ticks: int = 2) -> Floats:

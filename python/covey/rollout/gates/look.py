@@ -123,8 +123,12 @@ class Arm(ComparedByValue):
             other.durations.plus(self.durations) if other.durations else self.durations,
         )
 
-    def minus(self, other: Arm) -> Arm:
+    def minus(self, other: Arm, counts: Counts | None = None) -> Arm:
         """What came between two pages; shards and durations that were not there before are a base, not evidence.
+
+        Args:
+            other: the page before.
+            counts: the difference of the counts, where it is known.
 
         Raises:
             PageFault: the pages cannot both be true.
@@ -136,7 +140,7 @@ class Arm(ComparedByValue):
             and self.durations.edges_seconds == other.durations.edges_seconds
         )
         durations = self.durations.minus(other.durations) if same_grid and self.durations and other.durations else None
-        return Arm(self.counts - other.counts, shards, durations)
+        return Arm(self.counts - other.counts if counts is None else counts, shards, durations)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,9 @@ from covey.rollout.counts import Counts
 from covey.rollout.gates.bursts import Bursts, design_effects
 from covey.rollout.gates.formulas import (
     FEWEST_BASELINE_TICKS,
+    LARGEST_IGNORED_ERROR,
     LARGEST_USABLE_ERROR,
+    SMALLEST_MARGIN,
     advance_null,
     between_learner_error,
     level_step,
@@ -191,9 +193,7 @@ class GateMemory(ComparedByValue):
         steps = np.zeros((2, len(rows.statements), len(ROLLBACK_RATIOS)))
         steps[0] = level_step(rows.table, x, n)
         if look.comparable and len(rows.comparisons):
-            error = errors[rows.metric[rows.comparisons]]
-            null = rollback_null(rows.null_ratio[rows.comparisons], error)
-            null = np.where(error <= LARGEST_USABLE_ERROR, null, np.nan)
+            null = _widened(rows, errors, advance=False)
             steps[1, rows.comparisons] = tick.ratio_steps(rows, null, advance=False)
         return advance_start_times(
             self.log_masses,
@@ -213,10 +213,7 @@ class GateMemory(ComparedByValue):
             "exceedances": self.exceedances + tick.slower,
         }
         if look.comparable and len(rows.comparisons):
-            compared = rows.comparisons
-            error = errors[rows.metric[compared]]
-            null = advance_null(rows.null_ratio[compared], error)
-            null = np.where(error <= LARGEST_USABLE_ERROR, null, np.nan)
+            compared, null = rows.comparisons, _widened(rows, errors, advance=True)
             margins = self.margins.copy()
             margins[compared] += tick.ratio_steps(rows, null, advance=True) / effect[compared, np.newaxis]
             changes["margins"] = margins
@@ -249,6 +246,15 @@ class GateMemory(ComparedByValue):
             if edge is not None:
                 slower[:, number] = mine.slower_than(edge), rival.slower_than(edge)
         return slower
+
+
+def _widened(rows: Rows, errors: Floats, *, advance: bool) -> Floats:
+    """R0 of the rows that are compared, for what differs between learners; NaN where it cannot be compared."""
+    null, error = rows.null_ratio[rows.comparisons], errors[rows.compared_metric]
+    if error.max() <= LARGEST_IGNORED_ERROR and (not advance or null.min() >= SMALLEST_MARGIN):
+        return null  # as mostly, and as the formulas would say
+    wider = advance_null(null, error) if advance else rollback_null(null, error)
+    return np.where(error <= LARGEST_USABLE_ERROR, wider, np.nan)
 
 
 class _TickCounts(NamedTuple):
@@ -285,7 +291,7 @@ class _TickCounts(NamedTuple):
 
     def ratio_steps(self, rows: Rows, null: Floats, *, advance: bool) -> Floats:
         """What the tick adds to each ratio of the rows that are compared, shape (compared, ratios)."""
-        metric = rows.metric[rows.comparisons]
+        metric = rows.compared_metric
         shed = metric < FIRST_LIMIT
         n, m = self.mine_requests + self.mine_shed, self.rival_requests + self.rival_shed
         x = np.minimum(self.mine[metric] + shed * self.mine_shed, n)

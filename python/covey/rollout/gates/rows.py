@@ -62,7 +62,7 @@ class Rows(ComparedByValue):
         has_level: whether an absolute level is tested.
         null_ratio: tolerance of a trigger, margin of a criterion; 0 where the baseline is not compared.
         table: of level tests by fixed alternatives.
-        comparisons: the rows that have a ratio test.
+        comparisons: the rows that have a ratio test; compared_metric: their metrics.
         counter: where a tick's events and trials of each row stand.
     """
 
@@ -73,6 +73,7 @@ class Rows(ComparedByValue):
     null_ratio: Floats
     table: LevelTable
     comparisons: NDArray[np.intp]
+    compared_metric: NDArray[np.intp]
     counter: NDArray[np.intp]
 
     @classmethod
@@ -90,14 +91,17 @@ class Rows(ComparedByValue):
             ratio if statement.kind in {Kind.ERROR_RATE, Kind.RELATIVE_LATENCY} else 0.0
             for statement, ratio in zip(statements, ratios, strict=True)
         ]
+        metric = np.array([metrics.index(statement) for statement in statements], dtype=np.intp)
+        comparisons = np.flatnonzero(compared)
         return cls(
             tuple(statements),
-            np.array([metrics.index(statement) for statement in statements], dtype=np.intp),
+            metric,
             limit,
             has_level,
             np.array(compared, dtype=np.float64),
             level_table(limit),
-            np.flatnonzero(compared),
+            comparisons,
+            metric[comparisons],
             np.array([_counter_of(statement, metrics) for statement in statements], dtype=np.intp),
         )
 
