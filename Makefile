@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized lint format bench bench-smoke bench-instructions bench-readme gates-verify gates-live gates-smoke proto released-contract dist clean
+.PHONY: help demo test test-core test-core-sanitized lint format bench bench-smoke bench-instructions bench-readme gates-verify gates-live gates-smoke faults proto released-contract dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,15 @@ gates-live: $(RUN) ## 500 harmless rollouts of the demo's plan at its own rate, 
 
 gates-smoke: $(RUN) ## a part of that in seconds: what CI asks
 	$(BIN)/covey gates verify --smoke
+
+# Bounds of the fault suite; `make test` tries a part of each.
+SEED ?= 1
+KILLS ?= 500
+CALLS ?= 10000
+NTH ?= 1,2,5
+faults: $(DEV) ## kill -9, lost answers, full and failing disks, flipped bytes: SEED= KILLS= CALLS= NTH=; docs/reliability.md
+	COVEY_FAULTS_SEED=$(SEED) COVEY_FAULTS_KILLS=$(KILLS) COVEY_FAULTS_CALLS=$(CALLS) COVEY_FAULTS_NTH=$(NTH) \
+	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden/test_states.py tests/server/test_audit.py tests/server/test_journal_kills.py $(TESTS)
 
 proto: ## write the Python code of proto/ again, with everything else that is built
 	rm -f $(RUN) $(DEV)

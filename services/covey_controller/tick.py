@@ -130,6 +130,7 @@ class Follower:
             learners=gathered.learners,
             absences=gathered.absences,
         )
+        failpoints.reach("controller.looked")
         entries = decide(self._spec, state, evidence, now)
         for entry in entries:
             entry.version = SOFTWARE_VERSION
@@ -137,7 +138,9 @@ class Follower:
         if self._rolls_back:
             self.steer(epoch, 0)
             failpoints.reach("router.zeroed")
+        failpoints.reach("controller.decided")
         recorded = self._client.commit(self.name, epoch, state.last_sequence, entries, pending.request_id)
+        failpoints.reach("controller.committed")
         self._take(recorded)
         self._settle()
         if self._state is not None and self._state.candidate_weight_bp != state.candidate_weight_bp:

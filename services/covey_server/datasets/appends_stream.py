@@ -10,7 +10,7 @@ import grpc
 from google.protobuf.message import DecodeError
 from sqlalchemy import insert, select, update
 
-from covey import _core
+from covey import _core, failpoints
 from covey._core import AppendedChunk
 from covey.v1 import datasets_pb2
 from covey_server.answering.decoding import decode_packed, decode_rows
@@ -184,6 +184,7 @@ class AppendStream:
             except (OSError, StoreError) as error:
                 # A failed commit may yet turn out to be in the store: the next start judges what becomes of the file.
                 raise self._not_written(error) from error
+            failpoints.reach("append.committed")
             self._synced_chunk = group.last
             self._synced_events += written.row_count if written else 0
         compact(self._store, self._datasets, self._view.name)
@@ -206,6 +207,7 @@ class AppendStream:
             connection.execute(insert(appends).values({**keys, **values}))
         if written:
             self._datasets.add_segment(connection, self._view, written.row(self._append_id, first, last))
+            failpoints.reach("segment.listed")
 
     def _read_progress(self) -> tuple[int, int]:
         where = (appends.c.dataset == self._view.number) & (appends.c.append_id == self._append_id)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from covey import _core
+from covey import _core, failpoints
 from covey_server.answering.decoding import EventColumns, NamedColumn
 from covey_server.datasets.arrivals import ARRIVAL_ENDING, in_order, is_of_arrivals, read_arrivals, write_arrivals
 from covey_server.datasets.segments_columns import SortedColumns, integer_of, merged_names
@@ -81,8 +81,10 @@ class FilledSegment:
         try:
             with self.temporary.open("rb") as file:
                 os.fsync(file.fileno())
+            failpoints.reach("segment.synced")
             self.temporary.rename(self.path)
             sync_directory(self.path.parent)
+            failpoints.reach("segment.named")
         except BaseException:
             self.discard()
             self.path.unlink(missing_ok=True)
@@ -138,6 +140,7 @@ def _filled(
     temporary = path.with_suffix(TEMPORARY_ENDING)
     try:
         byte_count, crc32 = fill(temporary)
+        failpoints.reach("segment.filled")
         return FilledSegment(path, temporary, row_count, byte_count, crc32, newest_us)
     except BaseException:
         temporary.unlink(missing_ok=True)

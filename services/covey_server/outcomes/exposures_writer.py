@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING, TypeAlias
 
+from covey import failpoints
 from covey_server.outcomes.exposures_phase import OUTSIDE
 from covey_server.outcomes.exposures_store import save, save_covariates
 from covey_server.outcomes.exposures_table import float_bits, pack_detail, renumbered, time_ms_of, variant_of
@@ -201,7 +202,9 @@ class ExposureWriter:
             def run(connection: Connection) -> list[tuple[ExposedPhase, list[int]]]:
                 for key, values in traits.items():
                     save_covariates(connection, key, values)
-                return [(phase, save(connection, phase, entries)) for phase, entries in by_phase.values()]
+                saved = [(phase, save(connection, phase, entries)) for phase, entries in by_phase.values()]
+                failpoints.reach("exposures.written")
+                return saved
 
             for phase, stored_numbers in self._store.group_commit(run):
                 phase.is_stored = True

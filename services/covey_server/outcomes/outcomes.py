@@ -9,6 +9,7 @@ from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
 
+from covey import failpoints
 from covey.v1 import evidence_pb2, outcomes_pb2
 from covey_server.answering.decoding import EARLIEST_US, LATEST_US
 from covey_server.catalogue.names import LONGEST_LEARNER_ID_BYTES
@@ -69,6 +70,7 @@ class OutcomeBook:
 
         def run(connection: Connection) -> bytes:
             save(connection, rows)
+            failpoints.reach("outcomes.written")
             if not self._store.is_shared:
                 self._store.after_commit(connection, lambda: self._remember(rows))
             return answer.SerializeToString()

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Boolean, Column, Connection, String, Table, delete, insert, select, update
 
+from covey import failpoints
 from covey_server.store import Store
 from covey_server.store.schema import RowNumber, metadata, to_microseconds
 
@@ -77,6 +78,7 @@ class Breaker:
 
         # A full disk must not keep a server from starting.
         self._number, before = self._store.group_commit(mutation, is_reserved=True)
+        failpoints.reach("breaker.opened")
         looped = [row for row in before if not row.ended_cleanly and row.running_candidate == running_candidate]
         return bool(running_candidate) and len(looped) == UNCLEAN_ENDS
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import grpc
 
+from covey import failpoints
 from covey.rollout import commands
 from covey.rollout.chain import next_digest
 from covey.rollout.resource import to_resource
@@ -252,7 +253,9 @@ class Journal:
             digest = next_digest(digest, written[-1].SerializeToString(deterministic=True))
             state = _applied(name, state, written[-1])
         assert state is not None
+        failpoints.reach("journal.stamped")
         tables.insert_entries(connection, name, written)
+        failpoints.reach("journal.written")
         if state.is_terminal:
             mine = state.spec.target == TARGET and not state.spec.dry_run
             if mine and any(makes_stable(entry) for entry in written):
@@ -286,11 +289,13 @@ class Journal:
                 )
 
     def _adopt(self, state: RolloutState) -> None:
+        failpoints.reach("journal.adopting")
         if state.is_terminal and self.store.is_shared:
             # Before the split goes, so that nobody falls back to the stable variant of before.
             self.catalogue.look_again()
         self._states.adopt(state)
         self._keeper.follow(state)
+        failpoints.reach("journal.published")
         for listener in self._listeners:
             listener(state)
 

@@ -17,6 +17,7 @@ from typing import Any
 import grpc
 from sqlalchemy import BigInteger, Column, Connection, Row, String, Table, insert, select, update
 
+from covey import failpoints
 from covey_server.errors import CallError
 from covey_server.store import Store
 from covey_server.store.schema import from_microseconds, metadata, to_microseconds
@@ -106,6 +107,7 @@ class Leases:
             connection.execute(insert(_leases).values(target=target, **values))
         else:
             connection.execute(update(_leases).where(_leases.c.target == target).values(**values))
+        failpoints.reach("lease.written")
         self._remember(connection, target, to_microseconds(expire_time), self._monotonic() + seconds)
         return Lease(epoch, holder, expire_time)
 
@@ -138,6 +140,7 @@ class Leases:
                 reason="STALE_EPOCH",
                 metadata={"target": target[:200], "epoch": str(epoch), "current_epoch": str(current)},
             )
+        failpoints.reach("lease.checked")
         return Lease(row.epoch, row.holder, from_microseconds(row.expire_time_us))
 
     def _row(self, connection: Connection, target: str) -> Row[Any] | None:

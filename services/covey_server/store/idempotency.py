@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import grpc
 from sqlalchemy import Connection, delete, insert, select
 
+from covey import failpoints
 from covey_server.errors import CallError, invalid
 from covey_server.store.schema import idempotency, to_microseconds
 
@@ -65,6 +66,7 @@ def once(
                 metadata={"method": method, "request_id": request_id},
             )
         return bytes(found.response)
+    failpoints.reach("request.new")
     response = run(connection)
     connection.execute(delete(idempotency).where(idempotency.c.time_us < oldest_us))
     connection.execute(
@@ -72,6 +74,7 @@ def once(
             method=method, request_id=request_id, request_digest=digest, response=response, time_us=now_us
         )
     )
+    failpoints.reach("request.remembered")
     return response
 
 
