@@ -22,6 +22,7 @@ POINTS = {
     "router.zeroed": "routers give the candidate nothing, the rollback that was decided is not recorded",
     "store.opening": "the data directory is locked, its tables are not looked at yet",
     "store.read": "a reader is about to look",
+    "store.probed": "the watch over the store is about to read",
     "store.begun": "a write transaction has begun",
     "store.before_commit": "everything of a write transaction is written, nothing is committed",
     "store.committed": "a write transaction is synced, nobody was told",

@@ -171,6 +171,7 @@ class AnalyzerServer:
         from covey_server.outcomes.outcomes import OutcomeBook
         from covey_server.rollouts import breaker  # noqa: F401
         from covey_server.rollouts.journal import Journal
+        from covey_server.rollouts.store_watch import StoreWatch
         from covey_server.split import SplitBoard
         from covey_server.store import open_stores
         from covey_server.store.following import Follower
@@ -186,6 +187,8 @@ class AnalyzerServer:
         self.board = SplitBoard()
         self.journal = Journal(self.store, self.board, self.catalogue, self.clock)
         self.journal.load()
+        self._rooms.callback(self.journal.zero_ahead.stop)
+        self._rooms.callback(StoreWatch(self.store, self.journal.keeper).stop)
         self._watch_for_crash_loops()
         self.ledger = ExposureLedger(self.store, self.clock)
         self._rooms.callback(self.ledger.stop)

@@ -91,6 +91,7 @@ class Rooms:
         self.journal.load()
 
     def close(self) -> None:
+        self.journal.zero_ahead.stop()
         self.store.close()
 
     def reopened(self) -> Rooms:

@@ -25,7 +25,8 @@ from covey_server.rollouts.journal_sharing import Neighbours
 from covey_server.rollouts.journal_splits import TARGET, BoardKeeper, has_started, runs_candidate
 from covey_server.rollouts.journal_states import States
 from covey_server.rollouts.leases import Leases
-from covey_server.store import Store, StoreError
+from covey_server.rollouts.zero_ahead import ZeroAhead
+from covey_server.store import Store
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -61,7 +62,8 @@ class Journal:
         self.catalogue = catalogue
         self.clock = clock
         self.leases = leases or Leases(store, clock)
-        self._keeper = BoardKeeper(board)
+        self.keeper = BoardKeeper(board)
+        self.zero_ahead = ZeroAhead(self.keeper, store.place)
         self._states = States(store)
         self._neighbours = Neighbours(store, self._states, self._adopt)
         self._listeners: tuple[Callable[[RolloutState], None], ...] = ()
@@ -76,7 +78,7 @@ class Journal:
         """
         self._states.load()
         for state in self._states.active():
-            self._keeper.follow(state)
+            self.keeper.follow(state)
 
     def state(self, name: str) -> RolloutState:
         """The committed state of a rollout.
@@ -131,8 +133,8 @@ class Journal:
 
         Args:
             mutation: calls `create` and `append` with its connection.
-            zero_ahead_of: rollout whose weight becomes 0 here even where the store cannot record it: the one change
-                that may run ahead of the journal.
+            zero_ahead_of: rollout whose weight becomes 0 here even where the store fails or does not answer: the one
+                change that may run ahead of the journal. It is recorded when the store can.
             is_reserved: whether it takes weight away, and so is recorded on a full disk too, as with `zero_ahead_of`.
 
         Raises:
@@ -143,12 +145,9 @@ class Journal:
             self._neighbours.look(connection)
             return mutation(connection)
 
-        try:
-            return self.store.group_commit(run, is_reserved=is_reserved or bool(zero_ahead_of))
-        except StoreError:
-            if zero_ahead_of:
-                self._keeper.zero(zero_ahead_of)
-            raise
+        if not zero_ahead_of:
+            return self.store.group_commit(run, is_reserved=is_reserved)
+        return self.zero_ahead.run(lambda: self.store.group_commit(run, is_reserved=True), zero_ahead_of)
 
     def create(self, connection: Connection, name: str, uid: str, entries: Sequence[Entry], author: Author) -> Written:
         """Begin a rollout's journal.
@@ -294,7 +293,7 @@ class Journal:
             # Before the split goes, so that nobody falls back to the stable variant of before.
             self.catalogue.look_again()
         self._states.adopt(state)
-        self._keeper.follow(state)
+        self.keeper.follow(state)
         failpoints.reach("journal.published")
         for listener in self._listeners:
             listener(state)

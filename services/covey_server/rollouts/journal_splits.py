@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -76,50 +77,81 @@ class BoardKeeper:
 
     def __init__(self, board: SplitBoard) -> None:
         self._board = board
+        # Between the journal, which follows under the writer's lock, and those who do not wait for it.
+        self._lock = threading.RLock()
         self._rollout = ""
         self._published: Split | None = None
         self._asked: tuple[object, ...] = ()
         self._excluded: frozenset[str] = frozenset()
+        self._held: set[str] = set()
+        self._suspended = False
 
     def follow(self, state: RolloutState) -> None:
         """Publish what `state` asks for where it differs from what its journal asked for before.
 
-        Called under the writer's lock, after the commit. Ticks change nothing here, so a weight that `zero` set ahead
-        of the journal stays until the journal itself moves the split.
+        Called under the writer's lock, after the commit. A rollout that is held at 0 stays there until its journal has
+        weight 0 itself.
         """
-        asked = (state.name, state.state, state.phase, state.candidate_weight_bp, state.effective_at)
-        excluded = frozenset(state.excluded_segments)
-        if asked == self._asked:
-            self._exclude(state.name, excluded)
-            return
-        split = split_of(state)
-        if split is None and self._rollout != state.name:
-            return
-        self._asked = asked
-        self._excluded = excluded
-        if split != self._published:
-            self._board.publish(split)
-            self._published = split
-            self._rollout = state.name if split is not None else ""
+        with self._lock:
+            asked = (state.name, state.state, state.phase, state.candidate_weight_bp, state.effective_at)
+            excluded = frozenset(state.excluded_segments)
+            if asked == self._asked:
+                self._exclude(state.name, excluded)
+                return
+            split = split_of(state)
+            if split is None or split.candidate_weight_bp == 0:
+                self._held.discard(state.name)
+            if split is None and self._rollout != state.name:
+                return
+            self._asked = asked
+            self._excluded = excluded
+            if split != self._published:
+                self._published = split
+                self._rollout = state.name if split is not None else ""
+                self._publish()
 
-    def _exclude(self, rollout: str, excluded: frozenset[str]) -> None:
-        """Route segments back at once, and leave everything else of the board as it is, a `zero` too."""
-        latest = self._board.latest()
-        if excluded == self._excluded or latest is None or latest.rollout != rollout:
-            return
-        self._excluded = excluded
-        self._board.publish(replace(latest, excluded_segments=excluded))
-        if self._published is not None:
-            self._published = replace(self._published, excluded_segments=excluded)
-
-    def zero(self, rollout: str) -> bool:
-        """Take the candidate's weight away at once, ahead of a journal that cannot be written.
+    def hold_at_zero(self, rollout: str) -> bool:
+        """Take the candidate's weight away at once, ahead of a journal that cannot be written, and keep it away.
 
         Returns:
             Whether this rollout had the board.
         """
-        latest = self._board.latest()
-        if latest is None or latest.rollout != rollout:
-            return False
-        self._board.publish(replace(latest, candidate_weight_bp=0, shadow_share=0.0))
-        return True
+        with self._lock:
+            self._held.add(rollout)
+            if self._published is None or self._rollout != rollout:
+                return False
+            self._publish()
+            return True
+
+    def let_go(self, rollout: str) -> None:
+        """Give a rollout the weight of its journal again: it refused to take it away."""
+        with self._lock:
+            if rollout in self._held:
+                self._held.discard(rollout)
+                self._publish()
+
+    def suspend(self) -> None:
+        """Let the baseline serve everybody until `resume`: nobody knows what the journal says."""
+        with self._lock:
+            self._suspended = True
+            self._publish()
+
+    def resume(self) -> None:
+        """Let the journal's split hold again."""
+        with self._lock:
+            self._suspended = False
+            self._publish()
+
+    def _exclude(self, rollout: str, excluded: frozenset[str]) -> None:
+        """Route segments back at once, and leave everything else as it is."""
+        if excluded == self._excluded or self._published is None or self._rollout != rollout:
+            return
+        self._excluded = excluded
+        self._published = replace(self._published, excluded_segments=excluded)
+        self._publish()
+
+    def _publish(self) -> None:
+        split = self._published
+        if split is not None and (self._suspended or self._rollout in self._held):
+            split = replace(split, candidate_weight_bp=0, shadow_share=0.0)
+        self._board.publish(split)

@@ -31,6 +31,7 @@ from covey_server.rollouts.watch import WatchHub
 from covey_server.store import StoreError
 
 WRITERS = 8
+ROLLBACKS = 4
 READERS = 4
 
 Request = TypeVar("Request")
@@ -54,6 +55,8 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         self._desk = RolloutDesk(journal, self._views)
         self._outbox = Outbox(journal)
         self._writers = ThreadPoolExecutor(WRITERS, thread_name_prefix="rollout-write")
+        # A store that hangs takes every thread that writes with it; who takes weight away has others.
+        self._rollbacks = ThreadPoolExecutor(ROLLBACKS, thread_name_prefix="rollout-zero")
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="rollout-read")
         self.hub = WatchHub(loop)
         journal.subscribe(lambda state: self.hub.notify(state.name))
@@ -65,6 +68,7 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
     def close(self) -> None:
         """End the threads once their work in hand is done."""
         self._writers.shutdown(wait=True, cancel_futures=True)
+        self._rollbacks.shutdown(wait=True, cancel_futures=True)
         self._readers.shutdown(wait=True, cancel_futures=True)
 
     # Reads
@@ -221,7 +225,8 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         started = time.monotonic()
         code = grpc.StatusCode.OK
         try:
-            return await self._in(self._writers, lambda: work(request, caller))
+            pool = self._rollbacks if _takes_weight(request) else self._writers
+            return await self._in(pool, lambda: work(request, caller))
         except Exception as error:
             told = _for_callers(error)
             code = told.code if isinstance(told, CallError) else grpc.StatusCode.INTERNAL
@@ -234,6 +239,12 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], Response]) -> Response:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _takes_weight(request: Any) -> bool:
+    if isinstance(request, pb.CommitDecisionRequest):
+        return any(entry.HasField("rollback_started") for entry in request.entries)
+    return isinstance(request, pb.AbortRolloutRequest)
 
 
 def _for_callers(error: Exception) -> Exception:

@@ -54,6 +54,7 @@ class Store:
         self._database = database_of(self._url)
         self._place = place_of(self._url)
         self._readers = self._database.reader_engine(self._url)
+        self._prober = self._database.reader_engine(self._url)
         self._anchor = self._database.Anchor(self._url)
         self._writer = Writer(
             self._database.writer_engine(self._url), self._explained, self._place, Ballast(directory, ballast_bytes)
@@ -161,6 +162,19 @@ class Store:
         except DBAPIError as error:
             raise self._explained(error) from error
 
+    def probe(self) -> None:
+        """Read a little over a connection of its own, so that busy readers do not make it fail.
+
+        Raises:
+            StoreError: the database could not be read.
+        """
+        failpoints.reach("store.probed")
+        try:
+            with self._prober.connect() as connection, connection.begin():
+                connection.execute(select(schema.schema_version.c.version)).all()
+        except DBAPIError as error:
+            raise self._explained(error) from error
+
     def after_commit(self, connection: Connection, callback: Callable[[], None]) -> None:
         """Call back once the write transaction of `connection` is synced.
 
@@ -203,6 +217,7 @@ class Store:
         """Finish the transaction in progress, close the connections and give the directory back."""
         self._writer.close()
         self._readers.dispose()
+        self._prober.dispose()
         self._anchor.close()
         if self._lock is not None:
             self._lock.release()

@@ -1,0 +1,81 @@
+"""A server that cannot read the store does not know what holds: after 5 s it serves the baseline until it can."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from threading import Event, Thread
+from typing import TYPE_CHECKING
+
+from covey_server.store import StoreError
+
+if TYPE_CHECKING:
+    from covey_server.rollouts.journal_splits import BoardKeeper
+    from covey_server.store import Store
+
+BLIND_SECONDS = 5.0
+_LOOK_SECONDS = 1.0
+
+_log = logging.getLogger("covey_server.rollouts")
+
+
+class StoreWatch:
+    """Two threads: one reads the store, and may hang with it; the other sees for how long it has not read.
+
+    Args:
+        store: what is read.
+        keeper: of the board.
+        blind_seconds: see `BLIND_SECONDS`.
+        look_seconds: between two looks.
+        monotonic: seconds that only grow.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        keeper: BoardKeeper,
+        blind_seconds: float = BLIND_SECONDS,
+        look_seconds: float = _LOOK_SECONDS,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._store = store
+        self._keeper = keeper
+        self._blind_seconds = blind_seconds
+        self._look_seconds = look_seconds
+        self._monotonic = monotonic
+        self._read_at = monotonic()
+        self._stopped = Event()
+        self._watcher = Thread(target=self._watch, name="store-watch", daemon=True)
+        # Not waited for at the end: it may hang for good.
+        Thread(target=self._read, name="store-reader", daemon=True).start()
+        self._watcher.start()
+
+    def stop(self) -> None:
+        """End the watch."""
+        self._stopped.set()
+        self._watcher.join()
+
+    def _read(self) -> None:
+        while not self._stopped.wait(self._look_seconds):
+            try:
+                self._store.probe()
+                self._read_at = self._monotonic()
+            except StoreError as error:
+                _log.error("the store cannot be read: %s", error)
+            except Exception:
+                if not self._stopped.is_set():
+                    _log.exception("the store cannot be read")
+
+    def _watch(self) -> None:
+        is_blind = False
+        while not self._stopped.wait(self._look_seconds / 2):
+            blind_for = self._monotonic() - self._read_at
+            if not is_blind and blind_for > self._blind_seconds:
+                is_blind = True
+                self._keeper.suspend()
+                _log.error("the store was not read for %.1f s: the baseline serves everybody", blind_for)
+            elif is_blind and blind_for <= self._blind_seconds:
+                is_blind = False
+                self._keeper.resume()
+                _log.warning("the store is read again: the journal's split holds")
