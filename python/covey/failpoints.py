@@ -43,6 +43,8 @@ POINTS = {
     "append.committed": "chunks are synced, nobody was told",
     "outcomes.written": "outcomes are written in their transaction, nothing is committed",
     "exposures.written": "exposures are written in their transaction, nothing is committed",
+    "controller.steering": "a controller knows the weight, no router was told it",
+    "controller.steered": "routers were told a weight and read back, nothing was looked at",
     "controller.looked": "a controller has gathered evidence, nothing is decided",
     "controller.decided": "a controller has decided, nothing is committed",
     "controller.committed": "a decision is in the journal, its controller has not followed",

@@ -95,7 +95,9 @@ class Follower:
             StaleEpochError: a router was told something under a later lease.
         """
         weight_bp = 0 if self._rolls_back else weight_bp
+        failpoints.reach("controller.steering")
         self._routers = self._tools.actuator.keep(epoch, weight_bp)
+        failpoints.reach("controller.steered")
         self._exporter.routed(self.name, weight_bp, self._routers)
 
     def look(self, epoch: int, last_sequence: int) -> None:
