@@ -16,7 +16,7 @@ pytestmark = pytest.mark.e2e
 ELSEWHERE = ("migrate.", "copy.", "backup.", "restore.", "controller.")
 """Failpoints of other programs; tests/golden, test_backup and test_controller_kills kill at them."""
 SERVER_POINTS = [point for point in POINTS if not point.startswith(ELSEWHERE)]
-ONCE = ("store.opening", "breaker.opened", "exposures.written")
+ONCE = ("store.opening", "store.probed", "breaker.opened", "exposures.written")
 """Reached once in the life of a process, or seldom."""
 MOST_CALLS = 400
 
