@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from covey.rollout import chain
 from covey.rollout.state import fold
 from covey.v1 import journal_pb2
-from covey.v1.rollouts_pb2 import ListRecordsResponse
+from covey.v1.journal_pb2 import ListRecordsResponse
 
 
 class Ledger:

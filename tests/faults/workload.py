@@ -19,7 +19,7 @@ from server.rollout_rooms import decided, looked, plan
 from server.running import Stubs, history, question, server_command
 
 from covey.rollout.state import fold
-from covey.v1 import analyzer_pb2, datasets_pb2, outcomes_pb2
+from covey.v1 import analyzer_pb2, datasets_pb2, journal_pb2, outcomes_pb2
 from covey.v1 import rollouts_pb2 as pb
 
 from .ledger import Ledger
@@ -369,11 +369,11 @@ class Workload:
         ended = {pb.Rollout.STATE_SUCCEEDED, pb.Rollout.STATE_ROLLED_BACK, pb.Rollout.STATE_ABORTED}
         self._rollout = None if rollout.state in ended else rollout
 
-    def _pages(self, name: str) -> list[pb.ListRecordsResponse]:
-        pages: list[pb.ListRecordsResponse] = []
+    def _pages(self, name: str) -> list[journal_pb2.ListRecordsResponse]:
+        pages: list[journal_pb2.ListRecordsResponse] = []
         token = ""
         while True:
-            request = pb.ListRecordsRequest(parent=name, page_size=1000, page_token=token)
+            request = journal_pb2.ListRecordsRequest(parent=name, page_size=1000, page_token=token)
             try:
                 page = self._data(lambda stubs, request=request: stubs.rollouts.ListRecords(request, timeout=20))
             except LostError:

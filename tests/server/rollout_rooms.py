@@ -191,7 +191,7 @@ class Caller:
     def __call__(self, method: str, name: str = "rollouts/x", actor: str = "", **fields: Any) -> Any:
         """Call a verb; `name` and a fresh `request_id` are filled in where the request has them."""
         metadata = (("covey-actor", actor),) if actor else self.metadata
-        request_type = getattr(pb, f"{method}Request")
+        request_type = getattr(pb, f"{method}Request", None) or getattr(journal_pb2, f"{method}Request")
         known = request_type.DESCRIPTOR.fields_by_name
         if "name" in known:
             fields.setdefault("name", name)

@@ -58,9 +58,9 @@ class RolloutCalls(Connection):
         for page in self.pages(self._rollout_stub.ListEntries, request, self.control, _ENTRIES_PER_PAGE):
             yield from page.entries
 
-    def list_records(self, name: str) -> Iterator[pb.ListRecordsResponse]:
+    def list_records(self, name: str) -> Iterator[journal_pb2.ListRecordsResponse]:
         """Pages of the journal as it is stored, in order."""
-        request = pb.ListRecordsRequest(parent=rollout_name(name))
+        request = journal_pb2.ListRecordsRequest(parent=rollout_name(name))
         yield from self.pages(self._rollout_stub.ListRecords, request, self.control, _ENTRIES_PER_PAGE)
 
     def watch_rollout(

@@ -20,6 +20,7 @@ import grpc
 from covey.access.principals import Principal
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1 import rollouts_pb2_grpc as pb_grpc
+from covey.v1.journal_pb2 import ListRecordsRequest, ListRecordsResponse
 from covey_server.access.callers import CALLER
 from covey_server.errors import CallError, abort_aio, current_request_id, request_id
 from covey_server.rollouts.desk import RolloutDesk
@@ -85,7 +86,7 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         """A page of the journal."""
         return await self._read(lambda: self._views.entries(request), context)
 
-    async def ListRecords(self, request: pb.ListRecordsRequest, context: Context) -> pb.ListRecordsResponse:
+    async def ListRecords(self, request: ListRecordsRequest, context: Context) -> ListRecordsResponse:
         """A page of the journal as it is stored."""
         return await self._read(lambda: self._views.records(request), context)
 

@@ -11,12 +11,10 @@ from contextlib import closing
 from typing import TYPE_CHECKING, TypeVar
 
 from covey.rollout.resource import to_resource
+from covey.v1.journal_pb2 import JournalRecord, ListRecordsRequest, ListRecordsResponse
 from covey.v1.rollouts_pb2 import (
-    JournalRecord,
     ListEntriesRequest,
     ListEntriesResponse,
-    ListRecordsRequest,
-    ListRecordsResponse,
     ListRolloutsRequest,
     ListRolloutsResponse,
     Rollout,
