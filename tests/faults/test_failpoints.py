@@ -13,7 +13,7 @@ from .rounds import Bounds, Rounds, bounds
 
 pytestmark = pytest.mark.e2e
 
-ELSEWHERE = ("migrate.", "copy.", "backup.", "restore.", "controller.")
+ELSEWHERE = ("migrate.", "copy.", "backup.", "restore.", "controller.", "router.")
 """Failpoints of other programs; tests/golden, test_backup and test_controller_kills kill at them."""
 SERVER_POINTS = [point for point in POINTS if not point.startswith(ELSEWHERE)]
 ONCE = ("store.opening", "store.probed", "breaker.opened", "exposures.written")
