@@ -29,7 +29,7 @@ defaults covey
   timeout client 1h
   timeout server 1h
   timeout http-request 5s
-  # A process that is gone answers with UNAVAILABLE at once, and is not asked again for a second.
+  # A call to a process that is gone fails at once, and within a second or two the process is not asked any more.
   retries 0
   default-server check inter 1s fall 1 rise 1
 
@@ -50,7 +50,9 @@ frontend covey_{word}
   http-request set-var(txn.covey_weight) var(proc.covey_ticket_{word}),mod({modulus})
   acl covey_named var(txn.covey_place) -m found
   acl covey_chosen var(txn.covey_place),sub(txn.covey_weight) lt 0
-  use_backend covey_{word}_candidate if covey_named covey_chosen
+  # Of a candidate that is gone as a whole nobody is sent calls: the controller sees it by its own probes.
+  acl covey_alive nbsrv(covey_{word}_candidate) gt 0
+  use_backend covey_{word}_candidate if covey_named covey_chosen covey_alive
   default_backend covey_{word}_baseline
 
 backend covey_{word}_baseline
