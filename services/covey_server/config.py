@@ -54,6 +54,8 @@ class ServerConfig:
         fault_seed: decides which calls they hit.
         tokens: file that says who may do what; None: everybody may do everything, by their own word.
         tls: certificate of every port; None: plaintext.
+        calls_per_second: of one principal on the data port; 0: as many as it likes.
+        memory_megabytes: for what calls in flight work on.
         insecure_listen: whether strangers or plaintext are allowed beyond this machine.
     """
 
@@ -77,6 +79,8 @@ class ServerConfig:
     fault_seed: int = 0
     tokens: Path | None = None
     tls: CertificateFiles | None = None
+    calls_per_second: int = 0
+    memory_megabytes: int = 512
     insecure_listen: bool = False
 
     def replica_name(self, data_port: int) -> str:
@@ -118,6 +122,8 @@ def parse(arguments: Sequence[str] | None = None) -> ServerConfig:
         fault_seed=given.fault_seed,
         tokens=given.tokens,
         tls=tls,
+        calls_per_second=given.calls_per_second,
+        memory_megabytes=given.memory_megabytes,
         insecure_listen=given.insecure_listen,
     )
 
@@ -204,6 +210,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--tls-cert", type=Path, default=None, metavar="FILE", help="certificate of every port (PEM), with --tls-key")
     add("--tls-key", type=Path, default=None, metavar="FILE", help="its private key; both are read again on change")
     add("--tls-client-ca", type=Path, default=None, metavar="FILE", help="ask every client for a certificate of these")
+    add(
+        "--calls-per-second",
+        type=_whole(0, 10**6),
+        default=defaults.calls_per_second,
+        metavar="N",
+        help="of one principal on the data port; 0: no limit (%(default)s)",
+    )
+    add(
+        "--memory-megabytes",
+        type=_whole(128, 1 << 20),
+        default=defaults.memory_megabytes,
+        metavar="MB",
+        help="for what calls in flight work on; more is refused at once (%(default)s)",
+    )
     add("--insecure-listen", action="store_true", help="allow strangers or plaintext beyond this machine")
     add("--ports-file", type=Path, default=None, metavar="FILE", help="JSON with the ports in use, written once ready")
     add("--replica", default=os.environ.get("COVEY_REPLICA", ""), metavar="NAME", help="default: host name and port")

@@ -69,6 +69,7 @@ class AnalyzerServer:
         control_port: number of the port of RolloutService.
         metrics_port: number of the port of the metrics page.
         gate: who may call what.
+        memory_budget: of the calls in flight on the data port.
         store: what lasts of rollouts, variants, models, exposures and outcomes; several servers may share it.
         own_store: what lasts of this server's datasets, jobs and runs; the same store where none is shared.
         catalogue: variants and cohort models.
@@ -227,6 +228,7 @@ class AnalyzerServer:
         port = DataPort(config, self.book, pool, self.gate, self._grpc_credentials())
         self._rooms.callback(port.stop, config.drain_grace_seconds)
         self.data_port = port.port
+        self.memory_budget = port.budget
         self._health = port.health
         self.facts = _facts(config, port.port, self.start_time)
         analyzer = AnalyzerServicer(

@@ -19,7 +19,9 @@ from grpc_status import rpc_status as grpc_rpc_status
 from covey.access.principals import EVERY_ROLE
 from covey_server import errors, logs
 from covey_server.access.gate import Gate
+from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import StreamPlaces
+from covey_server.answering.budget import MemoryBudget
 from covey_server.errors import CallError, invalid, not_found, rpc_status
 from covey_server.ports.interceptors import CallInterceptor
 
@@ -46,7 +48,9 @@ def fail_midway(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
 def channel() -> Iterator[grpc.Channel]:
     rules = {f"/test.Failing/{kind}": EVERY_ROLE for kind in ("Unary", "Stream")}
     gate = Gate(None, lambda: datetime.now(UTC), rules)
-    interceptor = CallInterceptor(gate, StreamPlaces(2), frozenset(), lambda arrival: None)
+    interceptor = CallInterceptor(
+        gate, RateLimits(None), MemoryBudget(1 << 20), StreamPlaces(2), frozenset(), lambda arrival: None
+    )
     codec = {"request_deserializer": Ping.FromString, "response_serializer": Ping.SerializeToString}
     handlers = {
         "Unary": grpc.unary_unary_rpc_method_handler(fail, **codec),  # type: ignore[arg-type]

@@ -29,7 +29,8 @@ TOKEN_PREFIX = "covey_"  # noqa: S105 - lets scanners for leaked secrets know on
 _TOKEN_BYTES = 32
 _LONGEST_NAME = 128
 _FIELDS = frozenset(
-    {"id", "principal", "roles", "signs_for", "token_sha256", "certificate", "create_time", "expire_time"}
+    {"id", "principal", "roles", "signs_for", "calls_per_second"}
+    | {"token_sha256", "certificate", "create_time", "expire_time"}
 )
 
 
@@ -151,6 +152,7 @@ def plain(credential: Credential) -> dict[str, Any]:
         "principal": credential.principal.name,
         "roles": sorted(credential.principal.roles),
         "signs_for": sorted(credential.principal.signs_for),
+        "calls_per_second": credential.principal.calls_per_second,
         "token_sha256": credential.token_sha256,
         "certificate": credential.certificate,
         "create_time": _time_text(credential.create_time),
@@ -176,6 +178,7 @@ def _credential(entry: Any, place: str) -> Credential:
             checked_name(_text(entry, "principal", place), "principal", place),
             roles_of(_texts(entry, "roles", place), place),
             frozenset(_texts(entry, "signs_for", place)),
+            calls_per_second=_rate(entry, place),
         ),
         token_sha256=token,
         certificate=certificate,
@@ -225,6 +228,15 @@ def _texts(entry: Mapping[str, Any], field: str, place: str) -> list[str]:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         raise InputError(f"{field} is no list of texts", source=place)
     return values
+
+
+def _rate(entry: Mapping[str, Any], place: str) -> float | None:
+    value = entry.get("calls_per_second")
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise InputError(f"calls_per_second {value!r} is no rate", source=place, expected="a number above 0")
+    return float(value)
 
 
 def _time(entry: Mapping[str, Any], field: str, place: str) -> datetime | None:

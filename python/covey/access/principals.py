@@ -40,12 +40,14 @@ class Principal:
         roles: what it may do.
         signs_for: approval roles, such as "engineering", that an approver signs for.
         is_authenticated: whether the name was proven by a certificate or a token.
+        calls_per_second: that it may make on the data port; None: as the server says for everybody.
     """
 
     name: str
     roles: frozenset[Role] = frozenset()
     signs_for: frozenset[str] = frozenset()
     is_authenticated: bool = True
+    calls_per_second: float | None = None
 
     def has_any(self, roles: Iterable[Role]) -> bool:
         """Whether one of the roles is the caller's."""

@@ -35,6 +35,9 @@ def create(
     certificate: Annotated[
         str, typer.Option(help="Common or alternative name of a client certificate that proves it: no token then.")
     ] = "",
+    calls_per_second: Annotated[
+        float, typer.Option(min=0, help="On the data port, where it is not to have the server's own limit.")
+    ] = 0.0,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is good for.")] = 365,
 ) -> None:
     """Add a credential; the token is printed once and kept nowhere."""
@@ -50,7 +53,12 @@ def create(
     now = datetime.now(UTC)
     credential = Credential(
         id=new_id(),
-        principal=Principal(checked_name(principal, "PRINCIPAL", "covey token create"), roles, frozenset(signs_for)),
+        principal=Principal(
+            checked_name(principal, "PRINCIPAL", "covey token create"),
+            roles,
+            frozenset(signs_for),
+            calls_per_second=calls_per_second or None,
+        ),
         token_sha256=digest(token) if token else "",
         certificate=certificate,
         create_time=now,

@@ -72,6 +72,12 @@ class CallFailed(Exception):  # noqa: N818 - a sentence reads better than CallFa
         # A server that gives a reason is there, even if its store is not.
         return is_silence and not self.details.reason
 
+    @property
+    def may_succeed_later(self) -> bool:
+        """Whether the same call, made again, may succeed: no server answered, or one said when to come back."""
+        is_refused = self.code is grpc.StatusCode.RESOURCE_EXHAUSTED and self.details.retry_after_seconds is not None
+        return self.code is grpc.StatusCode.UNAVAILABLE or is_refused
+
     def _text(self) -> str:
         lines = [f"{self.code.name}: {self.message}"]
         # A server may have put a violation into its message already.
@@ -122,6 +128,8 @@ def call_failed(error: grpc.RpcError, address: str, timeout_seconds: float) -> C
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"{address} gave no answer within {timeout_seconds:g} s"
         remedy = "a mutation may have happened: look with `covey rollout status`, or allow more time with --timeout"
+    elif code is grpc.StatusCode.RESOURCE_EXHAUSTED and "larger than max" in message:
+        remedy = "send less at once: `AppendEvents` takes any number of events in chunks, and calls may name a dataset"
     if details.retry_after_seconds is not None:
         remedy = f"try again in {details.retry_after_seconds:g} s" + (f"; {remedy}" if remedy else "")
     return CallFailed(code, message, remedy, details, address)

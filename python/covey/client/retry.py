@@ -1,4 +1,4 @@
-"""Trying again what is UNAVAILABLE, within the deadline and with the same request id."""
+"""Trying again what is UNAVAILABLE, or refused until later: within the deadline, with the same request id."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class Connection:
         address: str,
         timeout_seconds: float | None = None,
     ) -> ResponseT:
-        """Calls a unary method, again while it is UNAVAILABLE and time is left.
+        """Calls a unary method, again while that may help and time is left.
 
         Raises:
             CallFailed: the last attempt's failure.
@@ -126,7 +126,7 @@ class Connection:
                 failure = call_failed(error, address, allowed)
                 delay = self.retry.delay_seconds(attempt, failure.details.retry_after_seconds)
                 time_left = deadline - self.retry.monotonic() - delay
-                if failure.code is not grpc.StatusCode.UNAVAILABLE or time_left < _SMALLEST_ATTEMPT_SECONDS:
+                if not failure.may_succeed_later or time_left < _SMALLEST_ATTEMPT_SECONDS:
                     raise failure from error
             self.retry.sleep(delay)
             attempt += 1

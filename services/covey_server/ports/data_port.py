@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import grpc
 
 from covey.v1 import analyzer_pb2_grpc, outcomes_pb2_grpc
+from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
+from covey_server.answering.budget import MemoryBudget
 from covey_server.answering.histories import INLINE_HISTORY_BYTE_LIMIT
 from covey_server.answering.online import read_question, read_questions, written
 from covey_server.config import Address
@@ -27,10 +29,17 @@ if TYPE_CHECKING:
 
 _SERVICE = "/covey.v1.AnalyzerService/"
 _COUNTED = {f"{_SERVICE}{method}": method for method in METHODS}
-# Twice what a history may have: what is a little too large still gets an answer that says what to do instead.
-_MESSAGE_BYTE_LIMIT = 2 * INLINE_HISTORY_BYTE_LIMIT
+# A little more than a history may have: what is just too large still gets an answer that says what to do instead.
+MESSAGE_BYTE_LIMIT = INLINE_HISTORY_BYTE_LIMIT + (64 << 10)
 # Beyond this the transport itself refuses; far above the queue, which refuses with an explanation.
 _MOST_CONCURRENT_CALLS = 4096
+_KEEPALIVE = (
+    # A caller whose machine is gone is noticed within a minute; callers may ping as often as every 10 s.
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+)
 
 
 class DataPort:
@@ -56,8 +65,11 @@ class DataPort:
         credentials: grpc.ServerCredentials | None,
     ) -> None:
         self._pool = pool
+        self.budget = MemoryBudget(config.memory_megabytes << 20)
         self._interceptor = CallInterceptor(
             gate,
+            RateLimits(config.calls_per_second or None),
+            self.budget,
             StreamPlaces(max(1, config.threads // 2)),
             frozenset(_COUNTED),
             lambda arrival: count_unserved(book, arrival),
@@ -72,8 +84,9 @@ class DataPort:
             interceptors=[self._interceptor],
             options=(
                 ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server on it
-                ("grpc.max_receive_message_length", _MESSAGE_BYTE_LIMIT),
-                ("grpc.max_send_message_length", _MESSAGE_BYTE_LIMIT),
+                ("grpc.max_receive_message_length", MESSAGE_BYTE_LIMIT),
+                ("grpc.max_send_message_length", MESSAGE_BYTE_LIMIT),
+                *_KEEPALIVE,
             ),
             maximum_concurrent_rpcs=_MOST_CONCURRENT_CALLS,
         )

@@ -14,7 +14,9 @@ import grpc
 
 from covey_server.access.callers import CALLER, caller_name
 from covey_server.access.gate import Gate
+from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import ARRIVAL, Arrival, StreamPlaces, overloaded
+from covey_server.answering.budget import MemoryBudget, opened_each
 from covey_server.errors import REQUEST_ID_KEY, CallError, abort, current_request_id, new_request_id
 
 _HEALTH_PREFIX = "/grpc.health."
@@ -39,24 +41,30 @@ class CallInterceptor(grpc.ServerInterceptor):
 
     Args:
         gate: who may call what.
+        rates: how often.
+        budget: memory for the messages of calls in flight.
         stream_places: taken by streaming calls while they last.
         counted_methods: full names of methods that count their own requests: they are entered even when refused.
-        on_stream_refused: told of streams that found no place, by their stamp.
+        on_refused: told of streams that found no place and of messages that found no memory, by their stamp.
         codecs: of the methods that have one of their own, by full name.
     """
 
     def __init__(
         self,
         gate: Gate,
+        rates: RateLimits,
+        budget: MemoryBudget,
         stream_places: StreamPlaces,
         counted_methods: frozenset[str],
-        on_stream_refused: Callable[[Arrival], None],
+        on_refused: Callable[[Arrival], None],
         codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         self._gate = gate
+        self._rates = rates
+        self._budget = budget
         self._stream_places = stream_places
         self._counted_methods = counted_methods
-        self._on_stream_refused = on_stream_refused
+        self._on_refused = on_refused
         self._codecs = codecs or {}
         self._light_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="light")
         self._wrapped: dict[str, Handler | None] = {}
@@ -92,28 +100,32 @@ class CallInterceptor(grpc.ServerInterceptor):
             (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler, self._stream),
         }[handler.request_streaming, handler.response_streaming]
         attribute, make, wrap = kind
-        behavior = wrap(getattr(handler, attribute), is_counted)
+        behavior = wrap(getattr(handler, attribute), is_counted, handler.request_streaming)
         if method in _LIGHT_METHODS:
             self._use_light_pool(behavior)
         read, write = self._codecs.get(method) or (handler.request_deserializer, handler.response_serializer)
+        read = self._budget.reading(read or _unread)
         return make(behavior, request_deserializer=read, response_serializer=write)
 
-    def _unary(self, behavior: Callable[..., Any], is_counted: bool) -> Callable[..., Any]:
+    def _unary(self, behavior: Callable[..., Any], is_counted: bool, reads_many: bool) -> Callable[..., Any]:
         def serve(request: Any, context: grpc.ServicerContext) -> Any:
             arrival = _enter()
             try:
                 self._admit(arrival, context)
                 if arrival.refused and not is_counted:
                     raise overloaded()
-                response = behavior(request, context)
+                response = behavior(self._opened(request, arrival, reads_many), context)
             except Exception as error:
                 _end(context, error, arrival, is_counted)
+            finally:
+                if not reads_many:
+                    request.give_back()
             _note(arrival, is_counted, "OK")
             return response
 
         return serve
 
-    def _stream(self, behavior: Callable[..., Any], is_counted: bool) -> Callable[..., Any]:
+    def _stream(self, behavior: Callable[..., Any], is_counted: bool, reads_many: bool) -> Callable[..., Any]:
         def serve(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
             arrival = _enter()
             try:
@@ -122,17 +134,31 @@ class CallInterceptor(grpc.ServerInterceptor):
             except CallError as error:
                 _end(context, error, arrival, is_counted)
             try:
-                yield from behavior(request, context)
+                yield from behavior(self._opened(request, arrival, reads_many), context)
             except Exception as error:
                 _end(context, error, arrival, is_counted)
             finally:
+                if not reads_many:
+                    request.give_back()
                 self._stream_places.give_back()
             _note(arrival, is_counted, "OK")
 
         return serve
 
     def _admit(self, arrival: Arrival, context: grpc.ServicerContext) -> None:
-        CALLER.set(self._gate.admit(arrival.method, context.invocation_metadata(), context.auth_context))  # type: ignore[arg-type]
+        caller = self._gate.admit(arrival.method, context.invocation_metadata(), context.auth_context)  # type: ignore[arg-type]
+        CALLER.set(caller)
+        self._rates.take(caller)
+
+    def _opened(self, request: Any, arrival: Arrival, reads_many: bool) -> Any:
+        """The request, or the requests of a stream, where there is memory for them."""
+        if reads_many:
+            return opened_each(request)
+        try:
+            return request.opened()
+        except CallError:
+            self._on_refused(arrival)
+            raise
 
     def _admit_stream(self, arrival: Arrival) -> None:
         try:
@@ -140,7 +166,7 @@ class CallInterceptor(grpc.ServerInterceptor):
                 raise overloaded()
             self._stream_places.take()
         except CallError:
-            self._on_stream_refused(arrival)
+            self._on_refused(arrival)
             raise
 
     def _health(self, handler: Handler) -> Handler:
@@ -164,6 +190,11 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _use_light_pool(self, behavior: Any) -> None:
         # The server looks for this attribute on the behavior that it calls.
         behavior.experimental_thread_pool = self._light_pool
+
+
+def _unread(message: bytes) -> bytes:
+    """Of methods that read their messages themselves."""
+    return message
 
 
 def _enter() -> Arrival:
