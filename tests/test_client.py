@@ -393,30 +393,3 @@ def test_a_refusal_with_a_time_to_come_back_is_tried_again(service: Service, cli
     with pytest.raises(CallFailed):
         client.get_rollout("x")
     assert len(service.requests) == 4
-
-
-def test_a_token_goes_with_every_call_and_is_read_anew_from_its_file(service: Service, tmp_path: Path) -> None:
-    file = tmp_path / "token"
-    file.write_text("covey_one\n")
-    server, port = serve(service)
-    with Client(control=f"127.0.0.1:{port}", security=Security(token_file=file)) as client:
-        client.get_rollout("x")
-        file.write_text("covey_two\n")
-        client.get_rollout("x")
-        file.write_text("\n")
-        with pytest.raises(ValueError, match="holds no token"):
-            client.get_rollout("x")
-    server.stop(None).wait()
-    assert [found["authorization"] for found in service.metadata] == ["Bearer covey_one", "Bearer covey_two"]
-
-
-def test_a_token_never_crosses_a_network_in_plaintext() -> None:
-    security = Security(token="covey_secret", plaintext=True)
-    assert "covey_secret" not in repr(security)
-    with (
-        Client(control="covey.example:1", security=security) as client,
-        pytest.raises(ValueError, match=r"does not go to covey\.example:1 in plaintext"),
-    ):
-        client.get_rollout("x")
-    with pytest.raises(ValueError, match="two tokens"):
-        Security(token="a", token_file=Path("b"))

@@ -38,6 +38,7 @@ from .rollout_rooms import Caller, Refusal, Rooms, plan, refusal, rollback, tick
             {"phase": "canary", "reason": "r", "not_before": Timestamp(seconds=1 << 50)},
             ["not_before"],
         ),
+        ("PostponeRollout", {"phase": "canary", "reason": "r", "not_before": Timestamp(seconds=1)}, ["not_before"]),
         ("ReportIncident", {"incident_id": "i"}, ["description"]),
         ("AcquireLease", {"target": "analyzer"}, ["holder"]),
         ("AcquireLease", {"target": "analyzer", "holder": "h", "time_to_live": {"seconds": 301}}, ["time_to_live"]),

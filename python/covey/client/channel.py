@@ -78,7 +78,7 @@ class Security:
         token = self.token
         if self.token_file is not None:
             token = _read("--token-file", self.token_file).decode("ascii", "replace").strip()  # type: ignore[union-attr]
-            if not token.isprintable() or not token:
+            if not (token and token.isascii() and token.isprintable()):
                 raise ValueError(f"--token-file {self.token_file}: holds no token; expected one line of text")
         return (("authorization", f"Bearer {token}"),) if token else ()
 

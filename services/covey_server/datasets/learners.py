@@ -13,7 +13,7 @@ import numpy as np
 from covey.v1 import analyzer_pb2
 from covey_server.answering.decoding import microseconds_of
 from covey_server.answering.engines import AnalyzerEngine
-from covey_server.catalogue.names import checked_learner_id
+from covey_server.catalogue.names import checked_learner_id, checked_name
 from covey_server.catalogue.parameters import parameters_of
 from covey_server.datasets.segments import DamagedSegmentError, WrittenSegment, write_segment
 from covey_server.datasets.tables import delete_segment
@@ -75,6 +75,8 @@ class Learners:
                 has no model, or as_of is before the dataset's newest event; DATA_LOSS for a damaged file.
         """
         learner_id = checked_learner_id(request.learner_id)
+        if request.cohort_model:
+            checked_name("cohort_model", request.cohort_model, "cohortModels")
         engine = self._engine(request.cohort_model or self._stable_model())
         as_of_us = microseconds_of(request.as_of, "as_of") if request.HasField("as_of") else None
         newest_us = self._datasets.view(request.dataset, "dataset").newest_us

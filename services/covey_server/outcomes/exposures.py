@@ -183,6 +183,10 @@ class ExposureLedger:
                     last, last_ms = Credit(phase, number, learner), time_ms_of(detail)
         return last if last and time_ms <= last_ms + last.phase.window_ms else None
 
+    def is_token(self, text: str) -> bool:
+        """Whether the text is a token of this store's making, of whatever exposure."""
+        return read_token(self._key, text) is not None
+
     def phase_of(self, split: Split) -> ExposedPhase:
         """The exposures of the split's phase, from the store where this process has not met it."""
         key = self._key_of_place.get((split.uid, split.phase))

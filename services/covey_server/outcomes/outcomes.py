@@ -58,7 +58,7 @@ class OutcomeBook:
             CallError: INVALID_ARGUMENT with every wrong field.
         """
         check_request_id(request.request_id)
-        _check(request.outcomes)
+        _check(request.outcomes, self._ledger.is_token)
         if self._store.is_shared:
             # An outcome may come sooner than the next look, and to another server than the answer did.
             self.follow()
@@ -176,7 +176,7 @@ def _row(outcome: outcomes_pb2.Outcome, credit: Credit | None) -> OutcomeRow:
     )
 
 
-def _check(batch: Iterable[outcomes_pb2.Outcome]) -> None:
+def _check(batch: Iterable[outcomes_pb2.Outcome], is_token: Callable[[str], bool]) -> None:
     violations = Violations()
     count = 0
     for position, outcome in enumerate(batch):
@@ -194,6 +194,12 @@ def _check(batch: Iterable[outcomes_pb2.Outcome]) -> None:
             violations.add(f"{place}.time", "is missing; an outcome is credited by its time")
         elif not EARLIEST_US <= outcome.time.seconds * 1_000_000 <= LATEST_US:
             violations.add(f"{place}.time", "is out of range; expected the years 1 to 9999")
+        # Stored without its credit it would be a learner who did nothing: evidence that is wrong in silence.
+        if outcome.exposure_token and not is_token(outcome.exposure_token):
+            violations.add(
+                f"{place}.exposure_token",
+                f"{outcome.exposure_token[:40]!r} is no token of this server; leave it out to credit the last exposure",
+            )
     if not count:
         violations.add("outcomes", "is empty")
     if count > MOST_OUTCOMES:

@@ -11,6 +11,7 @@ from covey_server.access.callers import CALLER
 from covey_server.access.gate import Gate
 from covey_server.access.rules import OPEN_METHODS
 from covey_server.errors import abort_aio, current_request_id, request_id
+from covey_server.ports import malformed
 
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -46,30 +47,31 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         }[handler.request_streaming, handler.response_streaming]
         attribute, make, wrap = kind
         return make(
-            wrap(method, getattr(handler, attribute)),
-            request_deserializer=handler.request_deserializer,
+            wrap(method, getattr(handler, attribute), handler.request_streaming),
+            request_deserializer=malformed.reading(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
 
-    def _unary(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
+    def _unary(self, method: str, behavior: Callable[..., Any], reads_many: bool) -> Callable[..., Any]:
         async def serve(request: Any, context: Context) -> Any:
-            await self._admit(method, context)
-            return await behavior(request, context)
+            return await behavior(await self._admitted(method, request, reads_many, context), context)
 
         return serve
 
-    def _stream(self, method: str, behavior: Callable[..., Any]) -> Callable[..., Any]:
+    def _stream(self, method: str, behavior: Callable[..., Any], reads_many: bool) -> Callable[..., Any]:
         async def serve(request: Any, context: Context) -> AsyncIterator[Any]:
-            await self._admit(method, context)
-            async for response in behavior(request, context):
+            admitted = await self._admitted(method, request, reads_many, context)
+            async for response in behavior(admitted, context):
                 yield response
 
         return serve
 
-    async def _admit(self, method: str, context: Context) -> None:
+    async def _admitted(self, method: str, request: Any, reads_many: bool, context: Context) -> Any:
+        """The request of a caller who may make it."""
         current_request_id.set(request_id(context))
         try:
             # A call is a task of its own, and so is what it sees of this.
             CALLER.set(self._gate.admit(method, context.invocation_metadata(), context.auth_context))  # type: ignore[arg-type]
+            return malformed.wellformed_each(request) if reads_many else malformed.wellformed(request)
         except Exception as error:
             await abort_aio(context, error)

@@ -18,6 +18,7 @@ from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import ARRIVAL, Arrival, StreamPlaces, overloaded
 from covey_server.answering.budget import MemoryBudget, opened_each
 from covey_server.errors import REQUEST_ID_KEY, CallError, abort, current_request_id, new_request_id
+from covey_server.ports import malformed
 
 _HEALTH_PREFIX = "/grpc.health."
 _LIGHT_METHODS = frozenset({"/covey.v1.AnalyzerService/GetServerInfo"})
@@ -104,7 +105,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         if method in _LIGHT_METHODS:
             self._use_light_pool(behavior)
         read, write = self._codecs.get(method) or (handler.request_deserializer, handler.response_serializer)
-        read = self._budget.reading(read or _unread)
+        read = self._budget.reading(malformed.reading(read))
         return make(behavior, request_deserializer=read, response_serializer=write)
 
     def _unary(self, behavior: Callable[..., Any], is_counted: bool, reads_many: bool) -> Callable[..., Any]:
@@ -153,12 +154,13 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _opened(self, request: Any, arrival: Arrival, reads_many: bool) -> Any:
         """The request, or the requests of a stream, where there is memory for them."""
         if reads_many:
-            return opened_each(request)
+            return map(malformed.wellformed, opened_each(request))
         try:
-            return request.opened()
+            message = request.opened()
         except CallError:
             self._on_refused(arrival)
             raise
+        return malformed.wellformed(message)
 
     def _admit_stream(self, arrival: Arrival) -> None:
         try:
@@ -190,11 +192,6 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _use_light_pool(self, behavior: Any) -> None:
         # The server looks for this attribute on the behavior that it calls.
         behavior.experimental_thread_pool = self._light_pool
-
-
-def _unread(message: bytes) -> bytes:
-    """Of methods that read their messages themselves."""
-    return message
 
 
 def _enter() -> Arrival:

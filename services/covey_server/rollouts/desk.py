@@ -27,6 +27,7 @@ from covey_server.rollouts.judge import Judge
 from covey_server.rollouts.leases import DEFAULT_SECONDS
 from covey_server.rollouts.requests import (
     check_decision,
+    check_not_past,
     check_phase,
     check_request,
     check_rollout_spec,
@@ -108,6 +109,7 @@ class RolloutDesk:
 
         def make(state: RolloutState) -> Sequence[Entry]:
             check_phase(state, request.phase)
+            check_not_past(state, request.phase, not_before, self._now())
             return commands.postpone(
                 state, self._now(), phase=request.phase, not_before=not_before, reason=request.reason
             )

@@ -130,6 +130,20 @@ def check_phase(state: RolloutState, phase: str) -> None:
         raise invalid("phase", f"'{phase}' is no phase of {state.name}; its phases are {', '.join(names)}")
 
 
+def check_not_past(state: RolloutState, phase: str, not_before: datetime, now: datetime) -> None:
+    """Refuse to postpone a phase to a time that is past, unless that takes back a postponement in force.
+
+    Raises:
+        CallError: INVALID_ARGUMENT.
+    """
+    if not_before <= now and state.not_before.get(phase, now) <= now:
+        raise invalid(
+            "not_before",
+            f"{not_before:%Y-%m-%dT%H:%M:%SZ} is past; a time to come postpones, a past one only takes back what "
+            f"postpones {phase} now, and nothing does",
+        )
+
+
 def check_decision(request: CommitDecisionRequest) -> None:
     """Refuse entries that are not for a controller to write.
 

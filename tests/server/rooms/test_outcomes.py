@@ -101,9 +101,11 @@ def test_who_is_credited(server: Any, clock: Any, split: Split, case: Case) -> N
     assert found == ({case.credited} if case.credited else set())
 
 
-def test_a_text_that_is_no_token_credits_nobody(server: Any, clock: Any, split: Split) -> None:
+def test_a_text_that_is_no_token_is_refused_with_its_place(server: Any, clock: Any, split: Split) -> None:
     server.ledger.record(split, "ada", BASELINE, "", clock.now)
-    assert report(server, outcome(clock, "ada", token="made up")).credited_count == 0
+    with pytest.raises(grpc.RpcError, match=r"outcomes\[1\]\.exposure_token: 'made up' is no token"):
+        report(server, outcome(clock, "ben"), outcome(clock, "ada", token="made up"))
+    assert report(server, outcome(clock, "ada")).credited_count == 1
 
 
 def test_a_learner_counts_once_when_the_window_has_closed(server: Any, clock: Any, split: Split) -> None:
