@@ -389,7 +389,9 @@ def test_a_refusal_with_a_time_to_come_back_is_tried_again(service: Service, cli
     service.failures = [lambda context: context.abort_with_status(status)] * 2
     assert client.get_rollout("x").name == "rollouts/x"
     assert len(service.requests) == 3
+    service.failures = [fails(grpc.StatusCode.CANCELLED)]
+    client.get_rollout("x")
     service.failures = [fails(grpc.StatusCode.RESOURCE_EXHAUSTED)]
     with pytest.raises(CallFailed):
         client.get_rollout("x")
-    assert len(service.requests) == 4
+    assert len(service.requests) == 6

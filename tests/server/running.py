@@ -34,6 +34,8 @@ class Stubs:
     def __init__(self, data_port: int, control_port: int, metrics_port: int) -> None:
         self.data_port = data_port
         self.control_port = control_port
+        self.data_port = data_port
+        self.control_port = control_port
         self.metrics_port = metrics_port
         self.data_channel = grpc.insecure_channel(f"127.0.0.1:{data_port}")
         self.control_channel = grpc.insecure_channel(f"127.0.0.1:{control_port}")

@@ -74,9 +74,12 @@ class CallFailed(Exception):  # noqa: N818 - a sentence reads better than CallFa
 
     @property
     def may_succeed_later(self) -> bool:
-        """Whether the same call, made again, may succeed: no server answered, or one said when to come back."""
+        """Whether the same call, made again, may succeed: no server answered, or one said when to come back.
+
+        A draining server ends calls that reach it in its last moment as CANCELLED; this client itself cancels none.
+        """
         is_refused = self.code is grpc.StatusCode.RESOURCE_EXHAUSTED and self.details.retry_after_seconds is not None
-        return self.code is grpc.StatusCode.UNAVAILABLE or is_refused
+        return is_refused or self.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
 
     def _text(self) -> str:
         lines = [f"{self.code.name}: {self.message}"]

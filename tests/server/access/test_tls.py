@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import ssl
 import threading
 import time
@@ -30,6 +31,7 @@ from ..running import wait_until
 from .known import TokensFile
 
 FREE = Address("127.0.0.1", 0)
+ROTATIONS = int(os.environ.get("COVEY_FAULTS_ROTATIONS") or "3")
 INFO = analyzer_pb2.GetServerInfoRequest()
 Begin = Callable[..., AnalyzerServer]
 
@@ -187,7 +189,7 @@ _END = "-----END CERTIFICATE-----\n"
 def test_certificates_change_under_load_without_a_failed_call(begin: Begin, authority: Any) -> None:
     server = begin(CertificateFiles(*authority.issue("server")))
     with closing(Load(server, Security(cacert=authority.file))) as load:
-        rotate(server, authority, 3)
+        rotate(server, authority, ROTATIONS)
     assert load.failures == []
     assert min(load.counts) > 0
 
