@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 class Role(StrEnum):
@@ -58,6 +59,7 @@ class Principal:
         return Role.APPROVER in self.roles and not self.signs_for.isdisjoint({approval_role, ANY_SIGNATURE})
 
 
+@lru_cache(maxsize=1024)
 def unproven(name: str) -> Principal:
     """A caller of a server that asks nobody who they are: every role, by their own word."""
     return Principal(name, EVERY_ROLE, frozenset({ANY_SIGNATURE}), is_authenticated=False)

@@ -77,7 +77,9 @@ class Gate:
 
     def _recognised(self, metadata: Metadata, auth_context: AuthContext) -> Principal:
         if self._credentials is None:
-            return unproven(unquote(_value(metadata, ACTOR_KEY))[:_LONGEST_ASSERTED_NAME] or "anonymous")
+            asserted = _value(metadata, ACTOR_KEY)
+            name = unquote(asserted) if "%" in asserted else asserted
+            return unproven(name[:_LONGEST_ASSERTED_NAME] or "anonymous")
         try:
             return recognised(
                 self._credentials.current(),
