@@ -12,7 +12,7 @@ from google.protobuf.duration_pb2 import Duration
 from covey.client.channel import Security
 from covey.client.channel import open_channel as open_client_channel
 from covey.client.failure import call_failed
-from covey.v1 import journal_pb2, rollouts_pb2, rollouts_pb2_grpc
+from covey.v1 import journal_pb2, notifications_pb2, rollouts_pb2, rollouts_pb2_grpc
 
 _PAGE_SIZE = 200
 _CHANNEL_OPTIONS = (
@@ -148,6 +148,18 @@ class ControlClient:
             name=name, epoch=epoch, expected_sequence=expected_sequence, entries=entries, request_id=request_id
         )
         return self._call(self._stub.CommitDecision, request).entries
+
+    def pull_notifications(self, sink: str, target: str, epoch: int) -> Sequence[notifications_pb2.Notification]:
+        """What a sink has not been told, oldest first."""
+        request = notifications_pb2.PullNotificationsRequest(sink=sink, target=target, epoch=epoch)
+        return self._call(self._stub.PullNotifications, request).notifications
+
+    def advance_notifications(self, sink: str, name: str, sequence: int, epoch: int, request_id: str) -> None:
+        """Notes that a sink has been told everything up to an entry."""
+        request = notifications_pb2.AdvanceNotificationsRequest(
+            sink=sink, name=name, sequence=sequence, epoch=epoch, request_id=request_id
+        )
+        self._call(self._stub.AdvanceNotifications, request)
 
 
 def _duration(seconds: float) -> Duration:

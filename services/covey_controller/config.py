@@ -14,6 +14,8 @@ from covey.access.addresses import is_loopback
 from covey.client.channel import Security
 from covey_controller.access import PageOptions, add_access_options, page_access_of, security_of
 from covey_controller.failures import ConfigError
+from covey_controller.outbox.options import add_sink_options, sinks_of
+from covey_controller.outbox.sinks import Sink
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Config:
     target: str = "analyzer"
     metrics_address: str = "127.0.0.1:9465"
     ports_file: str | None = None
-    webhook_url: str | None = None
+    sinks: tuple[Sink, ...] = ()
     holder: str = ""
     poll_seconds: float = 1.0
     call_seconds: float = 3.0
@@ -118,13 +120,13 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
     parser.add_argument("--target", default="analyzer", help="drives the rollouts of this target")
     parser.add_argument("--metrics-listen", default="127.0.0.1:9465", metavar="HOST:PORT", help="own metrics page")
     parser.add_argument("--ports-file", metavar="FILE", help="written once ready: JSON with metrics port and pid")
-    parser.add_argument("--webhook", metavar="URL", help="every transition is posted there as JSON")
     parser.add_argument("--holder", default="", help="name of the lease holder (default: unique per process)")
     parser.add_argument("--poll-seconds", type=float, default=1.0, help="how often new rollouts are looked for")
     parser.add_argument("--probe-deadline-seconds", type=float, default=2.0, help="a probe unanswered by then failed")
     parser.add_argument(
         "--xds-listen", metavar="HOST:PORT", help="tells clients of xDS their split there (plaintext; loopback only)"
     )
+    add_sink_options(parser)
     add_access_options(parser)
     options = parser.parse_args(arguments)
     if not options.poll_seconds > 0 or not options.probe_deadline_seconds > 0:
@@ -154,7 +156,7 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
         target=options.target,
         metrics_address=options.metrics_listen,
         ports_file=options.ports_file,
-        webhook_url=options.webhook,
+        sinks=sinks_of(options, os.environ),
         holder=options.holder or default_holder(),
         poll_seconds=options.poll_seconds,
         probe_deadline_seconds=options.probe_deadline_seconds,

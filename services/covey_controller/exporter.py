@@ -52,6 +52,12 @@ class Exporter:
             ["rollout", "router"],
             registry=self.registry,
         )
+        self._notifications = Counter(
+            "covey_controller_notifications_total",
+            "Attempts to tell a sink by what became of them (told, failed, given_up).",
+            ["sink", "result"],
+            registry=self.registry,
+        )
         self._verdicts = VerdictPage()
         self.registry.register(self._verdicts)
 
@@ -64,6 +70,10 @@ class Exporter:
         for router, reading in routers:
             if not isinstance(reading, pb.ReplicaReading) or reading.candidate_weight_bp != weight_bp:
                 self._misrouted.labels(rollout, router).inc()
+
+    def notified(self, sink: str, result: str) -> None:
+        """Counts one attempt to tell a sink."""
+        self._notifications.labels(sink, result).inc()
 
     def look(self, rollout: str, result: str) -> None:
         """Counts one look at a rollout."""

@@ -52,6 +52,11 @@ class Loop:
         """Where clients of xDS reach this controller; empty where they cannot."""
         return self._workplace.xds_address
 
+    @property
+    def epoch(self) -> int | None:
+        """Of the lease held; None while another controller drives."""
+        return self._lease.epoch
+
     def run(self) -> None:
         """Until the clock's sleeper is told to stop; then gives the lease back."""
         try:
@@ -73,7 +78,10 @@ class Loop:
                 self._rest.end()
                 self._drive(rollouts)
             else:
-                self._exporter.lease(self._rest.keep(lambda: self._lease.keep(_REST_SECONDS)))
+                resting = self._rest.keep(lambda: self._lease.keep(_REST_SECONDS))
+                # What happened last is told under the lease, too.
+                telling = self._lease.keep(_REST_SECONDS) if self._config.sinks else None
+                self._exporter.lease(resting or telling)
         except StaleEpochError as error:
             self._lease.lose(str(error))
         except UnreachableError as error:

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from random import SystemRandom
 
 from covey.stop_signals import StopSignals
 from covey_controller.client import ControlClient, open_channel
@@ -17,6 +18,7 @@ from covey_controller.failures import ConfigError
 from covey_controller.logs import configure_logs
 from covey_controller.loop import Loop
 from covey_controller.notify import Notifier
+from covey_controller.outbox.sender import Sender
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -56,13 +58,23 @@ def _drive(config: Config, exporter: Exporter, metrics_port: int) -> int:
         clock = SystemClock(stop_signals)
         client = ControlClient(channel, actor=config.holder, call_seconds=config.call_seconds, security=config.security)
         try:
-            loop = Loop(config, client, clock, exporter, Notifier(config.webhook_url))
+            loop = Loop(config, client, clock, exporter, Notifier())
         except ConfigError as error:
             print(f"covey-controller: {error}", file=sys.stderr)  # noqa: T201
             return 1
+        senders = [
+            Sender(sink, client, config.target, lambda: loop.epoch, SystemRandom(), exporter.notified)
+            for sink in config.sinks
+        ]
         if config.ports_file:
             _write_ports(Path(config.ports_file), metrics_port, loop.xds_address)
-        loop.run()
+        for sender in senders:
+            sender.start()
+        try:
+            loop.run()
+        finally:
+            for sender in senders:
+                sender.stop()
     return 0
 
 

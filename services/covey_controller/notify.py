@@ -1,22 +1,15 @@
-"""Tells people what happened: every transition once, to the log and to a webhook."""
+"""What a transition says, whom it calls, and its line in the log."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import logging
-import queue
-import threading
-import urllib.request
 from collections.abc import Iterable
 
 from covey.v1 import journal_pb2, rollout_spec_pb2
 
 _log = logging.getLogger("covey_controller")
 _QUIET = frozenset({"tick", "checkpoint"})
-_PAGING = frozenset({"held", "rollback_started", "incident_reported"})
-_POST_SECONDS = 5.0
-_QUEUE_LENGTH = 256
+_PAGING = frozenset({"held", "escalated", "rollback_started", "incident_reported"})
 
 
 def describe(entry: journal_pb2.Entry) -> str:
@@ -27,6 +20,8 @@ def describe(entry: journal_pb2.Entry) -> str:
     words = [kind.replace("_", " "), f"phase {phase}" if phase else ""]
     if kind == "phase_entered":
         words.append(f"candidate at {entry.phase_entered.candidate_weight_bp / 100:g} %")
+    if kind == "escalated":
+        words.append(f"nobody acknowledged the hold, {entry.escalated.on_call} is called")
     if kind == "approval_awaited":
         words.append(f"missing: {', '.join(entry.approval_awaited.missing_roles)}")
     if kind == "finished":
@@ -37,18 +32,28 @@ def describe(entry: journal_pb2.Entry) -> str:
     return ": ".join(word for word in words if word)
 
 
-class Notifier:
-    """Logs transitions and posts them; a slow or dead webhook delays nobody.
+def is_page(entry: journal_pb2.Entry) -> bool:
+    """Whether somebody must come. A phase that only waits for its calendar needs nobody."""
+    kind = entry.WhichOneof("payload")
+    return kind in _PAGING and not (kind == "held" and entry.held.HasField("calendar_open_time"))
 
-    A hold or a rollback is logged at level ERROR with the people on call: that is the page.
+
+def called(entry: journal_pb2.Entry, on_call: rollout_spec_pb2.OnCall) -> list[str]:
+    """Who must come: the primary, or whom an escalation names; nobody where nobody must."""
+    if not is_page(entry):
+        return []
+    name = entry.escalated.on_call if entry.HasField("escalated") else on_call.primary
+    return [name] if name else []
+
+
+class Notifier:
+    """Logs transitions, each once while this process runs; what must arrive goes through the outbox.
+
+    A page is logged at level ERROR with whom it calls.
     """
 
-    def __init__(self, webhook_url: str | None = None) -> None:
+    def __init__(self) -> None:
         self._told: dict[str, int] = {}
-        self._webhook_url = webhook_url
-        self._queue: queue.Queue[dict[str, object]] = queue.Queue(_QUEUE_LENGTH)
-        if webhook_url:
-            threading.Thread(target=self._post_all, name="covey-webhook", daemon=True).start()
 
     def past(self, rollout: str, sequence: int) -> None:
         """Entries up to this one are known; they are not told again by a controller that starts."""
@@ -63,7 +68,7 @@ class Notifier:
             kind = entry.WhichOneof("payload") or "entry"
             if kind in _QUIET:
                 continue
-            page = kind in _PAGING
+            page = is_page(entry)
             fields: dict[str, object] = {
                 "rollout": rollout,
                 "sequence": entry.sequence,
@@ -72,30 +77,5 @@ class Notifier:
                 "page": page,
             }
             if page:
-                fields["on_call"] = [on_call.primary, on_call.secondary, on_call.escalation]
-            text = describe(entry)
-            _log.log(logging.ERROR if page else logging.INFO, text, extra=fields)
-            self._enqueue(fields | {"text": text})
-
-    def _enqueue(self, fields: dict[str, object]) -> None:
-        if not self._webhook_url:
-            return
-        try:
-            self._queue.put_nowait(fields)
-        except queue.Full:
-            _log.warning("webhook is too slow: a notification was dropped", extra={"event": fields["event"]})
-
-    def _post_all(self) -> None:
-        while True:
-            fields = self._queue.get()
-            request = urllib.request.Request(  # noqa: S310 - the operator's own URL
-                str(self._webhook_url),
-                data=json.dumps(fields).encode(),
-                headers={"Content-Type": "application/json"},
-                method="POST",
-            )
-            try:
-                with urllib.request.urlopen(request, timeout=_POST_SECONDS):  # noqa: S310
-                    pass
-            except (OSError, ValueError, http.client.HTTPException) as error:
-                _log.warning("webhook failed: %s", error, extra={"event": fields["event"]})
+                fields["on_call"] = called(entry, on_call)
+            _log.log(logging.ERROR if page else logging.INFO, describe(entry), extra=fields)

@@ -1,20 +1,15 @@
-"""Transitions are told once, to the log and to a real webhook."""
+"""Transitions are told once to the log, and call whom they must."""
 
 from __future__ import annotations
 
 import json
 import logging
-import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from covey.v1 import journal_pb2, rollout_spec_pb2
 from covey_controller.logs import JsonFormatter
-from covey_controller.notify import Notifier, describe
-
-from .pages import wait_until
+from covey_controller.notify import Notifier, called, describe, is_page
 
 ON_CALL = rollout_spec_pb2.OnCall(primary="ada", secondary="grace", escalation="edsger")
 
@@ -78,7 +73,7 @@ def test_holds_and_rollbacks_page_and_the_rest_does_not(log: pytest.LogCaptureFi
         ("finished: SUCCEEDED", False),
         ("held: phase canary: no evidence of availability", True),
     ]
-    assert vars(log.records[-1])["on_call"] == ["ada", "grace", "edsger"]
+    assert vars(log.records[-1])["on_call"] == ["ada"]
 
 
 def test_an_operators_words_are_told() -> None:
@@ -88,51 +83,16 @@ def test_an_operators_words_are_told() -> None:
     assert "missing: finance, product" in describe(journal_pb2.Entry(approval_awaited=awaited))
 
 
-def test_a_webhook_gets_every_transition_as_json() -> None:
-    bodies: list[dict[str, object]] = []
-
-    class Hook(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            """Says nothing."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        notifier = Notifier(f"http://127.0.0.1:{server.server_address[1]}/hook")
-        notifier.tell("rollouts/a", [held(1), tick(2), rolled_back(3)], ON_CALL)
-        assert wait_until(lambda: len(bodies) == 2)
-        server.shutdown()
-    assert [body["event"] for body in bodies] == ["held", "rollback_started"]
-    assert bodies[0]["on_call"] == ["ada", "grace", "edsger"]
-    assert bodies[1]["text"] == "rollback started: error_rate > 1 % is shown"
-
-
-def test_a_dead_webhook_delays_nobody(log: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    notifier = Notifier(f"http://127.0.0.1:{port}/hook")
-    notifier.tell("rollouts/a", [held(1)], ON_CALL)
-    assert wait_until(lambda: any("webhook failed" in record.getMessage() for record in log.records))
-
-
-def test_a_webhook_that_speaks_no_http_does_not_end_the_notices(log: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        notifier = Notifier(f"http://127.0.0.1:{listener.getsockname()[1]}/hook")
-        for sequence in (1, 2):
-            notifier.tell("rollouts/a", [held(sequence)], ON_CALL)
-            listener.settimeout(10)
-            caller, _ = listener.accept()
-            with caller:
-                caller.recv(65_536)
-                caller.sendall(b"this is no status line\r\n\r\n")
-                caller.shutdown(socket.SHUT_WR)
-                while caller.recv(65_536):
-                    pass
-    assert wait_until(lambda: sum("webhook failed" in record.getMessage() for record in log.records) == 2)
+def test_a_wait_for_the_calendar_calls_nobody_and_an_escalation_calls_the_next() -> None:
+    waits = held(1)
+    waits.held.calendar_open_time.seconds = 1
+    assert not is_page(waits)
+    assert called(held(1), ON_CALL) == ["ada"]
+    escalated = journal_pb2.Entry(escalated=journal_pb2.HoldEscalated(phase="canary", on_call="grace"))
+    assert called(escalated, ON_CALL) == ["grace"]
+    assert describe(escalated) == "escalated: phase canary: nobody acknowledged the hold, grace is called"
+    assert called(journal_pb2.Entry(paused=journal_pb2.RolloutPaused()), ON_CALL) == []
+    assert called(held(1), rollout_spec_pb2.OnCall()) == []
 
 
 def test_log_lines_are_json_with_their_fields() -> None:

@@ -19,7 +19,7 @@ from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
 from covey.rollout.spec import load_spec
 from covey.rollout.state import RolloutState
-from covey.v1 import journal_pb2, rollout_spec_pb2
+from covey.v1 import journal_pb2, notifications_pb2, rollout_spec_pb2
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1.rollouts_pb2_grpc import RolloutServiceStub
 from covey_server.access.gate import open_gate
@@ -191,7 +191,8 @@ class Caller:
     def __call__(self, method: str, name: str = "rollouts/x", actor: str = "", **fields: Any) -> Any:
         """Call a verb; `name` and a fresh `request_id` are filled in where the request has them."""
         metadata = (("covey-actor", actor),) if actor else self.metadata
-        request_type = getattr(pb, f"{method}Request", None) or getattr(journal_pb2, f"{method}Request")
+        files = (pb, journal_pb2, notifications_pb2)
+        request_type = next(getattr(file, f"{method}Request") for file in files if hasattr(file, f"{method}Request"))
         known = request_type.DESCRIPTOR.fields_by_name
         if "name" in known:
             fields.setdefault("name", name)

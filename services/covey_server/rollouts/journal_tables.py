@@ -61,6 +61,24 @@ journal_entries = Table(
 )
 """payload: deterministic bytes of covey.v1.Entry. digest: of the chain up to this entry (covey.rollout.chain)."""
 
+notification_sinks = Table(
+    "notification_sinks",
+    metadata,
+    Column("sink", String(63), primary_key=True),
+    Column("target", String(128), primary_key=True),
+    # Rollouts before this one had ended when the sink was first heard of.
+    Column("first_ordinal", BigInteger, nullable=False),
+)
+notification_cursors = Table(
+    "notification_cursors",
+    metadata,
+    Column("sink", String(63), primary_key=True),
+    Column("rollout", String(80), primary_key=True),
+    Column("sequence", BigInteger, nullable=False),
+    # Told to the end: the rollout need not be looked at again.
+    Column("is_done", Boolean, nullable=False),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class RolloutRow:

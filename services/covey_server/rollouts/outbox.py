@@ -10,17 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, String, Table, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
-from covey.v1 import rollouts_pb2 as pb
+from covey.v1 import notifications_pb2
 from covey.v1.journal_pb2 import Entry
 from covey_server.catalogue.names import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE, checked_id
 from covey_server.errors import invalid
 from covey_server.rollouts.journal_tables import journal_entries, rollouts
+from covey_server.rollouts.journal_tables import notification_cursors as cursors
+from covey_server.rollouts.journal_tables import notification_sinks as sinks
 from covey_server.rollouts.requests import check_request
 from covey_server.rollouts.views import PAGE_BYTES, rollout_name
 from covey_server.store import once
-from covey_server.store.schema import metadata
 
 if TYPE_CHECKING:
     from covey.access.principals import Principal
@@ -28,24 +29,6 @@ if TYPE_CHECKING:
 
 QUIET_KINDS = ("tick", "checkpoint")
 """Entries that are no transition: nobody is told."""
-
-_sinks = Table(
-    "notification_sinks",
-    metadata,
-    Column("sink", String(63), primary_key=True),
-    Column("target", String(128), primary_key=True),
-    # Rollouts before this one had ended when the sink was first heard of.
-    Column("first_ordinal", BigInteger, nullable=False),
-)
-_cursors = Table(
-    "notification_cursors",
-    metadata,
-    Column("sink", String(63), primary_key=True),
-    Column("rollout", String(80), primary_key=True),
-    Column("sequence", BigInteger, nullable=False),
-    # Told to the end: the rollout need not be looked at again.
-    Column("is_done", Boolean, nullable=False),
-)
 
 
 class Outbox:
@@ -58,7 +41,9 @@ class Outbox:
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
 
-    def pull(self, request: pb.PullNotificationsRequest, caller: Principal) -> pb.PullNotificationsResponse:
+    def pull(
+        self, request: notifications_pb2.PullNotificationsRequest, caller: Principal
+    ) -> notifications_pb2.PullNotificationsResponse:
         """The transitions that a sink has not been told, oldest first within each rollout.
 
         Raises:
@@ -71,7 +56,7 @@ class Outbox:
             raise invalid("page_size", "is negative")
         most = min(request.page_size or DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE)
         first = self._first_ordinal(sink, request.target)
-        response = pb.PullNotificationsResponse()
+        response = notifications_pb2.PullNotificationsResponse()
         taken_bytes = 0
         with self._journal.store.read() as connection:
             self._journal.leases.require(connection, request.target, request.epoch)
@@ -88,7 +73,9 @@ class Outbox:
                     return response
         return response
 
-    def advance(self, request: pb.AdvanceNotificationsRequest, caller: Principal) -> pb.AdvanceNotificationsResponse:
+    def advance(
+        self, request: notifications_pb2.AdvanceNotificationsRequest, caller: Principal
+    ) -> notifications_pb2.AdvanceNotificationsResponse:
         """Note that a sink has been told.
 
         Raises:
@@ -102,18 +89,18 @@ class Outbox:
             state = self._journal.current(connection, name)
             self._journal.leases.require(connection, state.spec.target, request.epoch)
             sequence = _advanced(connection, sink, name, request.sequence)
-            return pb.AdvanceNotificationsResponse(sequence=sequence).SerializeToString()
+            return notifications_pb2.AdvanceNotificationsResponse(sequence=sequence).SerializeToString()
 
         def remembered(connection: Connection) -> bytes:
             body = request.SerializeToString(deterministic=True)
             now = self._journal.clock()
             return once(connection, "AdvanceNotifications", request.request_id, run, body=body, now=now)
 
-        return pb.AdvanceNotificationsResponse.FromString(self._journal.commit(remembered))
+        return notifications_pb2.AdvanceNotificationsResponse.FromString(self._journal.commit(remembered))
 
     def _first_ordinal(self, sink: str, target: str) -> int:
         """The first rollout that the sink is told of; settled when the sink is first heard of."""
-        query = select(_sinks.c.first_ordinal).where(_sinks.c.sink == sink, _sinks.c.target == target)
+        query = select(sinks.c.first_ordinal).where(sinks.c.sink == sink, sinks.c.target == target)
         with self._journal.store.read() as connection:
             known = connection.execute(query).scalar_one_or_none()
         if known is not None:
@@ -127,7 +114,7 @@ class Outbox:
             first = connection.execute(ordinals).scalar_one_or_none()
             if first is None:
                 first = (connection.execute(select(func.max(rollouts.c.ordinal))).scalar_one_or_none() or 0) + 1
-            connection.execute(insert(_sinks).values(sink=sink, target=target, first_ordinal=first))
+            connection.execute(insert(sinks).values(sink=sink, target=target, first_ordinal=first))
             return int(first)
 
         return self._journal.commit(register)
@@ -135,11 +122,11 @@ class Outbox:
 
 def _open_rollouts(connection: Connection, sink: str, target: str, first: int) -> list[tuple[str, int]]:
     """Rollouts of which the sink has not been told the end, with the last entry that it was told."""
-    join = rollouts.outerjoin(_cursors, (_cursors.c.rollout == rollouts.c.name) & (_cursors.c.sink == sink))
+    join = rollouts.outerjoin(cursors, (cursors.c.rollout == rollouts.c.name) & (cursors.c.sink == sink))
     query = (
-        select(rollouts.c.name, func.coalesce(_cursors.c.sequence, 0))
+        select(rollouts.c.name, func.coalesce(cursors.c.sequence, 0))
         .select_from(join)
-        .where(rollouts.c.target == target, rollouts.c.ordinal >= first, _cursors.c.is_done.isnot(True))
+        .where(rollouts.c.target == target, rollouts.c.ordinal >= first, cursors.c.is_done.isnot(True))
         .order_by(rollouts.c.ordinal)
     )
     return [(name, int(sequence)) for name, sequence in connection.execute(query)]
@@ -166,11 +153,11 @@ def _advanced(connection: Connection, sink: str, name: str, sequence: int) -> in
     ).scalar_one_or_none()
     if kind is None:
         raise invalid("sequence", f"the journal of {name} has no entry {sequence}")
-    where = (_cursors.c.sink == sink, _cursors.c.rollout == name)
-    known = connection.execute(select(_cursors.c.sequence).where(*where)).scalar_one_or_none()
+    where = (cursors.c.sink == sink, cursors.c.rollout == name)
+    known = connection.execute(select(cursors.c.sequence).where(*where)).scalar_one_or_none()
     values = {"sequence": sequence, "is_done": kind == "finished"}
     if known is None:
-        connection.execute(insert(_cursors).values(sink=sink, rollout=name, **values))
+        connection.execute(insert(cursors).values(sink=sink, rollout=name, **values))
     elif known < sequence:
-        connection.execute(update(_cursors).where(*where).values(**values))
+        connection.execute(update(cursors).where(*where).values(**values))
     return max(sequence, int(known or 0))

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 import grpc
 
 from covey.access.principals import Principal
+from covey.v1 import notifications_pb2
 from covey.v1 import rollouts_pb2 as pb
 from covey.v1 import rollouts_pb2_grpc as pb_grpc
 from covey.v1.journal_pb2 import ListRecordsRequest, ListRecordsResponse
@@ -197,15 +198,15 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
         return await self._write(self._desk.commit_decision, request, context)
 
     async def PullNotifications(
-        self, request: pb.PullNotificationsRequest, context: Context
-    ) -> pb.PullNotificationsResponse:
+        self, request: notifications_pb2.PullNotificationsRequest, context: Context
+    ) -> notifications_pb2.PullNotificationsResponse:
         """What a sink has not been told."""
         caller = CALLER.get()
         return await self._read(lambda: self._outbox.pull(request, caller), context)
 
     async def AdvanceNotifications(
-        self, request: pb.AdvanceNotificationsRequest, context: Context
-    ) -> pb.AdvanceNotificationsResponse:
+        self, request: notifications_pb2.AdvanceNotificationsRequest, context: Context
+    ) -> notifications_pb2.AdvanceNotificationsResponse:
         """Note that a sink has been told."""
         return await self._write(self._outbox.advance, request, context)
 
