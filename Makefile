@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized lint format bench bench-smoke bench-instructions bench-readme gates-verify gates-live gates-smoke faults proto released-contract dist clean
+.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme gates-verify gates-live gates-smoke faults proto released-contract dist clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +32,13 @@ test-core-sanitized: $(DEV) ## the same under the address, undefined-behaviour a
 	  $(BIN)/cmake --build build/$$sanitizer --parallel 2 && \
 	  $(BIN)/ctest --test-dir build/$$sanitizer --output-on-failure || exit 1; \
 	done
+
+# Needs clang with libFuzzer: Debian's clang and libclang-rt-14-dev.
+fuzz: $(DEV) ## every decoder under its fuzzer, SECONDS=1800 each; ONLY="spec chunk" for some; goes on where it stopped
+	$(BIN)/pip install --quiet -e '.[fuzz]'
+	$(BIN)/cmake -S cpp -B build/fuzz -DCMAKE_CXX_COMPILER=clang++ -DCOVEY_BUILD_FUZZERS=ON -DCOVEY_BUILD_PYTHON=OFF
+	$(BIN)/cmake --build build/fuzz --parallel 2
+	$(BIN)/python -m tests.fuzz.campaign --seconds $(or $(SECONDS),1800) --compiled build/fuzz/fuzz $(ONLY)
 
 lint: $(DEV) ## formatting, lint, types, arrows between rooms, the public contract
 	$(BIN)/ruff format --check .
