@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from covey.access import credentials
 from covey.access.addresses import is_loopback
 from covey.access.certificates import CertificateFiles, Certificates
 from covey.access.recognition import PageAccess
-from covey.access.watched import Watched
 from covey.client.channel import Security
 from covey.errors import InputError
 from covey_controller.failures import ConfigError
@@ -36,9 +34,8 @@ class PageOptions:
         Raises:
             ConfigError: a file cannot be used.
         """
-        tokens = self.tokens
         try:
-            known = None if tokens is None else Watched([tokens], lambda: credentials.read(tokens), time.monotonic)
+            known = None if self.tokens is None else credentials.watched(self.tokens)
             return PageAccess(known), None if self.tls is None else Certificates(self.tls)
         except InputError as error:
             raise ConfigError(f"--tokens, --tls-cert, --tls-key: {error}") from error

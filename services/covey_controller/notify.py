@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
+from covey.rollout.kinds import QUIET_KINDS
 from covey.v1 import journal_pb2, rollout_spec_pb2
 
 _log = logging.getLogger("covey_controller")
-_QUIET = frozenset({"tick", "checkpoint"})
 _PAGING = frozenset({"held", "escalated", "rollback_started", "incident_reported"})
 
 
@@ -66,7 +66,7 @@ class Notifier:
                 continue
             self._told[rollout] = entry.sequence
             kind = entry.WhichOneof("payload") or "entry"
-            if kind in _QUIET:
+            if kind in QUIET_KINDS:
                 continue
             page = is_page(entry)
             fields: dict[str, object] = {

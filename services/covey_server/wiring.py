@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -15,7 +14,6 @@ from typing import TYPE_CHECKING
 from covey import __version__
 from covey.access import credentials
 from covey.access.certificates import Certificates
-from covey.access.watched import Watched
 from covey.errors import InputError
 from covey_server.access import posture
 from covey_server.access.gate import Gate
@@ -151,7 +149,7 @@ class AnalyzerServer:
     def _open_gate(self) -> None:
         tokens = self.config.tokens
         try:
-            known = None if tokens is None else Watched([tokens], lambda: credentials.read(tokens), time.monotonic)
+            known = None if tokens is None else credentials.watched(tokens)
         except InputError as error:
             raise StartError(f"--tokens: {error}") from error
         self.gate = Gate(known, self.clock)

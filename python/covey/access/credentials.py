@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from covey.access.principals import Principal, Role
+from covey.access.watched import Watched
 from covey.errors import InputError
 
 SCHEMA_VERSION = 1
@@ -94,6 +96,15 @@ def new_token() -> str:
 def new_id() -> str:
     """A name for a credential: 8 hexadecimal digits."""
     return secrets.token_hex(4)
+
+
+def watched(path: Path) -> Watched[Credentials]:
+    """The credentials of a file, read again when it changes.
+
+    Raises:
+        InputError: as `read`.
+    """
+    return Watched([path], lambda: read(path), time.monotonic)
 
 
 def read(path: Path) -> Credentials:

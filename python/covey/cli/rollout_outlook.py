@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 DEFAULT_ERROR = "0.08 %"
 DEFAULT_UNAVAILABLE = "0.01 %"
 DEFAULT_SLOW = "0.2 %"
-USUAL_ALARM = 0.01
 
 RateOption = Annotated[str, typer.Option(help="Learner requests of both variants, such as 42/s.", show_default=False)]
 ErrorOption = Annotated[str, typer.Option(help="The baseline's share of failed requests, such as 0.0008.")]

@@ -17,8 +17,6 @@ from google.protobuf.message import DecodeError
 
 from covey.v1.journal_pb2 import Entry
 
-DIGEST_BYTES = 32
-
 
 @dataclass(frozen=True, slots=True)
 class Record:

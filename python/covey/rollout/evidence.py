@@ -34,14 +34,8 @@ class Evidence:
     learners: Sequence[LearnerCount] = ()
     absences: Sequence[Absence] = ()
 
-    def to_tick(self) -> Tick:
-        """The evidence as a journal record, in a fixed order so that the same look gives the same bytes."""
-        tick = Tick()
-        self.write_to(tick)
-        return tick
-
     def write_to(self, tick: Tick) -> None:
-        """As `to_tick`, into an empty record."""
+        """Fill an empty journal record, in a fixed order so that the same look gives the same bytes."""
         tick.observed.CopyFrom(duration_of(max(0.0, self.observed_seconds)))
         tick.observed_at.CopyFrom(timestamp_of(self.observed_at))
         tick.readings.extend(sorted(self.readings, key=lambda reading: reading.replica))

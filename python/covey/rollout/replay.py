@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from covey.rollout.decide import draft_decision
 from covey.rollout.evidence import Evidence
+from covey.rollout.kinds import DECISIONS
 from covey.rollout.model import RolloutState
 from covey.rollout.state import SCHEMA_VERSION, apply
 from covey.rollout.units import time_of
@@ -26,10 +27,6 @@ STAMPS = (
 )
 
 
-# Entries that only follow from a tick; others are an operator's or the server's own.
-DECISIONS = frozenset(
-    {"approval_awaited", "phase_entered", "checkpoint", "held", "released", "segment_excluded", "escalated"}
-)
 COMMANDED_CAUSES = frozenset({RollbackStarted.CAUSE_ABORT, RollbackStarted.CAUSE_CRASH_LOOP})
 
 

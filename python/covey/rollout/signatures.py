@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
 from covey.rollout.model import IN_PHASE, Denial, IllegalEntry, RolloutState, State
@@ -14,22 +13,6 @@ from covey.v1.journal_pb2 import Entry
 from covey.v1.rollouts_pb2 import Approval
 
 SIGNABLE = IN_PHASE | {State.STATE_DRAFT, State.STATE_SCHEDULED}
-
-
-def signed_roles(state: RolloutState, phase: str, *, at: datetime | None = None, since_sequence: int = 0) -> set[str]:
-    """Roles of which enough people have signed a phase.
-
-    Args:
-        state: the state.
-        phase: which one.
-        at: when it is asked, for signatures that expire; None: at the last look.
-        since_sequence: signatures up to that entry do not count.
-    """
-    rule = state.spec.phases[state.phase_index_of(phase)].approvals
-    roles = list(dict.fromkeys((*rule.roles, *state.plan.all_roles)))
-    signatures = Signatures(state, phase, at or state.last_tick_at, since_sequence=since_sequence)
-    signed = [role for role in roles if role not in signatures.missing([role])]
-    return set() if signatures.only_starter(roles) else set(signed)
 
 
 def has_accepted(state: RolloutState, statement: str, role: str) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from covey.instants import EARLIEST_US, LATEST_US
 from covey.v1 import events_pb2
 from covey_server.catalogue.names import LONGEST_LEARNER_ID_BYTES
 from covey_server.errors import invalid
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
 KIND_COUNT = 5
-EARLIEST_US = -62_135_596_800_000_000  # 0001-01-01
-LATEST_US = 253_402_300_799_999_999  # 9999-12-31
 _OVERLONG = f"is longer than {LONGEST_LEARNER_ID_BYTES} bytes of UTF-8"
 
 IndexColumn = NDArray[np.int32] | NDArray[np.uint16] | NDArray[np.uint8]

@@ -1,7 +1,7 @@
 """A backup of a data directory, made beside a live server that goes on writing.
 
 The database is copied as one snapshot. Files of datasets never change once they have their name; they only come and
-go. So those that are there are linked or copied first, then the database, then what came in between; where a file went
+go. So those that are there are copied first, then the database, then what came in between; where a file went
 in between, the database is copied again.
 """
 
@@ -79,7 +79,7 @@ def make_backup(data_directory: Path, folder: Path, now: datetime, url: str | No
 
 
 def _take_files(data_directory: Path, part: Path) -> None:
-    """Link or copy every dataset file that is there and was not taken yet."""
+    """Copy every dataset file that is there and was not taken yet."""
     root = data_directory / DATASETS_FOLDER
     for path in sorted(root.glob("*/*")):
         target = part / DATASETS_FOLDER / path.parent.name / path.name
@@ -87,7 +87,7 @@ def _take_files(data_directory: Path, part: Path) -> None:
             continue
         target.parent.mkdir(exist_ok=True)
         try:
-            # A copy and no link: what happens to the disk's blocks must not happen to both.
+            # No link: what happens to the disk's blocks must not happen to both.
             unfinished = target.with_name(f"{target.name}.part")
             shutil.copyfile(path, unfinished)
             unfinished.rename(target)

@@ -10,8 +10,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
 
 from covey import failpoints
+from covey.instants import EARLIEST_US, LATEST_US
 from covey.v1 import evidence_pb2, outcomes_pb2
-from covey_server.answering.decoding import EARLIEST_US, LATEST_US
 from covey_server.catalogue.names import LONGEST_LEARNER_ID_BYTES
 from covey_server.outcomes.exposures import Credit, ExposureLedger, milliseconds
 from covey_server.outcomes.exposures_table import learner_hash

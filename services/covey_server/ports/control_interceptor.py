@@ -12,6 +12,7 @@ from covey_server.access.gate import Gate
 from covey_server.access.rules import OPEN_METHODS
 from covey_server.errors import abort_aio, current_request_id, request_id
 from covey_server.ports import malformed
+from covey_server.ports.handlers import taken_apart
 
 if TYPE_CHECKING:
     Handler = grpc.RpcMethodHandler[Any, Any]
@@ -39,15 +40,10 @@ class AccessInterceptor(grpc.aio.ServerInterceptor):
         method: str = handler_call_details.method
         if handler is None or method in OPEN_METHODS:
             return handler
-        kind = {
-            (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler, self._unary),
-            (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler, self._unary),
-            (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler, self._stream),
-            (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler, self._stream),
-        }[handler.request_streaming, handler.response_streaming]
-        attribute, make, wrap = kind
+        behavior, make = taken_apart(handler)
+        wrap = self._stream if handler.response_streaming else self._unary
         return make(
-            wrap(method, getattr(handler, attribute), handler.request_streaming),
+            wrap(method, behavior, handler.request_streaming),
             request_deserializer=malformed.reading(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )

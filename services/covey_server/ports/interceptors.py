@@ -19,6 +19,7 @@ from covey_server.answering.admission import ARRIVAL, Arrival, StreamPlaces, ove
 from covey_server.answering.budget import MemoryBudget, opened_each
 from covey_server.errors import REQUEST_ID_KEY, CallError, abort, current_request_id, new_request_id
 from covey_server.ports import malformed
+from covey_server.ports.handlers import taken_apart
 
 _HEALTH_PREFIX = "/grpc.health."
 _LIGHT_METHODS = frozenset({"/covey.v1.AnalyzerService/GetServerInfo"})
@@ -94,14 +95,9 @@ class CallInterceptor(grpc.ServerInterceptor):
         if method.startswith(_HEALTH_PREFIX):
             return self._health(handler)
         is_counted = method in self._counted_methods
-        kind = {
-            (False, False): ("unary_unary", grpc.unary_unary_rpc_method_handler, self._unary),
-            (True, False): ("stream_unary", grpc.stream_unary_rpc_method_handler, self._unary),
-            (False, True): ("unary_stream", grpc.unary_stream_rpc_method_handler, self._stream),
-            (True, True): ("stream_stream", grpc.stream_stream_rpc_method_handler, self._stream),
-        }[handler.request_streaming, handler.response_streaming]
-        attribute, make, wrap = kind
-        behavior = wrap(getattr(handler, attribute), is_counted, handler.request_streaming)
+        inner, make = taken_apart(handler)
+        wrap = self._stream if handler.response_streaming else self._unary
+        behavior = wrap(inner, is_counted, handler.request_streaming)
         if method in _LIGHT_METHODS:
             self._use_light_pool(behavior)
         read, write = self._codecs.get(method) or (handler.request_deserializer, handler.response_serializer)
@@ -173,8 +169,7 @@ class CallInterceptor(grpc.ServerInterceptor):
 
     def _health(self, handler: Handler) -> Handler:
         """Health on a thread of its own, otherwise as its library has it: watches send without holding a thread."""
-        attribute = "unary_stream" if handler.response_streaming else "unary_unary"
-        behavior = getattr(handler, attribute)
+        behavior, make = taken_apart(handler)
 
         @functools.wraps(behavior)
         def serve(*arguments: Any) -> Any:
@@ -184,8 +179,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         self._use_light_pool(serve)
         if getattr(behavior, "experimental_non_blocking", False):
             serve.experimental_non_blocking = True  # type: ignore[attr-defined]
-        makers = {False: grpc.unary_unary_rpc_method_handler, True: grpc.unary_stream_rpc_method_handler}
-        return makers[handler.response_streaming](
+        return make(
             serve, request_deserializer=handler.request_deserializer, response_serializer=handler.response_serializer
         )
 

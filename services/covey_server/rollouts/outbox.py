@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, insert, select, update
 
+from covey.rollout.kinds import QUIET_KINDS
 from covey.v1 import notifications_pb2
 from covey.v1.journal_pb2 import Entry
 from covey_server.catalogue.names import DEFAULT_PAGE_SIZE, LARGEST_PAGE_SIZE, checked_id
@@ -26,9 +27,6 @@ from covey_server.store import once
 if TYPE_CHECKING:
     from covey.access.principals import Principal
     from covey_server.rollouts.journal import Journal
-
-QUIET_KINDS = ("tick", "checkpoint")
-"""Entries that are no transition: nobody is told."""
 
 
 class Outbox:

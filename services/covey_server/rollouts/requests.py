@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from google.api import field_behavior_pb2  # type: ignore[import-untyped]
 from google.protobuf.descriptor import FieldDescriptor
 
+from covey.rollout.kinds import CONTROLLER_KINDS
 from covey.rollout.spec import check_spec
 from covey.rollout.traffic import is_foreign
 from covey.v1.rollout_spec_pb2 import SEGMENT_SOURCE_STABLE_COHORT
@@ -38,21 +39,6 @@ LONGEST_WORD = 256
 """Of everything else that is text: names, roles, ids, statements."""
 MOST_ENTRIES = 100
 LARGEST_ENTRY_BYTES = 1 << 20
-CONTROLLER_KINDS = frozenset(
-    {
-        "tick",
-        "phase_entered",
-        "checkpoint",
-        "held",
-        "released",
-        "approval_awaited",
-        "rollback_started",
-        "segment_excluded",
-        "escalated",
-        "finished",
-    }
-)
-"""Entries that a controller may write; the others belong to the operators' verbs and to the server."""
 _SERVER_CAUSES = frozenset({"CAUSE_UNSPECIFIED", "CAUSE_ABORT", "CAUSE_CRASH_LOOP"})
 _TEXT_FIELDS = frozenset({"reason", "description"})
 
