@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from programs import free_port, program
 
 from covey.cli import main
 
@@ -49,17 +48,13 @@ def open_metrics() -> str:
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    prometheus, promtool = shutil.which("prometheus"), shutil.which("promtool")
-    if prometheus is None or promtool is None:
-        pytest.skip("no Prometheus here; install the Debian package prometheus")
+    prometheus, promtool = program("prometheus"), program("promtool")
     (tmp_path / "counters.txt").write_text(open_metrics())
     data = tmp_path / "data"
     command = [promtool, "tsdb", "create-blocks-from", "openmetrics", str(tmp_path / "counters.txt"), str(data)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     (tmp_path / "prometheus.yml").write_text("global: {}\n")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     server = subprocess.Popen(
         [
             prometheus,

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -13,28 +10,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from programs import free_port, program
 
 from covey_controller.outbox.message import Message
 from covey_controller.outbox.sinks import Alertmanager, SinkError
 
 from .pages import wait_until
 
-PROGRAM = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 
 
 @pytest.fixture
 def url(tmp_path: Path) -> Iterator[str]:
-    if PROGRAM is None:
-        if os.environ.get("CI") == "true":
-            pytest.fail("prometheus-alertmanager is not installed; .ci/run installs it")
-        pytest.skip("prometheus-alertmanager is not installed")
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"127.0.0.1:{listener.getsockname()[1]}"
+    alertmanager = program("prometheus-alertmanager", "alertmanager")
+    address = f"127.0.0.1:{free_port()}"
     (tmp_path / "config.yml").write_text(CONFIG)
     arguments = [f"--config.file={tmp_path / 'config.yml'}", f"--storage.path={tmp_path / 'data'}"]
     arguments += [f"--web.listen-address={address}", "--cluster.listen-address="]
-    process = subprocess.Popen([PROGRAM, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen([alertmanager, *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         assert wait_until(lambda: is_ready(f"http://{address}/-/ready"), 60)
         yield f"http://{address}"
@@ -88,7 +81,6 @@ def test_a_transition_is_one_alert_however_often_it_is_told(url: str) -> None:
 
 
 def test_an_alertmanager_that_is_away_is_a_failure(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    address = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(SinkError, match=r"127\.0\.0\.1"):
         Alertmanager(address).send(message(1))

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from programs import free_port, program
 
 from covey.rollout.spec import load_spec, with_defaults
 from covey.v1 import evidence_pb2 as pb
@@ -24,7 +25,6 @@ from covey_controller.traffic.actuator import shows
 
 from .echo import Echo, say, two_echos
 from .pages import http, sending, serving, wait_until
-from .traffic.haproxy_process import free_port, program
 
 LIMITS = ScrapeLimits(5.0, 5.0, 10.0)
 ROUTERS = [("haproxy", shows("haproxy", 1000, 1.0))]

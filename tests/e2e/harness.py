@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sysconfig
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import pytest
 
 SHORT_PLAN = Path(__file__).with_name("short-plan.yaml")
 COVEY = Path(sysconfig.get_path("scripts")) / "covey"
@@ -55,14 +52,3 @@ def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
             return True
         time.sleep(0.05)
     return False
-
-
-def program(name: str) -> str:
-    """Path of a program that CI installs; elsewhere its tests are skipped where it is absent, and say so."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin")
-    if found is None:
-        message = f"{name} is not installed; apt-get install {name}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found

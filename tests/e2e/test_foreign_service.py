@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,28 +12,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from programs import free_ports, program
 
 from covey.client import Client
 from covey.rollout.spec import load_spec
 from covey.v1.journal_pb2 import RollbackStarted
 from covey.v1.rollouts_pb2 import Rollout
 
-from .harness import COVEY, program, wait_until
+from .harness import COVEY, wait_until
 
 pytestmark = pytest.mark.e2e
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "foreign-service"
 SECONDS = 85.0
 NAME = "rollouts/echo"
-
-
-def free_ports(count: int) -> list[int]:
-    """So many, all different."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(listener.getsockname()[1]) for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
 
 
 class Stage:

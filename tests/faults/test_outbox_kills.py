@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ import pytest
 from controller.pages import wait_until
 from controller.receivers import receiver
 from controller.world import PLAN
+from programs import free_port
 
 from covey.client import CallFailed, Client
 from covey.rollout.spec import load_spec
@@ -27,11 +27,6 @@ pytestmark = pytest.mark.e2e
 NAME = "rollouts/told"
 ROUNDS = 5
 LATER = datetime(2090, 1, 1, tzinfo=UTC)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 class Process:

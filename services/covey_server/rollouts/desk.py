@@ -36,7 +36,7 @@ from covey_server.rollouts.requests import (
     time_of,
 )
 from covey_server.rollouts.views import rollout_name
-from covey_server.store import once
+from covey_server.store import once_for
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -271,14 +271,7 @@ class RolloutDesk:
         return Written(state, tuple(self._journal.entries(name, sequences[0] - 1, sequences[-1])))
 
     def _remembered(self, connection: Connection, request: Any, run: Callable[[Connection], bytes]) -> bytes:
-        return once(
-            connection,
-            type(request).__name__.removesuffix("Request"),
-            request.request_id,
-            run,
-            body=request.SerializeToString(deterministic=True),
-            now=self._now(),
-        )
+        return once_for(connection, request, run, self._now())
 
 
 def _author(request: Any, caller: Principal) -> Author:

@@ -22,7 +22,7 @@ from covey_server.rollouts.journal_tables import notification_cursors as cursors
 from covey_server.rollouts.journal_tables import notification_sinks as sinks
 from covey_server.rollouts.requests import check_request
 from covey_server.rollouts.views import PAGE_BYTES, rollout_name
-from covey_server.store import once
+from covey_server.store import once_for
 
 if TYPE_CHECKING:
     from covey.access.principals import Principal
@@ -90,9 +90,7 @@ class Outbox:
             return notifications_pb2.AdvanceNotificationsResponse(sequence=sequence).SerializeToString()
 
         def remembered(connection: Connection) -> bytes:
-            body = request.SerializeToString(deterministic=True)
-            now = self._journal.clock()
-            return once(connection, "AdvanceNotifications", request.request_id, run, body=body, now=now)
+            return once_for(connection, request, run, self._journal.clock())
 
         return notifications_pb2.AdvanceNotificationsResponse.FromString(self._journal.commit(remembered))
 

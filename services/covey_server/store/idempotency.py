@@ -85,10 +85,19 @@ def commit_once(store: Store, request: Message, run: Callable[[Connection], byte
         CallError: as `once`, and what `run` raises.
         StoreError: the store could not write; nothing was kept.
     """
-    method = type(request).__name__.removesuffix("Request")
-    request_id: str = request.request_id  # type: ignore[attr-defined]
-    body = request.SerializeToString(deterministic=True)
+    # Before the writer's lock: a request may be megabytes.
+    method, request_id, body = _told_apart(request)
     return store.group_commit(lambda connection: once(connection, method, request_id, run, body=body, now=now))
+
+
+def once_for(connection: Connection, request: Message, run: Callable[[Connection], bytes], now: datetime) -> bytes:
+    """`once` for a request of its own message type, in a write transaction that is under way.
+
+    Raises:
+        CallError: as `once`, and what `run` raises.
+    """
+    method, request_id, body = _told_apart(request)
+    return once(connection, method, request_id, run, body=body, now=now)
 
 
 def check_request_id(request_id: str) -> None:
@@ -101,3 +110,9 @@ def check_request_id(request_id: str) -> None:
         raise invalid("request_id", "is required: any text that is unique to this request, such as a UUID")
     if len(request_id) > LONGEST_REQUEST_ID:
         raise invalid("request_id", f"has {len(request_id)} characters, at most {LONGEST_REQUEST_ID} are kept")
+
+
+def _told_apart(request: Message) -> tuple[str, str, bytes]:
+    """What tells requests apart: method, request id and body."""
+    request_id: str = request.request_id  # type: ignore[attr-defined]
+    return type(request).__name__.removesuffix("Request"), request_id, request.SerializeToString(deterministic=True)

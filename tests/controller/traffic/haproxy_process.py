@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
-import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
+from programs import free_port, program
 
 from covey.rollout.spec import load_spec, with_defaults
 from covey.v1.rollout_spec_pb2 import RolloutSpec
@@ -21,23 +18,6 @@ from covey_controller.traffic.haproxy_config import haproxy_config
 
 from ..echo import Echo
 from ..pages import wait_until
-
-
-def program(name: str) -> str:
-    """Path of a program that CI installs; elsewhere its tests are skipped where it is absent, and say so."""
-    found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/bin")
-    if found is None:
-        message = f"{name} is not installed; apt-get install {name}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    return found
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
 
 PLAN = """
 target: echo
