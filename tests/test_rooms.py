@@ -51,6 +51,13 @@ def test_files_stay_readable() -> None:
     assert not too_long
 
 
+def test_decisions_have_numbers_of_their_own() -> None:
+    """Two that were taken side by side easily get the same."""
+    pages = sorted((PROJECT / "docs" / "decisions").glob("*.md"))
+    assert [page.name[:4] for page in pages] == [f"{number:03}-" for number in range(1, len(pages) + 1)]
+    assert [page.name for page in pages if not page.read_text().startswith(f"# {page.name[:3]}: ")] == []
+
+
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "README.md"])
 def test_every_path_on_the_map_exists(document: str) -> None:
     """Paths that a document names in code spans, such as `cpp/src/traits.cpp`, are there."""
