@@ -6,9 +6,12 @@ import re
 import statistics
 import subprocess
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
+
+from covey import __version__
 
 PROJECT = Path(__file__).resolve().parent.parent
 SOURCES = ("*.py", "*.cpp", "*.h", "*.hpp", "*.proto")
@@ -49,6 +52,11 @@ def test_files_stay_readable() -> None:
     assert statistics.median(lengths.values()) < 200
     too_long = {str(path.relative_to(PROJECT)): length for path, length in lengths.items() if length > 400}
     assert not too_long
+
+
+def test_the_version_is_one() -> None:
+    project = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]
+    assert project["version"] == __version__
 
 
 def test_decisions_have_numbers_of_their_own() -> None:

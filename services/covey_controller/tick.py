@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 
-from covey import failpoints
+from covey import __version__, failpoints
 from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
+from covey.rollout.model import LONGEST_GAP_INTERVALS
 from covey.rollout.spec import with_defaults
 from covey.rollout.state import RolloutState, apply
 from covey.rollout.verdicts import current_verdicts
@@ -21,9 +21,6 @@ from covey_controller.notify import Notifier
 from covey_controller.traffic.actuator import RouterReading
 from covey_controller.workplace import Tools
 
-# Time longer than this many intervals was observed by nobody.
-_LONGEST_GAP_INTERVALS = 3.0
-SOFTWARE_VERSION = version("covey")
 _ROLLBACK_INTERVAL_SECONDS = 1.0
 _OLDEST_SAMPLE_SECONDS = 60.0
 
@@ -135,7 +132,7 @@ class Follower:
         failpoints.reach("controller.looked")
         entries = decide(self._spec, state, evidence, now)
         for entry in entries:
-            entry.version = SOFTWARE_VERSION
+            entry.version = __version__
         self._rolls_back = any(entry.HasField("rollback_started") for entry in entries)
         if self._rolls_back:
             self.steer(epoch, 0)
@@ -155,7 +152,7 @@ class Follower:
         if self._committed_at is None:
             return 0.0
         passed = moment - self._committed_at
-        return passed if passed <= _LONGEST_GAP_INTERVALS * max(self.interval_seconds, 1.0) else 0.0
+        return passed if passed <= LONGEST_GAP_INTERVALS * max(self.interval_seconds, 1.0) else 0.0
 
     def _catch_up(self, last_sequence: int) -> RolloutState:
         state = self._state

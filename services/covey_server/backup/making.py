@@ -14,12 +14,12 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from covey import _core, failpoints
+from covey import __version__, _core, failpoints
 from covey_server.backup.manifest import DATASETS_FOLDER, MANIFEST_NAME, BackupFile, Manifest, check_backup, hashed
 from covey_server.store import StoreError
 from covey_server.store.address import database_url, is_shared, place_of
 from covey_server.store.directory import directory_error, sync_directory, sync_file
-from covey_server.store.migrations import refuse_newer, software_version, version_of
+from covey_server.store.migrations import refuse_newer, version_of
 from covey_server.store.sqlite import DATABASE_NAME, copy_database, reading_at_rest
 
 _MOST_ATTEMPTS = 20
@@ -66,7 +66,7 @@ def make_backup(data_directory: Path, folder: Path, now: datetime, url: str | No
         else:
             raise StoreError("files come and go too fast", place=str(data_directory), remedy="try again later")
         files = _checked(part, listed, data_directory)
-        manifest = Manifest(now.isoformat(timespec="seconds"), software_version(), version, files)
+        manifest = Manifest(now.isoformat(timespec="seconds"), __version__, version, files)
         (part / MANIFEST_NAME).write_text(manifest.to_json(), encoding="utf-8")
         _sync_tree(part)
         failpoints.reach("backup.written")

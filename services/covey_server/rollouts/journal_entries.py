@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from covey import __version__
 from covey.v1.journal_pb2 import Entry, RolloutFinished
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ SCHEMA_VERSION = 1
 SERVER_ACTOR = "server"
 WEIGHT_DELAY = timedelta(seconds=1)
 """From the commit of a weight to its effect, so that every replica has read it by then."""
-SOFTWARE_VERSION = version("covey")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +90,7 @@ def stamped(entry: Entry, place: Place, now: datetime, author: Author) -> Entry:
     copy.actor_verified = author.is_verified
     copy.request_id = author.request_id
     copy.reason = entry.reason or author.reason
-    copy.version = SOFTWARE_VERSION
+    copy.version = __version__
     return copy
 
 

@@ -6,10 +6,10 @@ import threading
 from collections import OrderedDict
 from typing import TYPE_CHECKING
 
+from covey import __version__
 from covey.rollout.state import IllegalEntry, RolloutState, fold
 from covey_server.errors import not_found
 from covey_server.rollouts import journal_tables as tables
-from covey_server.rollouts.journal_entries import SOFTWARE_VERSION
 from covey_server.store import Store, StoreError
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ class States:
             return fold(tables.entries_between(connection, name, after, until), known)
         except IllegalEntry as error:
             raise StoreError(
-                f"the journal of {name} cannot be read by covey {SOFTWARE_VERSION}: {error}",
+                f"the journal of {name} cannot be read by covey {__version__}: {error}",
                 place=str(self._store.directory),
                 remedy="run the version of covey that wrote it, which its entries name",
             ) from error

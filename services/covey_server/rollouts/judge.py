@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from covey import __version__
 from covey.rollout.model import LONGEST_GAP_INTERVALS
 from covey.rollout.rejudge import DecisionRefused, judged_again
 from covey.rollout.units import seconds_of
 from covey_server.errors import CallError
-from covey_server.rollouts.journal_entries import SOFTWARE_VERSION
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -83,9 +83,9 @@ class Judge:
 
 def _version_remedy(entries: Sequence[Entry]) -> str:
     theirs = next((entry.version for entry in entries if entry.version), "")
-    if not theirs or theirs == SOFTWARE_VERSION:
+    if not theirs or theirs == __version__:
         return ""
-    return f". The controller is covey {theirs}, this server {SOFTWARE_VERSION}: run the same version of both"
+    return f". The controller is covey {theirs}, this server {__version__}: run the same version of both"
 
 
 def _refused(state: RolloutState, message: str, reason: str) -> CallError:

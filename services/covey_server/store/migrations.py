@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from importlib.metadata import version
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, select, update
 
-from covey import failpoints
+from covey import __version__, failpoints
 from covey_server.store.failures import StoreError
 from covey_server.store.schema import schema_version
 from covey_server.store.steps import FIRST_VERSION, STEPS, Step
@@ -43,7 +42,7 @@ def refuse_newer(connection: Connection, place: str) -> None:
     if found is not None and found.version > NEWEST_VERSION:
         raise StoreError(
             f"covey {found.written_by} wrote version {found.version} of the tables; this covey"
-            f" ({software_version()}) knows up to version {NEWEST_VERSION}",
+            f" ({__version__}) knows up to version {NEWEST_VERSION}",
             place=place,
             remedy=f"run covey {found.written_by} or newer, or step back with its"
             f" `covey state migrate --to {NEWEST_VERSION}`",
@@ -77,7 +76,7 @@ def migrate(transaction: Transaction, found: int, target: int, place: str) -> li
         with transaction() as connection:
             failpoints.reach("migrate.begun")
             (step.forward if forward else step.back)(connection)
-            connection.execute(update(schema_version).values(version=after, written_by=software_version()))
+            connection.execute(update(schema_version).values(version=after, written_by=__version__))
             failpoints.reach("migrate.changed")
         failpoints.reach("migrate.stepped")
     return steps
@@ -86,8 +85,3 @@ def migrate(transaction: Transaction, found: int, target: int, place: str) -> li
 def copy_path(directory: Path, found: int) -> Path:
     """Where the copy of a store goes before it leaves a version."""
     return directory / f"covey.version-{found}.db"
-
-
-def software_version() -> str:
-    """Of this covey."""
-    return version("covey")

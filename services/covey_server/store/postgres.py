@@ -37,7 +37,7 @@ _CONNECTING = {
 _CONNECT_REMEDIES = {
     "does not exist": "create the database (createdb NAME) and its user",
     "authentication failed": "check the user, its password and pg_hba.conf",
-    "too many": "raise max_connections: every server holds up to 9",
+    "too many": "raise max_connections: every server holds up to 10",
 }
 """By what the message says: an error of connecting has no code."""
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, MetaData, insert, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from covey import failpoints
+from covey import __version__, failpoints
 from covey_server.store import migrations, schema, sqlite
 from covey_server.store.address import database_of, database_url, is_shared, place_of
 from covey_server.store.ballast import Ballast
@@ -87,10 +87,10 @@ class Store:
             table = schema.schema_version
             found = connection.execute(select(table.c.written_by)).one_or_none()
             if found is None:
-                values = {"version": migrations.NEWEST_VERSION, "written_by": migrations.software_version()}
+                values = {"version": migrations.NEWEST_VERSION, "written_by": __version__}
                 connection.execute(insert(table).values(only_row=1, **values))
-            elif found.written_by != migrations.software_version():
-                connection.execute(update(table).values(written_by=migrations.software_version()))
+            elif found.written_by != __version__:
+                connection.execute(update(table).values(written_by=__version__))
         self._anchor.hold()
         sync_directory(self.directory)
 
