@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable
 from random import Random
 
+from covey.client import Retry
 from covey_controller.client import ControlClient, ControlError, LeaseError
 from covey_controller.outbox.message import Message
 from covey_controller.outbox.sinks import Sink, SinkError
@@ -49,7 +50,7 @@ class Sender:
         self._client = client
         self._target = target
         self._epoch = epoch
-        self._random = random
+        self._backoff = Retry(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, uniform=random.random)
         self._observe = observe
         self._failures = 0
         self._refusals: dict[str, int] = {}
@@ -124,6 +125,6 @@ class Sender:
 
     def _back_off(self) -> float:
         """Twice as long after every failure up to a minute, of which chance takes up to a half."""
-        longest: float = min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2 ** min(self._failures, 16))
+        seconds = self._backoff.delay_seconds(self._failures, None)
         self._failures += 1
-        return longest * (0.5 + self._random.random() / 2)
+        return seconds
