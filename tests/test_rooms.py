@@ -66,6 +66,12 @@ def test_decisions_have_numbers_of_their_own() -> None:
     assert [page.name for page in pages if not page.read_text().startswith(f"# {page.name[:3]}: ")] == []
 
 
+def test_the_changelog_says_nothing_twice() -> None:
+    """Entries that were written side by side are easily kept both."""
+    entries = [line[:60] for line in (PROJECT / "CHANGELOG.md").read_text().splitlines() if line.startswith("- ")]
+    assert sorted(set(entries)) == sorted(entries)
+
+
 @pytest.mark.parametrize("document", ["CONTRIBUTING.md", "README.md"])
 def test_every_path_on_the_map_exists(document: str) -> None:
     """Paths that a document names in code spans, such as `cpp/src/traits.cpp`, are there."""

@@ -80,7 +80,8 @@ class BoardKeeper:
         # Between the journal, which follows under the writer's lock, and those who do not wait for it.
         self._lock = threading.RLock()
         self._rollout = ""
-        self._published: Split | None = None
+        # By the journal; what is published has weight 0 while it is held or suspended.
+        self._wanted: Split | None = None
         self._asked: tuple[object, ...] = ()
         self._excluded: frozenset[str] = frozenset()
         self._held: set[str] = set()
@@ -105,8 +106,8 @@ class BoardKeeper:
                 return
             self._asked = asked
             self._excluded = excluded
-            if split != self._published:
-                self._published = split
+            if split != self._wanted:
+                self._wanted = split
                 self._rollout = state.name if split is not None else ""
                 self._publish()
 
@@ -118,7 +119,7 @@ class BoardKeeper:
         """
         with self._lock:
             self._held.add(rollout)
-            if self._published is None or self._rollout != rollout:
+            if self._wanted is None or self._rollout != rollout:
                 return False
             self._publish()
             return True
@@ -144,14 +145,14 @@ class BoardKeeper:
 
     def _exclude(self, rollout: str, excluded: frozenset[str]) -> None:
         """Route segments back at once, and leave everything else as it is."""
-        if excluded == self._excluded or self._published is None or self._rollout != rollout:
+        if excluded == self._excluded or self._wanted is None or self._rollout != rollout:
             return
         self._excluded = excluded
-        self._published = replace(self._published, excluded_segments=excluded)
+        self._wanted = replace(self._wanted, excluded_segments=excluded)
         self._publish()
 
     def _publish(self) -> None:
-        split = self._published
+        split = self._wanted
         if split is not None and (self._suspended or self._rollout in self._held):
             split = replace(split, candidate_weight_bp=0, shadow_share=0.0)
         self._board.publish(split)
