@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
-from covey.rollout.statement import Statement, parse_statement
+from covey.rollout.statement import Statement, parse_statement, statement_texts
 from covey.v1 import evidence_pb2 as pb
 from covey.v1 import rollout_spec_pb2
 from covey_controller import page as names
@@ -22,9 +22,7 @@ def outcome_metrics(spec: rollout_spec_pb2.RolloutSpec) -> frozenset[str]:
 
 def statements_of(spec: rollout_spec_pb2.RolloutSpec) -> list[Statement]:
     """Every statement of the spec's criteria and triggers."""
-    texts = [criterion.statement for phase in spec.phases for criterion in phase.criteria]
-    texts += [trigger.statement for trigger in spec.triggers]
-    return [parse_statement(text) for text in texts]
+    return [parse_statement(text) for text in statement_texts(spec)]
 
 
 def read_learners(page: Page, variants: Collection[str]) -> tuple[pb.LearnerCount, ...]:

@@ -69,12 +69,10 @@ def read_range(
     """
     from covey.rollout.samples import read_samples
     from covey.rollout.spec import active_limits_seconds, variant_name, with_defaults
-    from covey.rollout.statement import Kind, parse_statement
+    from covey.rollout.statement import Kind, parse_statement, statement_texts
 
     full = with_defaults(spec)
-    texts = [criterion.statement for phase in full.phases for criterion in phase.criteria]
-    texts += [trigger.statement for trigger in full.triggers]
-    shadow = any(parse_statement(text).kind is Kind.MISMATCH for text in texts)
+    shadow = any(parse_statement(text).kind is Kind.MISMATCH for text in statement_texts(full))
     queries = default_queries(active_limits_seconds(full), shadow)
     unknown = sorted(set(overrides) - set(queries))
     if unknown:

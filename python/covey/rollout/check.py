@@ -10,7 +10,7 @@ from covey.rollout.calendars import calendar_findings
 from covey.rollout.findings import Finding
 from covey.rollout.ranges import out_of_range
 from covey.rollout.ratios import comparison_findings, ledger_findings
-from covey.rollout.statement import Kind, StatementError, parse_statement
+from covey.rollout.statement import Kind, StatementError, parse_statement, statement_texts
 from covey.rollout.traffic import is_foreign
 from covey.rollout.traffic_findings import traffic_findings, traffic_warnings
 from covey.rollout.units import basis_points, format_duration, format_share, seconds_of
@@ -86,9 +86,7 @@ def _check_segments(spec: RolloutSpec, add: _Add) -> None:
     if is_foreign(spec):
         add("segment_source", "a foreign service has no cohorts; leave it out")
         return
-    texts = [criterion.statement for phase in spec.phases for criterion in phase.criteria]
-    texts += [trigger.statement for trigger in spec.triggers]
-    if not any(text.lstrip().startswith("segments") for text in texts):
+    if not any(text.lstrip().startswith("segments") for text in statement_texts(spec)):
         add(
             "segment_source",
             "no statement is about segments; add one such as 'segments(engagement) < 5 %'",

@@ -8,7 +8,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from covey.rollout.check import check_spec
 from covey.rollout.findings import Finding, SpecError
-from covey.rollout.statement import Kind, StatementError, parse_statement
+from covey.rollout.statement import Kind, StatementError, parse_statement, statement_texts
 from covey.rollout.traffic import fill_foreign, is_foreign
 from covey.rollout.units import duration_of, seconds_of
 from covey.rollout.yaml_message import plain, read_message
@@ -141,10 +141,8 @@ def stored_digest(spec: RolloutSpec) -> str:
 
 def active_limits_seconds(spec: RolloutSpec) -> tuple[float, ...]:
     """Latency limits that the server must count exactly: those of every criterion and trigger, rising, each once."""
-    texts = [criterion.statement for phase in spec.phases for criterion in phase.criteria]
-    texts += [trigger.statement for trigger in spec.triggers]
     limits = set()
-    for text in texts:
+    for text in statement_texts(spec):
         try:
             statement = parse_statement(text)
         except StatementError:

@@ -13,6 +13,8 @@ from enum import Enum
 from functools import cached_property, lru_cache
 from typing import Literal
 
+from covey.v1.rollout_spec_pb2 import RolloutSpec
+
 Operator = Literal["<", ">", "="]
 
 
@@ -133,6 +135,12 @@ def parse_statement(text: str) -> Statement:
     canonical = f"{name} {operator} {number} {unit}".rstrip()
     outcome = argument or (metric if kind is Kind.OUTCOME else "")
     return Statement(canonical, metric, kind, operator, limit, outcome)
+
+
+def statement_texts(spec: RolloutSpec) -> list[str]:
+    """What a spec claims, in its own words: every criterion's statement by phase, then every trigger's."""
+    criteria = [criterion.statement for phase in spec.phases for criterion in phase.criteria]
+    return criteria + [trigger.statement for trigger in spec.triggers]
 
 
 def _relative_latency(metric: str, text: str, *, better: bool) -> Statement:
