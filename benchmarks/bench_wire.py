@@ -52,8 +52,8 @@ import harness
 import wire_servers as servers
 from covey.parameters import TraitParameters
 from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
-from covey_server.answering.decoding import decode_packed
 from covey_server.answering.engines import AnalyzerEngine
+from covey_server.decoding import decode_packed
 
 _SERVICE = "/covey.v1.AnalyzerService/"
 INGEST = "packed ingest over gRPC, MB/s over a raw echo stream of the same chunks"

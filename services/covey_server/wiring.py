@@ -216,8 +216,8 @@ class AnalyzerServer:
         self._rooms.callback(breaker.closing)
 
     def _open_data_port(self) -> None:
-        from covey_server.answering.analyzer_service import AnalyzerServicer
         from covey_server.outcomes.service import OutcomeServicer
+        from covey_server.ports.analyzer_service import AnalyzerServicer
 
         config = self.config
         pool = worker_pool(config, self.book)

@@ -24,7 +24,7 @@ from covey.rollout.state import IllegalEntry, RolloutState, apply
 from covey.v1 import events_pb2, rollouts_pb2
 from covey_controller.page import Page
 from covey_controller.scrape import AbsenceError
-from covey_server.answering.decoding import decode_packed, decode_rows
+from covey_server.decoding import decode_packed, decode_rows
 from covey_server.errors import CallError
 
 Decoder = Callable[[bytes], object]

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covey.v1 import events_pb2
-from covey_server.answering.decoding import NamedColumn, decode_packed, decode_rows
+from covey_server.decoding import NamedColumn, decode_packed, decode_rows
 from covey_server.errors import CallError
 
 NAMES = st.lists(st.text(max_size=2), max_size=3)

@@ -7,8 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from covey_server.answering.routing import SHARD_COUNT
-from covey_server.metrics.counters import DURATION_EDGES_SECONDS, RequestBook
+from covey_server.metrics.counters import DURATION_EDGES_SECONDS, SHARD_COUNT, RequestBook
 
 VARIANT = "variants/native"
 CODES = ("OK", "INTERNAL", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from covey import _core
 from covey.parameters import TraitParameters
 from covey.v1 import analyzer_pb2, cohorts_pb2, events_pb2, traits_pb2
-from covey_server.answering.decoding import decode_packed, microseconds_of
 from covey_server.answering.engines import AnalyzerEngine
 from covey_server.answering.online import online_analyzer, read_question, read_questions, with_token, written
 from covey_server.catalogue.names import checked_learner_id
+from covey_server.decoding import decode_packed, microseconds_of
 from covey_server.errors import CallError
 
 Request = analyzer_pb2.AnalyzeLearnerRequest

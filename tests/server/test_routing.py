@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from covey.identifiers import bucket
 from covey.reference.hashing import murmur3_x86_32
-from covey_server.answering.routing import SHARD_COUNT, route, shard_of
+from covey_server.answering.routing import route, shard_of
+from covey_server.metrics.counters import SHARD_COUNT
 from covey_server.split import Split
 
 STABLE = "variants/reference"

@@ -7,12 +7,12 @@ from collections.abc import Callable
 from random import Random
 
 from covey.v1 import analyzer_pb2
-from covey_server.answering.decoding import decode_packed
 from covey_server.answering.engines import Engines
 from covey_server.answering.faults import FaultPlan
 from covey_server.answering.routing import route
 from covey_server.answering.shadow import Shadow
 from covey_server.answering.variants_at_work import VariantsAtWork
+from covey_server.decoding import decode_packed
 from covey_server.metrics.counters import RequestBook
 
 from .running import NATIVE, REFERENCE, ServedHere, history, question, wait_until

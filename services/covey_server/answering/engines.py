@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from covey.engine import Engine, engine_named
 from covey.parameters import FURTHER_NAMES, TRAIT_NAMES, TraitParameters
 from covey.v1 import traits_pb2
-from covey_server.answering.decoding import EventColumns
 from covey_server.answering.online import online_analyzer
 from covey_server.catalogue.parameters import parameters_of, trait_weights_of
+from covey_server.decoding import EventColumns
 from covey_server.errors import CallError
 
 if TYPE_CHECKING:

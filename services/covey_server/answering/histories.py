@@ -5,12 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from covey_server.answering.decoding import decode_packed, decode_rows, microseconds_of
+from covey_server.decoding import decode_packed, decode_rows, microseconds_of
 from covey_server.errors import invalid
 
 if TYPE_CHECKING:
     from covey.v1 import analyzer_pb2
-    from covey_server.answering.decoding import EventColumns
+    from covey_server.decoding import EventColumns
 
 INLINE_HISTORY_BYTE_LIMIT = 4 * 2**20
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

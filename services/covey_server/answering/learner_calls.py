@@ -16,13 +16,13 @@ import grpc
 from covey._core import LearnerQuestion
 from covey.v1 import analyzer_pb2
 from covey_server.answering.admission import overloaded
-from covey_server.answering.decoding import decode_packed
 from covey_server.answering.engines import no_events
 from covey_server.answering.histories import history_of, microseconds_since_epoch
 from covey_server.answering.online import Question, as_message, with_token
 from covey_server.answering.routing import Route, route, shard_of
 from covey_server.answering.segments import LearnerSegments
 from covey_server.catalogue.names import checked_learner_id
+from covey_server.decoding import decode_packed
 from covey_server.errors import CallError, invalid
 from covey_server.metrics.counters import NO_VARIANT
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from covey import _core
 from covey.identifiers import bucket, in_candidate
+from covey_server.metrics.counters import SHARD_COUNT
 
 if TYPE_CHECKING:
     from covey_server.split import Split
 
-SHARD_COUNT = 100
 SHARD_SALT = "shard"
 _BUCKETS = 2**32
 

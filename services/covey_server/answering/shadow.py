@@ -18,9 +18,9 @@ from covey_server.answering.engines import Analysis, same_result
 from covey_server.errors import CallError
 
 if TYPE_CHECKING:
-    from covey_server.answering.decoding import EventColumns
     from covey_server.answering.routing import Route
     from covey_server.answering.variants_at_work import VariantsAtWork
+    from covey_server.decoding import EventColumns
     from covey_server.metrics.counters import RequestBook
 
 _QUEUE_SIZE = 256

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from covey_server.answering.lanes import EngineLane
 
 if TYPE_CHECKING:
-    from covey_server.answering.decoding import EventColumns
     from covey_server.answering.engines import Analysis, AnalyzerEngine, Engines
     from covey_server.answering.faults import Faults
+    from covey_server.decoding import EventColumns
 
 
 class VariantsAtWork:

@@ -9,12 +9,12 @@ from threading import Condition
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from covey.v1 import datasets_pb2
-from covey_server.answering.decoding import decode_packed
+from covey_server.decoding import decode_packed
 
 if TYPE_CHECKING:
     from covey._core import AppendedChunk
-    from covey_server.answering.decoding import EventColumns
     from covey_server.datasets.segments import FilledSegment
+    from covey_server.decoding import EventColumns
     from covey_server.errors import CallError
 
 

@@ -13,12 +13,12 @@ from sqlalchemy import insert, select, update
 from covey import _core, failpoints
 from covey._core import AppendedChunk
 from covey.v1 import datasets_pb2
-from covey_server.answering.decoding import decode_packed, decode_rows
 from covey_server.datasets.appends_buffer import Buffer, Chunk, Group
 from covey_server.datasets.compaction import compact
 from covey_server.datasets.segments import fill_arrival_segment, fill_segment
 from covey_server.datasets.segments_columns import merged
 from covey_server.datasets.tables import appends
+from covey_server.decoding import decode_packed, decode_rows
 from covey_server.errors import CallError
 from covey_server.store import StoreError
 from covey_server.violations import Violations

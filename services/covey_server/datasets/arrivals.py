@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covey import _core
-from covey_server.answering.decoding import EventColumns, NamedColumn
 from covey_server.datasets.segments_columns import SortedColumns, merged
+from covey_server.decoding import EventColumns, NamedColumn
 
 if TYPE_CHECKING:
     from covey._core import AppendedChunk

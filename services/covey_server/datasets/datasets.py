@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from covey.events import Events
-    from covey_server.answering.decoding import EventColumns
     from covey_server.datasets.states import TraitStates
     from covey_server.datasets.tables import SegmentRow
+    from covey_server.decoding import EventColumns
     from covey_server.store import Store
 
 _log = logging.getLogger("covey_server.datasets")

@@ -11,13 +11,13 @@ import grpc
 import numpy as np
 
 from covey.v1 import analyzer_pb2
-from covey_server.answering.decoding import microseconds_of
 from covey_server.answering.engines import AnalyzerEngine
 from covey_server.catalogue.names import checked_learner_id, checked_name
 from covey_server.catalogue.parameters import parameters_of
 from covey_server.datasets.segments import DamagedSegmentError, WrittenSegment, write_segment
 from covey_server.datasets.tables import delete_segment
 from covey_server.datasets.view import data_loss
+from covey_server.decoding import microseconds_of
 from covey_server.errors import CallError
 from covey_server.store import check_request_id, commit_once
 

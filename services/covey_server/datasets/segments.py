@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from covey import _core, failpoints
-from covey_server.answering.decoding import EventColumns, NamedColumn
 from covey_server.datasets.arrivals import ARRIVAL_ENDING, in_order, is_of_arrivals, read_arrivals, write_arrivals
 from covey_server.datasets.segments_columns import SortedColumns, integer_of, merged_names
 from covey_server.datasets.tables import SegmentRow
+from covey_server.decoding import EventColumns, NamedColumn
 from covey_server.store.directory import sync_directory
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from covey_server.answering.decoding import EventColumns, NamedColumn
+from covey_server.decoding import EventColumns, NamedColumn
 
 LearnerColumn = NDArray[np.int64] | NDArray[np.uint64] | NamedColumn
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import numpy as np
 
-from covey_server.answering.decoding import EventColumns
 from covey_server.datasets.segments import DamagedSegmentError, SegmentFile
 from covey_server.datasets.segments_columns import merged_names
+from covey_server.decoding import EventColumns
 from covey_server.errors import CallError
 
 if TYPE_CHECKING:

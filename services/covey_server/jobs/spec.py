@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from covey.v1 import datasets_pb2
-from covey_server.answering.decoding import microseconds_of
 from covey_server.catalogue.names import checked_name
+from covey_server.decoding import microseconds_of
 from covey_server.errors import CallError, invalid
 from covey_server.jobs.discovery import DiscoveryRequest
 

@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 from operator import add
 
 from covey.rollout.codes import classify
-from covey_server.answering.routing import SHARD_COUNT
 
 METHODS = ("AnalyzeLearner", "AnalyzeLearners")
 """Methods that gates judge; each learner of a stream message is a request."""
 
 NO_VARIANT = "none"
 """Label of requests that ended before their learner was read, so that nobody knows who would have answered."""
+
+SHARD_COUNT = 100
+"""Groups of learners by a second hash: what differs between them shows how much learners differ."""
 
 _GROWTH = 1.05
 _SHORTEST_SECONDS = 0.001

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from covey import _core
 from covey.v1 import datasets_pb2, events_pb2
-from covey_server.answering.decoding import decode_packed
 from covey_server.datasets.appends_stream import read_request
 from covey_server.datasets.segments import SegmentFile, fill_arrival_segment
 from covey_server.datasets.segments_columns import SortedColumns, merged
+from covey_server.decoding import decode_packed
 
 Request = datasets_pb2.AppendEventsRequest
 DOMAINS, CAPABILITIES = ["a", "b", "ü"], [f"c{number}" for number in range(300)]
