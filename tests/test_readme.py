@@ -1,0 +1,50 @@
+"""What README.md tells people to type and run is true."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from covey.cli import app
+
+PROJECT = Path(__file__).resolve().parent.parent
+README = (PROJECT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+
+
+def test_the_python_of_the_readme_runs(shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    shared_data("oulad_student_vle.parquet")
+    monkeypatch.chdir(PROJECT)
+    snippets = blocks("python")
+    assert snippets
+    for snippet in snippets:
+        names: dict[str, Any] = {}
+        exec(snippet, names)
+        assert names["cohorts"].to_arrow().num_rows > 0
+
+
+def test_every_option_of_the_readme_exists() -> None:
+    text = "\n".join(blocks("sh")).replace("\\\n", " ")
+    lines = re.findall(r"(?:^|\s)covey ((?:analyze|demo|generate|rollout|gates) [^#\n]*)", text)
+    assert len(lines) > 10
+    for line in lines:
+        words = line.split()
+        verbs = words[:2] if words[0] in {"rollout", "gates"} else words[:1]
+        told = CliRunner().invoke(app, [*verbs, "--help"], env={"COLUMNS": "200"})
+        assert told.exit_code == 0, told.output
+        unknown = [word for word in words if word.startswith("--") and word.split("=")[0] not in told.output]
+        assert not unknown, f"covey {line}"
+
+
+def test_every_link_of_the_readme_leads_somewhere() -> None:
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
+    assert len(links) > 10
+    assert [link for link in links if not (PROJECT / link).exists()] == []
