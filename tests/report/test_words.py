@@ -71,6 +71,7 @@ def test_estimates_keep_what_matters() -> None:
     assert (words.estimate(incidents), words.counters(incidents)) == ("2", "2 open")
     assert words.estimate(verdict("p95 < 200 ms", estimate=0.01)) == "1 %"
     assert words.counters(verdict(event_count=3, trial_count=9812)) == "3 of 9,812"
+    assert words.counters(verdict(shed_count=1039)) == "0 of 0, 1,039 more refused"
     assert words.estimate(verdict(estimate=0.01, lower=2.81e-7)) == "1 % [0.00003, ∞]"
     assert words.estimate(verdict(estimate=0.5, lower=0.1)) == "50 % [10, ∞]"
 

@@ -69,6 +69,7 @@ class Part:
     requests: int = 0
     errors: int = 0
     unavailable: int = 0
+    shed: int = 0
     slow: int | Sequence[int] = 0
     shards: Array | None = None
     durations: Array | None = None
@@ -139,6 +140,7 @@ class Lane:
         counters.request_count += part.requests
         counters.error_count += part.errors
         counters.unavailable_count += part.unavailable
+        counters.shed_count += part.shed
         slow = [part.slow] * len(self.limits) if isinstance(part.slow, int) else part.slow
         for over, count in zip(counters.over_limits, slow, strict=True):
             over.request_count += count

@@ -41,6 +41,7 @@ def verdict_line(verdict: evidence_pb2.Verdict) -> VerdictLine:
         proof=words.proof(verdict),
         alpha_spent=verdict.alpha_spent,
         design_effect=verdict.design_effect,
+        shed_count=verdict.shed_count,
         baseline_event_count=verdict.baseline_event_count,
         baseline_trial_count=verdict.baseline_trial_count,
         affected_learner_count=verdict.affected_learner_count,

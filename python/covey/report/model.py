@@ -35,6 +35,7 @@ class VerdictLine:
     proof: list[str]
     alpha_spent: float
     design_effect: float
+    shed_count: int
     baseline_event_count: int
     baseline_trial_count: int
     affected_learner_count: int

@@ -116,10 +116,11 @@ def estimate(verdict: evidence_pb2.Verdict) -> str:
 
 
 def counters(verdict: evidence_pb2.Verdict) -> str:
-    """Events of trials, "3 of 9,812"; open incidents have no trials."""
+    """Events of trials, "3 of 9,812", and what a comparison counts beside them; open incidents have no trials."""
     if verdict.statement.startswith("critical_incidents"):
         return f"{count(verdict.event_count)} open"
-    return f"{count(verdict.event_count)} of {count(verdict.trial_count)}"
+    refused = f", {count(verdict.shed_count)} more refused" if verdict.shed_count else ""
+    return f"{count(verdict.event_count)} of {count(verdict.trial_count)}{refused}"
 
 
 def rival(verdict: evidence_pb2.Verdict) -> str:

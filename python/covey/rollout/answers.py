@@ -13,6 +13,7 @@ from covey.rollout.weighing import (
     affected_learners,
     design_effect,
     relative_counts,
+    shed_requests,
     weigh_criteria,
     weigh_triggers,
 )
@@ -55,6 +56,7 @@ class Answer:
         design_effect: that the evidence was divided by in the last tick.
         baseline_events, baseline_trials: where the baseline was compared.
         affected_learners: shards with a failure of the candidate: at least so many learners met one.
+        shed: requests that the candidate refused for overload, where the baseline was compared.
     """
 
     result: Verdict.Result.ValueType
@@ -65,6 +67,7 @@ class Answer:
     baseline_events: int = 0
     baseline_trials: int = 0
     affected_learners: int = 0
+    shed: int = 0
 
 
 def answer_criteria(state: RolloutState, questions: Sequence[Question]) -> list[Answer]:
@@ -120,6 +123,7 @@ def _answers(
                 rival[0] if weighed.compared[place] else 0,
                 rival[1] if weighed.compared[place] else 0,
                 affected_learners(state, question),
+                shed_requests(state, question) if weighed.compared[place] else 0,
             )
         )
     return answers

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from covey.rollout.counts import LIMIT_TOLERANCE
 from covey.rollout.statement import Kind, Statement
 from covey.rollout.units import format_duration, seconds_of
+from covey.rollout.weighing import relative_counts
 from covey.v1.evidence_pb2 import Verdict
 from covey.v1.rollouts_pb2 import Incident
 
@@ -34,6 +35,8 @@ def counts_sentence(state: RolloutState, question: Question, verdict: Verdict, n
     """
     relative = question.statement.kind is Kind.RELATIVE_LATENCY
     text = f"{question.statement.text}: {_slower(state, question, verdict) if relative else _counters(question)}"
+    if verdict.shed_count:
+        text = f"{question.statement.text}: {_refused(state, question, verdict.shed_count)}"
     if question.statement.kind is Kind.LATENCY:
         text += _edge(state, question.statement.limit, is_trigger=question.is_trigger)
     if verdict.baseline_trial_count:
@@ -67,6 +70,15 @@ def _counters(question: Question) -> str:
         limit = question.statement.limit
         return f"{events} of {trials} {subject} were slower than {_time(limit)}"
     return f"{events} of {trials} {subject} failed"
+
+
+def _refused(state: RolloutState, question: Question, shed: int) -> str:
+    """What the comparison counts where requests were refused for overload: failures to it, and to no limit."""
+    events, trials = relative_counts(state, question)[0]
+    if events == shed == trials and not question.events:
+        return f"{shed:,} of {trials:,} candidate requests were refused for overload"
+    together = f"that is {events:,} of {trials:,} to compare"
+    return f"{_counters(question)} and {shed:,} more were refused for overload, {together}"
 
 
 def _edge(state: RolloutState, limit: float, *, is_trigger: bool) -> str:

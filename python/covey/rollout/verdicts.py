@@ -13,7 +13,7 @@ from covey.rollout.sentences import counts_sentence, incidents_sentence, literal
 from covey.rollout.statement import Kind
 from covey.rollout.units import duration_of, rounded, seconds_of
 from covey.rollout.validity import invalid_reason
-from covey.rollout.weighing import harms, weigh_criteria
+from covey.rollout.weighing import harms, relative_counts, weigh_criteria
 from covey.stats import bernoulli_interval, rate_ratio_interval
 from covey.v1.evidence_pb2 import TestResult, Verdict
 
@@ -129,6 +129,7 @@ def _counts_verdict(
         baseline_event_count=answer.baseline_events,
         baseline_trial_count=answer.baseline_trials,
         affected_learner_count=answer.affected_learners,
+        shed_count=answer.shed,
     )
     if statement.kind is Kind.RELATIVE_LATENCY:
         _add_relative_counts(state, question, answer, verdict)
@@ -175,9 +176,8 @@ def _add_relative_counts(state: RolloutState, question: Question, answer: Answer
 
 def _add_ratio_interval(state: RolloutState, question: Question, verdict: Verdict) -> None:
     """The ratio's interval from the totals so far, for the eye: the decision is that of the e-value beside it."""
-    mine, rival = verdict.event_count, verdict.baseline_event_count
-    candidate, baseline = float(verdict.trial_count), float(verdict.baseline_trial_count)
-    if not (candidate and baseline) or not mine + rival:
+    (mine, candidate), (rival, baseline) = relative_counts(state, question)
+    if not verdict.baseline_trial_count or not candidate or not mine + rival:
         return
     effect = verdict.design_effect
     share = candidate / (candidate + baseline)

@@ -24,6 +24,8 @@ from covey.v1.evidence_pb2 import Verdict
 
 # Ln E that is not nearer to its threshold than this is on the same side of it with 9 digits.
 CLOSE = 1e-5
+# Of which a refusal for overload counts as one where the arms are compared.
+_FAILURES = frozenset({Kind.ERROR_RATE, Kind.AVAILABILITY})
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,13 +167,19 @@ def relative_counts(state: RolloutState, question: Question) -> tuple[tuple[int,
         number = state.plan.gates.metrics.slower_shares.index(question.statement.event_limit)
         slow = state.gates.exceedances[:, number]
         return (int(slow[0]), state.phase_counts.requests), (int(slow[1]), state.phase_rivals.requests)
-    if question.statement.kind not in {Kind.ERROR_RATE, Kind.AVAILABILITY}:
+    if question.statement.kind not in _FAILURES:
         return (0, 0), (0, 0)
-    if question.is_trigger:
-        arms = state.gates.candidate.counts, state.gates.rivals
-    else:
-        arms = state.phase_counts, state.phase_rivals
-    return _with_shed(arms[0], question), _with_shed(arms[1], question)
+    rivals = state.gates.rivals if question.is_trigger else state.phase_rivals
+    return _with_shed(_candidate_counts(state, question), question), _with_shed(rivals, question)
+
+
+def shed_requests(state: RolloutState, question: Question) -> int:
+    """How many of the candidate's events in `relative_counts` are requests refused for overload."""
+    return _candidate_counts(state, question).shed if question.statement.kind in _FAILURES else 0
+
+
+def _candidate_counts(state: RolloutState, question: Question) -> Counts:
+    return state.gates.candidate.counts if question.is_trigger else state.phase_counts
 
 
 def _with_shed(counts: Counts, question: Question) -> tuple[int, int]:
