@@ -76,7 +76,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; always leaves by `SystemExit`: 0 ok, 1 failed, 2 wrong usage, others as a command says."""
     from covey.cli.output import CommandError
     from covey.errors import InputError
+    from covey.grpc_log import quiet
 
+    quiet()
     try:
         try:
             get_command(app).main(args=arguments, prog_name="covey")

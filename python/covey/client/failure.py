@@ -21,6 +21,15 @@ _REMEDIES: Mapping[grpc.StatusCode, str] = {
     grpc.StatusCode.INTERNAL: "the server's log has the details under the request id",
 }
 
+_REMEDY_OF_PLAINTEXT = (
+    "if it speaks TLS give --cacert (and --token-file); else name the right address with --control"
+    " (environment: COVEY_CONTROL)"
+)
+_REMEDY_OF_TLS = (
+    "check --cacert and --servername against its certificate; on loopback leave them out if it speaks no TLS;"
+    " else name the right address with --control (environment: COVEY_CONTROL)"
+)
+
 
 @dataclass(frozen=True)
 class FailureDetails:
@@ -80,6 +89,11 @@ class CallFailed(Exception):  # noqa: N818 - a sentence reads better than CallFa
         """
         is_refused = self.code is grpc.StatusCode.RESOURCE_EXHAUSTED and self.details.retry_after_seconds is not None
         return is_refused or self.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+    def beside_a_listener(self, uses_tls: bool) -> CallFailed:
+        """The same failure where something accepts connections all the same: most likely one side speaks TLS only."""
+        remedy = _REMEDY_OF_TLS if uses_tls else _REMEDY_OF_PLAINTEXT
+        return CallFailed(self.code, f"{self.message}, but something listens there", remedy, self.details, self.address)
 
     def _text(self) -> str:
         lines = [f"{self.code.name}: {self.message}"]

@@ -14,7 +14,8 @@ import grpc
 from google.protobuf.message import Message
 
 from covey.client.channel import DEFAULT_CONTROL, DEFAULT_DATA, Security, open_channel
-from covey.client.failure import call_failed
+from covey.client.failure import CallFailed, call_failed
+from covey.client.listening import accepts_connections
 
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
@@ -127,9 +128,16 @@ class Connection:
                 delay = self.retry.delay_seconds(attempt, failure.details.retry_after_seconds)
                 time_left = deadline - self.retry.monotonic() - delay
                 if not failure.may_succeed_later or time_left < _SMALLEST_ATTEMPT_SECONDS:
-                    raise failure from error
+                    raise self.explained(failure) from error
             self.retry.sleep(delay)
             attempt += 1
+
+    def explained(self, failure: CallFailed) -> CallFailed:
+        """The failure that is raised in the end: where nobody answers, it says whether something listens."""
+        is_silent = failure.code is grpc.StatusCode.UNAVAILABLE and failure.is_unreachable
+        if not is_silent or not accepts_connections(failure.address):
+            return failure
+        return failure.beside_a_listener(self.security.uses_tls(failure.address))
 
     def pages(
         self, method: grpc.UnaryUnaryMultiCallable[RequestT, PageT], request: RequestT, address: str, page_size: int

@@ -116,7 +116,7 @@ class RolloutCalls(Connection):
             away_since = now if away_since is None else away_since
             patience = give_up_seconds if is_known else min(give_up_seconds, self.timeout_seconds)
             if failure is not None and now - away_since >= patience:
-                raise failure
+                raise self.explained(failure)
             if failure is not None and failure.code is not grpc.StatusCode.DEADLINE_EXCEEDED and on_dropped:
                 on_dropped(failure)
             self.retry.sleep(min(self.retry.delay_seconds(attempt, None), max(end - now, 0.0)))

@@ -27,7 +27,7 @@ from covey.v1.rollouts_pb2 import ListRolloutsRequest
 from covey_server.config import Address, ServerConfig
 from covey_server.wiring import AnalyzerServer, wall_clock
 
-from ..running import wait_until
+from ..running import ServerProcess, wait_until
 from .known import TokensFile
 
 FREE = Address("127.0.0.1", 0)
@@ -87,6 +87,49 @@ def test_every_port_speaks_tls_and_no_plaintext(begin: Begin, authority: Any) ->
         scrape(server, unknown)
     with pytest.raises(OSError):
         urllib.request.urlopen(f"http://127.0.0.1:{server.metrics_port}/metrics", timeout=20)
+
+
+def test_a_caller_without_tls_is_told_of_it_and_the_server_logs_no_word_of_grpc(
+    authority: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificate, key = map(str, authority.issue("server"))
+    for verbosity, is_loud in (("", False), ("INFO", True)):
+        monkeypatch.delenv("GRPC_VERBOSITY", raising=False)
+        if verbosity:
+            monkeypatch.setenv("GRPC_VERBOSITY", verbosity)
+        arguments = ("--tls-cert", certificate, "--tls-key", key)
+        server = ServerProcess(tmp_path / f"data{verbosity}", tmp_path / f"ports{verbosity}.json", arguments)
+        try:
+            control = f"127.0.0.1:{server.control_port}"
+            with (
+                Client(control=control, timeout_seconds=1.0) as client,
+                pytest.raises(CallFailed, match="but something listens there") as raised,
+            ):
+                list(client.list_rollouts())
+            assert raised.value.is_unreachable
+            assert raised.value.remedy.startswith("if it speaks TLS give --cacert (and --token-file)")
+            server.process.terminate()
+            log = server.process.communicate(timeout=60)[1]
+        finally:
+            server.kill()
+        assert ("WRONG_VERSION_NUMBER" in log) == is_loud
+
+
+def test_a_caller_with_tls_is_told_that_something_else_listens(tmp_path: Path, authority: Any) -> None:
+    server = ServerProcess(tmp_path / "data", tmp_path / "ports.json")
+    try:
+        with (
+            Client(
+                control=f"127.0.0.1:{server.control_port}",
+                timeout_seconds=1.0,
+                security=Security(cacert=authority.file),
+            ) as client,
+            pytest.raises(CallFailed, match="but something listens there") as raised,
+        ):
+            next(client.watch_rollout("x"))
+    finally:
+        server.kill()
+    assert "leave them out if it speaks no TLS" in raised.value.remedy
 
 
 def test_a_client_certificate_is_a_principal(begin: Begin, authority: Any, tmp_path: Path) -> None:
