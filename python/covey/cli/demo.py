@@ -63,6 +63,7 @@ def demo(
 
     if keep is not None and keep.exists() and any(keep.iterdir()):
         raise CommandError(f"--keep {keep}: the folder is not empty; name a new one", ExitCode.USAGE)
+    _require_known(fault or ())
     _require_writable(report)
     with tempfile.TemporaryDirectory(prefix="covey-demo-") as temporary:
         options = DemoOptions(
@@ -74,6 +75,16 @@ def demo(
             patience_seconds=patience if patience is not None else 60.0 if traffic else 10.0,
         )
         raise typer.Exit(_run(options))
+
+
+def _require_known(faults: Sequence[str]) -> None:
+    """By the server's own parser, before it is started, and started again, with a fault that it refuses."""
+    from covey_server.answering.faults import FaultError, load_plan
+
+    try:
+        load_plan(faults, enabled=True)
+    except FaultError as error:
+        raise CommandError(f"--fault: {error}", ExitCode.USAGE) from error
 
 
 def _require_writable(folder: Path) -> None:
