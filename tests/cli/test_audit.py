@@ -49,6 +49,23 @@ def test_a_live_journal_is_shown_and_verified(run: Verb, started: Verb, plane: A
     assert "tick" not in out
 
 
+def test_nothing_of_a_journal_is_cut_in_80_columns(run: Verb, started: Verb, plane: Any) -> None:
+    started(ticks=3)
+    control = ("--control", f"127.0.0.1:{plane.port.port}")
+    plane.client.pause_rollout("native", reason="the night shift " * 12)
+    rows = json.loads(run("audit", "show", "native", "--output", "json", *control)[1])
+    _, out, _ = run("audit", "show", "native", *control)
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "…" not in out
+    assert lines[0] == rows[0]["time"][:10]
+    assert out.count(rows[0]["time"][:10]) == 1
+    for row in rows:
+        assert f"{row['sequence']:>5}  {row['time'][11:19]}Z  {row['what']}, by {row['who']}" in out
+        assert row["digest"][:12] in out
+    assert ("the night shift " * 12).strip() in " ".join(out.split())
+
+
 def test_a_data_directory_and_a_copy_are_verified(run: Verb, started: Verb, plane: Any, tmp_path: Path) -> None:
     started(ticks=3)
     directory = tmp_path / "data"
@@ -75,6 +92,12 @@ def test_a_store_in_use_is_not_migrated(run: Verb, plane: Any, tmp_path: Path) -
     assert (code, "another live server" in err) == (1, True)
     code, _, err = run("state", "migrate", "--data-directory", str(tmp_path / "none"))
     assert (code, "there is no store" in err) == (1, True)
+
+
+def test_one_is_singular(run: Verb, covey: Verb, plane: Any) -> None:
+    covey("create", str(plane.plan), "--name", "native")
+    _, out, _ = run("audit", "verify", "--control", f"127.0.0.1:{plane.port.port}")
+    assert out.startswith("rollouts/native: 1 entry, each as it was written")
 
 
 def test_one_step_back_and_forward(run: Verb, started: Verb, plane: Any, tmp_path: Path) -> None:

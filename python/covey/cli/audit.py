@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator
 from datetime import UTC
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from covey.cli.connection import ExitCode, Session, verb
-from covey.cli.output import CommandError, print_data, print_table, print_text
+from covey.cli.output import TABLE_WIDTH, CommandError, counted, print_data, print_text
 
 if TYPE_CHECKING:
     from covey.rollout.chain import Break, Record
@@ -48,20 +49,12 @@ def show(
     if not session.is_table:
         print_data(rows, session.output)
         return
-    headings = ("entry", "time", "who", "what", "why", "covey", "digest")
-    cells = [
-        (
-            str(row["sequence"]),
-            row["time"],
-            row["who"] + ("" if row["verified"] or row["who"] == "server" else " (unverified)"),
-            row["what"],
-            row["why"],
-            row["version"],
-            row["digest"][:12],
-        )
-        for row in rows
-    ]
-    print_table(headings, cells, left=frozenset(range(1, len(headings))))
+    date = ""
+    for row in rows:
+        if row["time"][:10] != date:
+            date = row["time"][:10]
+            print_text(date)
+        print_text(_lines(row))
 
 
 @verb(app)
@@ -86,11 +79,24 @@ def verify(
     return ExitCode.FAILED if broken else ExitCode.OK
 
 
+def _lines(row: dict[str, Any]) -> str:
+    """Two lines, more where the reason is long: a table of these columns would cut each of them at 80."""
+    from covey.report import words
+
+    doubt = "" if row["verified"] or row["who"] == "server" else " (unverified)"
+    first = f"{row['sequence']:>5}  {row['time'][11:19]}Z  {row['what']}, by {row['who']}{doubt}"
+    second = f"covey {row['version']}, digest {row['digest'][:12]}" + (f": {row['why']}" if row["why"] else "")
+    folded = textwrap.wrap(
+        words.clean(second), TABLE_WIDTH, initial_indent=" " * 7, subsequent_indent=" " * 7, break_on_hyphens=False
+    )
+    return "\n".join([words.clean(first), *folded])
+
+
 def _print_verified(document: dict[str, Any]) -> None:
     breaks = document["breaks"]
     if not breaks:
-        count, head = document["entries"], document["head_digest"]
-        print_text(f"{document['rollout']}: {count:,} entries, each as it was written; head {head}")
+        count, head = counted(document["entries"], "entry", "entries"), document["head_digest"]
+        print_text(f"{document['rollout']}: {count}, each as it was written; head {head}")
     for each in breaks[:_MOST_BREAKS_SHOWN]:
         print_text(f"{document['rollout']}: record {each['sequence']}: {each['problem']}")
     if len(breaks) > _MOST_BREAKS_SHOWN:

@@ -40,6 +40,11 @@ def print_data(data: Any, output: OutputFormat) -> None:
         print_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip())
 
 
+def counted(count: int, singular: str, plural: str) -> str:
+    """A count with its noun: "1 file", "1,204 files"."""
+    return f"{count:,} {singular if count == 1 else plural}"
+
+
 def print_text(text: str) -> None:
     """Print to standard output."""
     print(text)  # noqa: T201

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from covey.cli.connection import ExitCode, Session, verb
-from covey.cli.output import CommandError, print_data, print_text
+from covey.cli.output import CommandError, counted, print_data, print_text
 from covey.cli.rollout_arguments import rollout_app
 
 if TYPE_CHECKING:
@@ -131,7 +131,8 @@ def _check_identical(session: Session, entries: Sequence[Entry], source: str) ->
     elif problem:
         print_text(f"{source}: {problem}")
     else:
-        print_text(f"{source}: {len(entries):,} entries, {ticks:,} looks: the same decisions, byte for byte")
+        size = f"{counted(len(entries), 'entry', 'entries')}, {counted(ticks, 'look', 'looks')}"
+        print_text(f"{source}: {size}: the same decisions, byte for byte")
     return ExitCode.FAILED if problem else ExitCode.OK
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from covey.cli.connection import OutputOption
-from covey.cli.output import CommandError, OutputFormat, print_data, print_table, print_text
+from covey.cli.output import CommandError, OutputFormat, counted, print_data, print_table, print_text
 
 if TYPE_CHECKING:
     from covey_server.backup import Manifest
@@ -95,7 +95,8 @@ def restore(
 def _print_copy(what: str, manifest: Manifest, output: OutputFormat) -> None:
     if output is OutputFormat.table:
         megabytes = manifest.byte_count / 1e6
-        print_text(f"{what}, {len(manifest.files):,} files, {megabytes:,.1f} MB, as it was at {manifest.time}")
+        files = counted(len(manifest.files), "file", "files")
+        print_text(f"{what}, {files}, {megabytes:,.1f} MB, as it was at {manifest.time}")
     else:
         print_data(json.loads(manifest.to_json()), output)
 

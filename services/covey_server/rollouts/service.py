@@ -26,7 +26,6 @@ from covey_server.access.callers import CALLER
 from covey_server.errors import CallError, abort_aio, current_request_id, request_id
 from covey_server.rollouts.desk import RolloutDesk
 from covey_server.rollouts.journal import Journal
-from covey_server.rollouts.journal_splits import TARGET
 from covey_server.rollouts.outbox import Outbox
 from covey_server.rollouts.views import RolloutViews, rollout_name
 from covey_server.rollouts.watch import WatchHub
@@ -235,12 +234,21 @@ class RolloutServicer(pb_grpc.RolloutServiceServicer):
             await abort_aio(context, told)
         finally:
             milliseconds = round(1e3 * (time.monotonic() - started), 1)
-            subject = getattr(request, "name", "") or getattr(request, "rollout_id", "") or TARGET
-            extra = {"actor": caller.name, "subject": subject, "code": code.name, "milliseconds": milliseconds}
+            extra = {
+                "actor": caller.name,
+                "subject": _subject(request),
+                "code": code.name,
+                "milliseconds": milliseconds,
+            }
             _log.info(type(request).__name__.removesuffix("Request"), extra=extra)
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], Response]) -> Response:
         return await asyncio.get_running_loop().run_in_executor(pool, work)
+
+
+def _subject(request: Any) -> str:
+    """What a mutation is about: a rollout, or the target of a lease; empty where it is about neither."""
+    return next((value for field in ("name", "rollout_id", "target") if (value := getattr(request, field, ""))), "")
 
 
 def _takes_weight(request: Any) -> bool:
