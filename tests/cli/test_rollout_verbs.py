@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from covey.cli import main
-from covey.v1.rollouts_pb2 import Rollout
+from covey.v1.rollouts_pb2 import AcquireLeaseRequest, Rollout
+from covey.v1.rollouts_pb2_grpc import RolloutServiceStub
 
 Verb = Callable[..., Any]
 
@@ -220,6 +223,25 @@ def test_a_second_start_names_the_first(covey: Verb, plane: Any, started: Verb) 
     refused = covey("start", "second")
     assert refused.code == 1
     assert "rollouts/native" in refused.err
+    assert "covey rollout abort native --reason" in refused.err.splitlines()[-1]
+    assert "is legal now" not in refused.err
+
+
+def test_the_next_command_reaches_the_same_server(
+    covey: Verb, plane: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    token_file = plane.plan.with_name("a token")
+    token_file.write_text("covey_x")
+    created = covey("create", str(plane.plan), "--name", "native", "--token-file", str(token_file))
+    typed = f"--control {plane.client.control} --token-file '{token_file}'"
+    assert created.out.splitlines()[-1] == f"  covey rollout start native {typed}"
+    explained = json.loads(covey("explain", "native", "--output", "json").out)
+    assert explained["next"]["command"] == f"covey rollout start native --control {plane.client.control}"
+    # Who set the variable has it for the next command too; a secret is not shown.
+    monkeypatch.setenv("COVEY_CONTROL", plane.client.control)
+    with pytest.raises(SystemExit):
+        main(["rollout", "explain", "native", "--token", "covey_x"])
+    assert capsys.readouterr().out.splitlines()[-1] == "  covey rollout start native"
 
 
 @pytest.mark.parametrize(
@@ -235,6 +257,13 @@ def test_an_unreachable_server_is_5(
     assert ended.value.code == 5
     assert "no covey server answers at 127.0.0.1:1 (Connection refused)" in err
     assert "covey serve" in err
+
+
+def test_the_log_names_what_a_lease_is_for(plane: Any, caplog: pytest.LogCaptureFixture) -> None:
+    request = AcquireLeaseRequest(target="echo", holder="me", request_id="1")
+    with caplog.at_level(logging.INFO, "covey_server.rollouts"), grpc.insecure_channel(plane.client.control) as channel:
+        RolloutServiceStub(channel).AcquireLease(request, timeout=30)
+    assert [vars(record)["subject"] for record in caplog.records if record.message == "AcquireLease"] == ["echo"]
 
 
 def test_the_environment_names_server_and_actor(plane: Any, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 import inspect
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -92,6 +93,10 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
 }
 
+_CONTEXT = "typer_context"
+# All that leads to the same server; --token would show a secret, and --as belongs to whoever types.
+_REPEATED = ("control", "cacert", "cert", "key", "servername", "token_file", "plaintext")
+
 
 @dataclass(frozen=True)
 class Session:
@@ -100,15 +105,22 @@ class Session:
     Attributes:
         client: of the server; connects with its first call.
         output: form of what is printed.
+        address: options that say which server and how it is known, as they were typed; no secret among them.
     """
 
     client: Client
     output: OutputFormat
+    address: tuple[str, ...] = ()
 
     @property
     def is_table(self) -> bool:
         """Whether people read it."""
         return self.output is OutputFormat.table
+
+    def command(self, text: str) -> str:
+        """A command to type next, which must reach the server that this one reached."""
+        is_called = text and not text.endswith("--help")
+        return f"{text} {shlex.join(self.address)}" if is_called and self.address else text
 
 
 def plain(message: Message) -> dict[str, Any]:
@@ -130,11 +142,13 @@ def verb(application: typer.Typer, name: str | None = None) -> Callable[[Callabl
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
             for key, (annotation, default) in _OPTIONS.items()
         ]
+        added.append(inspect.Parameter(_CONTEXT, inspect.Parameter.KEYWORD_ONLY, annotation=typer.Context))
 
         @functools.wraps(function)
         def command(**arguments: Any) -> None:
             connection = {key: arguments.pop(key) for key in _OPTIONS}
-            raise typer.Exit(_run(function, connection, arguments))
+            address = _typed_address(arguments.pop(_CONTEXT), connection)
+            raise typer.Exit(_run(function, connection, address, arguments))
 
         own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
         command.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
@@ -145,7 +159,9 @@ def verb(application: typer.Typer, name: str | None = None) -> Callable[[Callabl
     return register
 
 
-def _run(function: Callable[..., int | None], connection: dict[str, Any], arguments: dict[str, Any]) -> int:
+def _run(
+    function: Callable[..., int | None], connection: dict[str, Any], address: tuple[str, ...], arguments: dict[str, Any]
+) -> int:
     from covey.client import CallFailed, Client, Security
 
     try:
@@ -168,12 +184,24 @@ def _run(function: Callable[..., int | None], connection: dict[str, Any], argume
         raise CommandError(str(error), ExitCode.USAGE) from error
     with client:
         try:
-            return function(Session(client, connection["output"]), **arguments) or ExitCode.OK
+            return function(Session(client, connection["output"], address), **arguments) or ExitCode.OK
         except CallFailed as failure:
             code = ExitCode.UNREACHABLE if failure.is_unreachable else ExitCode.FAILED
             raise CommandError(str(failure), code) from failure
         except ValueError as error:
             raise CommandError(str(error), ExitCode.USAGE) from error
+
+
+def _typed_address(context: typer.Context, connection: dict[str, Any]) -> tuple[str, ...]:
+    # What the environment says it says to the next command too.
+    sources = {key: context.get_parameter_source(key) for key in _REPEATED}
+    typed = [key for key, source in sources.items() if source is not None and source.name == "COMMANDLINE"]
+    words: list[str] = []
+    for key in typed:
+        words.append(f"--{key.replace('_', '-')}")
+        if connection[key] is not True:
+            words.append(str(connection[key]))
+    return tuple(words)
 
 
 def login_name() -> str:

@@ -40,7 +40,7 @@ def show_changed(session: Session, rollout: Rollout) -> None:
         print_text(words.clean(rollout.explanation))
     step = advice.what_next(rollout, datetime.now(UTC))
     if step.command:
-        print_text(f"next: {step.sentence}\n  {step.command}")
+        print_text(f"next: {step.sentence}\n  {session.command(step.command)}")
 
 
 def confirm(question: str, yes: bool) -> None:

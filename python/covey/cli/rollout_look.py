@@ -71,7 +71,8 @@ def explain(session: Session, name: NameArgument, exit_code: ExitCodeOption = Fa
 
     rollout = session.client.get_rollout(name)
     sentences = sentences_of(rollout)
-    step = advice.what_next(rollout, datetime.now(UTC))
+    advised = advice.what_next(rollout, datetime.now(UTC))
+    step = advised._replace(command=session.command(advised.command))
     if session.is_table:
         _print_sentences(sentences, step)
     else:

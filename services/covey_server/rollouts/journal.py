@@ -284,7 +284,11 @@ class Journal:
                     f"{other.name} has the target {other.spec.target!r} since it was started; let it finish or abort"
                     f" it before {starting.name} starts",
                     reason="TARGET_TAKEN",
-                    metadata={"rollout": other.name, "target": other.spec.target},
+                    metadata={
+                        "rollout": other.name,
+                        "target": other.spec.target,
+                        "remedy": _remedy_of_taken(other.name),
+                    },
                 )
 
     def _adopt(self, state: RolloutState) -> None:
@@ -297,6 +301,11 @@ class Journal:
         failpoints.reach("journal.published")
         for listener in self._listeners:
             listener(state)
+
+
+def _remedy_of_taken(holder: str) -> str:
+    name = holder.removeprefix("rollouts/")
+    return f"`covey rollout watch {name}` tells when it ends; `covey rollout abort {name} --reason ...` ends it now"
 
 
 def _applied(name: str, state: RolloutState | None, entry: Entry) -> RolloutState:
