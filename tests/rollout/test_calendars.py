@@ -207,10 +207,11 @@ class CalendarJournal(Journal):
         self.append(commands.create("rollouts/test", "uid-1", spec, offsets))
 
 
-def world(text: str = SHORT_PLAN + EVENING) -> World:
+def world(text: str = SHORT_PLAN + EVENING, *, approved: bool = True) -> World:
     journal = CalendarJournal(text)
     journal.command(commands.start)
-    journal.approve("canary", "operations")
+    if approved:
+        journal.approve("canary", "operations")
     return World(journal, requests_per_second=2000.0)
 
 
@@ -254,8 +255,59 @@ def test_the_first_phase_waits_too_and_the_picture_says_so() -> None:
     made = world(SHORT_PLAN + EVENING.replace("09:00-17:00", "11:00-17:00"))
     made.look()
     assert made.journal.state.state == State.STATE_SCHEDULED
-    assert to_resource(made.journal.state).explanation == (
-        "phase 'canary' waits for the calendar until Mon 2026-05-04 12:00+02:00: outside of business hours"
+    shown = to_resource(made.journal.state)
+    wait = "phase 'canary' waits for the calendar until Mon 2026-05-04 12:00+02:00: outside of business hours"
+    assert shown.calendar_wait == wait
+    assert shown.explanation == (
+        f"{wait}; operations and engineering may override it in an emergency; 0 of 2 people of operations have signed"
+    )
+
+
+def test_a_phase_with_every_approval_says_that_the_calendar_keeps_it() -> None:
+    from covey.report import advice
+    from covey.rollout.resource import to_resource
+
+    made = world(SHORT_PLAN + EVENING.replace("09:00-17:00", "11:00-17:00"), approved=False)
+    made.look()
+    awaiting = to_resource(made.journal.state)
+    assert awaiting.state == State.STATE_AWAITING_APPROVAL
+    assert not awaiting.calendar_wait, "people are asked first"
+    made.journal.approve("canary", "operations")
+    shown = to_resource(made.journal.state)
+    assert shown.state == State.STATE_AWAITING_APPROVAL
+    assert "waits for the calendar until Mon 2026-05-04 12:00+02:00" in shown.explanation
+    step = advice.what_next(shown, made.journal.now)
+    assert "waits for the calendar until Mon 2026-05-04 12:00+02:00" in step.sentence
+    assert step.command == (
+        'covey rollout approve test --phase canary --role operations --role engineering --emergency --reason "..."'
+    )
+    for actor, role in (("olga", "operations"), ("otto", "operations"), ("edda", "engineering")):
+        override = commands.approve(
+            made.journal.state, made.journal.now, phase="canary", role=role, reason="the fix",
+            overrides_calendar=True, actor=actor,
+        )  # fmt: skip
+        made.journal.append(override, actor=actor)
+    assert not to_resource(made.journal.state).calendar_wait
+
+
+def test_a_hold_for_the_calendar_says_who_may_override_it_and_who_has() -> None:
+    from covey.report import advice
+    from covey.rollout.resource import to_resource
+
+    made = waiting()
+    override = commands.approve(
+        made.journal.state, made.journal.now, phase="rollout", role="operations", reason="the fix",
+        overrides_calendar=True, actor="olga",
+    )  # fmt: skip
+    made.journal.append(override, actor="olga")
+    shown = to_resource(made.journal.state)
+    assert shown.explanation.endswith(
+        "freeze 'review'; operations and engineering may override it in an emergency; "
+        "1 of 2 people of operations have signed (olga)"
+    )
+    assert (
+        "--phase rollout --role operations --role engineering --emergency"
+        in advice.what_next(shown, made.journal.now).command
     )
 
 

@@ -94,7 +94,7 @@ class _Lines:
 
     def __init__(self, output: OutputFormat) -> None:
         self._output = output
-        self._state = ""
+        self._standing = ""
         self._results: dict[str, str] = {}
 
     def show(self, message: WatchRolloutResponse) -> None:
@@ -126,11 +126,12 @@ class _Lines:
                 )
             self._results[key] = result
         state = f"{words.state(rollout.state)} {rollout.phase}{' (paused)' if rollout.paused else ''}".rstrip()
-        if state != self._state:
+        standing = f"{state} {rollout.calendar_wait}"
+        if standing != self._standing:
             share = words.share(rollout.candidate_weight_bp)
             why = f": {rollout.explanation}" if rollout.explanation else ""
             yield words.clean(f"{now}  {state}, {share} of learners to the candidate{why}")
-        self._state = state
+        self._standing = standing
 
     def dropped(self, failure: CallFailed) -> None:
         print(f"connection lost ({failure.code.name}), trying again", file=sys.stderr)  # noqa: T201

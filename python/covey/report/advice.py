@@ -47,13 +47,18 @@ def next_approval_phase(rollout: Rollout) -> str:
     """The phase that a signature without a phase is meant for: the one awaited, else the next that asks for any."""
     phases = list(rollout.spec.phases)
     names = [phase.name for phase in phases]
-    position = names.index(rollout.phase) if rollout.phase in names else -1
-    # `phase` is the one in force, which has a hold, or before the first one the awaited one, which has none yet.
-    following = position + 1 if rollout.HasField("phase_hold") else max(position, 0)
+    following = _following(rollout, names)
     if rollout.state != Rollout.STATE_AWAITING_APPROVAL:
         asking = [index for index in range(following, len(phases)) if phases[index].approvals.roles]
         following = asking[0] if asking else following
     return names[min(following, len(names) - 1)] if names else ""
+
+
+def _following(rollout: Rollout, names: list[str]) -> int:
+    """The place of the next phase; beyond the last one in the last."""
+    position = names.index(rollout.phase) if rollout.phase in names else -1
+    # `phase` is the one in force, which has a hold, or before the first one the awaited one, which has none yet.
+    return position + 1 if rollout.HasField("phase_hold") else max(position, 0)
 
 
 def what_next(rollout: Rollout, now: datetime) -> Advice:
@@ -86,6 +91,8 @@ def what_next(rollout: Rollout, now: datetime) -> Advice:
             f"phase {phase} needs the approval of {', '.join(rollout.missing_roles)}",
             f"covey rollout approve {name} --phase {phase} {roles}",
         )
+    if rollout.calendar_wait:
+        return _while_closed(rollout, name)
     if rollout.state == Rollout.STATE_DRAFT:
         return Advice("start it", f"covey rollout start {name}")
     if rollout.state == Rollout.STATE_SCHEDULED:
@@ -93,6 +100,19 @@ def what_next(rollout: Rollout, now: datetime) -> Advice:
     if rollout.state == Rollout.STATE_HOLDING:
         return _while_holding(rollout, name)
     return Advice("nothing: it advances by itself once everything is proven")
+
+
+def _while_closed(rollout: Rollout, name: str) -> Advice:
+    """The calendar opens by itself; in an emergency people override it."""
+    if not rollout.calendar_override_roles:
+        return Advice(f"nothing: {rollout.calendar_wait}")
+    names = [phase.name for phase in rollout.spec.phases]
+    phase = names[_following(rollout, names)]
+    roles = " ".join(f"--role {role}" for role in rollout.calendar_override_roles)
+    return Advice(
+        f"nothing: {rollout.calendar_wait}; only in an emergency, override it",
+        f'covey rollout approve {name} --phase {phase} {roles} --emergency --reason "..."',
+    )
 
 
 def _while_holding(rollout: Rollout, name: str) -> Advice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from covey.rollout.model import RolloutState
+from covey.rollout.model import RolloutState, State
 from covey.rollout.standing import Signatures
 
 
@@ -16,10 +16,12 @@ class Wait:
     Attributes:
         reason: one sentence that changes only when the reason does.
         opens_at: when it may; None: not within ten years.
+        missing_roles: whose signatures would override it; empty where nobody may.
     """
 
     reason: str
     opens_at: datetime | None
+    missing_roles: tuple[str, ...] = ()
 
 
 def wait_for_calendar(state: RolloutState) -> Wait | None:
@@ -40,7 +42,29 @@ def wait_for_calendar(state: RolloutState) -> Wait | None:
         return None
     until = f"until {zone.local_text(opening.at)}" if opening.at else "for ten years and more"
     reason = opening.reason or "it was not to begin earlier"
-    return Wait(f"phase '{following.name}' waits for the calendar {until}: {reason}", opening.at)
+    roles = state.spec.calendar.emergency.roles if opening.reason else ()
+    missing = Signatures(state, following.name, at, emergency=True).missing(roles)
+    return Wait(f"phase '{following.name}' waits for the calendar {until}: {reason}", opening.at, tuple(missing))
+
+
+def only_wait(state: RolloutState) -> Wait | None:
+    """The wait for the calendar where it is all that keeps the next phase from beginning."""
+    alone = {
+        State.STATE_SCHEDULED: True,
+        State.STATE_AWAITING_APPROVAL: not state.missing_roles,
+        State.STATE_HOLDING: state.waits_for_calendar,
+    }
+    return wait_for_calendar(state) if alone.get(state.state, False) else None
+
+
+def wait_sentence(state: RolloutState, wait: Wait) -> str:
+    """What is waited for, until when, who may override it and who has signed that."""
+    following = state.next_phase
+    if following is None or not wait.missing_roles:
+        return wait.reason
+    signatures = Signatures(state, following.name, state.last_tick_at, emergency=True)
+    remarks = signatures.sentences(state.spec.calendar.emergency.roles)
+    return "; ".join([wait.reason, f"{' and '.join(wait.missing_roles)} may override it in an emergency", *remarks])
 
 
 def overridden_calendar(state: RolloutState) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from covey.rollout.model import RolloutState, State
-from covey.rollout.openings import wait_for_calendar
+from covey.rollout.openings import only_wait, wait_sentence
 from covey.rollout.standing import approvals_now, evidence_digest
 from covey.rollout.units import duration_of, timestamp_of
 from covey.rollout.verdicts import current_verdicts
@@ -35,6 +35,9 @@ def to_resource(state: RolloutState, verdicts: bool = True) -> Rollout:
         excluded_segments=state.excluded_segments,
         hold_acknowledged_by=state.acknowledged_by if state.state == State.STATE_HOLDING else "",
     )
+    if wait := only_wait(state):
+        rollout.calendar_wait = wait.reason
+        rollout.calendar_override_roles.extend(wait.missing_roles)
     if state.effective_at is not None:
         rollout.weight_effective_at.CopyFrom(timestamp_of(state.effective_at))
     if state.phase_spec is not None:
@@ -55,6 +58,6 @@ def _explanation(state: RolloutState) -> str:
     if state.state == State.STATE_SCHEDULED and state.plan.hours.is_always_open:
         if (opens_at := state.calendar_opens_at) is not None:
             text += f", no earlier than {opens_at.isoformat(timespec='seconds')}"
-    elif state.state == State.STATE_SCHEDULED and (wait := wait_for_calendar(state)):
-        text = wait.reason
+    elif wait := only_wait(state):
+        text = wait_sentence(state, wait)
     return f"paused; {text}" if state.paused else text
