@@ -26,7 +26,11 @@ def rollout(state: Rollout.State.ValueType = Rollout.STATE_RUNNING, **fields: ob
         Phase(name="rollout", approvals=ApprovalRule(roles=["product"])),
     ]
     spec = RolloutSpec(
-        baseline="variants/reference", candidate="variants/native", phases=phases, tick_interval=Duration(seconds=10)
+        target="echo",
+        baseline="variants/reference",
+        candidate="variants/native",
+        phases=phases,
+        tick_interval=Duration(seconds=10),
     )
     made = Rollout(
         name="rollouts/native-over-reference", spec=spec, state=state, phase="canary", candidate_weight_bp=100,
@@ -163,12 +167,26 @@ def test_a_silent_controller_is_told_first() -> None:
     made = rollout()
     made.last_tick_time.FromDatetime(NOW - timedelta(minutes=3))
     step = advice.what_next(made, NOW)
-    assert "no controller has looked for 3 min" in step.sentence
-    assert "covey controller" in step.command
+    assert "no controller has looked since 2026-01-05 02:57:00Z, 3 min ago: start one" in step.sentence
+    assert step.command == "covey controller --target echo"
     assert advice.silent_for(rollout(Rollout.STATE_SUCCEEDED), NOW + timedelta(days=1)) is None
     soaking = rollout(Rollout.STATE_SOAKING)
-    assert advice.silent_for(soaking, NOW + timedelta(minutes=20)) is None
-    assert advice.silent_for(soaking, NOW + timedelta(minutes=30)) is not None
+    assert advice.silent_for(soaking, NOW + timedelta(minutes=14)) is None
+    assert advice.silent_for(soaking, NOW + timedelta(minutes=16)) is not None
+
+
+@pytest.mark.parametrize("state", [Rollout.STATE_SCHEDULED, Rollout.STATE_AWAITING_APPROVAL])
+def test_a_target_that_nobody_drives_is_named(state: Rollout.State.ValueType) -> None:
+    made = rollout(state)
+    made.ClearField("last_tick_time")
+    made.start_time.FromDatetime(NOW - timedelta(seconds=59))
+    assert "no controller" not in advice.what_next(made, NOW).sentence
+    step = advice.what_next(made, NOW + timedelta(seconds=2))
+    assert "no controller has looked since 2026-01-05 02:59:01Z, 1 min 1 s ago" in step.sentence
+    assert step.command == "covey controller --target echo"
+    made.ClearField("start_time")
+    made.state = Rollout.STATE_DRAFT
+    assert advice.silent_for(made, NOW + timedelta(days=1)) is None
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,23 @@ from covey.v1 import evidence_pb2, rollout_spec_pb2
 from covey.v1.rollouts_pb2 import Rollout
 
 # Without a look for this many tick intervals the controller is taken for dead.
-SILENT_TICKS = 5
+SILENT_TICKS = 3
+# Without a first look for this long after the start, none is taken to drive the target.
+_FIRST_LOOK = timedelta(minutes=1)
 _DEFAULT_TICK = timedelta(seconds=30)
 _DEFAULT_SOAK_TICK = timedelta(minutes=5)
 
 TERMINAL = frozenset({Rollout.STATE_SUCCEEDED, Rollout.STATE_ROLLED_BACK, Rollout.STATE_ABORTED})
-DRIVEN = frozenset({Rollout.STATE_RUNNING, Rollout.STATE_HOLDING, Rollout.STATE_SOAKING, Rollout.STATE_ROLLING_BACK})
+DRIVEN = frozenset(
+    {
+        Rollout.STATE_SCHEDULED,
+        Rollout.STATE_AWAITING_APPROVAL,
+        Rollout.STATE_RUNNING,
+        Rollout.STATE_HOLDING,
+        Rollout.STATE_SOAKING,
+        Rollout.STATE_ROLLING_BACK,
+    }
+)
 
 
 class Advice(NamedTuple):
@@ -33,8 +44,11 @@ def short_name(rollout: Rollout) -> str:
 
 def silent_for(rollout: Rollout, now: datetime) -> timedelta | None:
     """How long no controller has looked, where that is too long; None while all is well or nothing is driven."""
-    if rollout.state not in DRIVEN or not rollout.HasField("last_tick_time"):
+    if rollout.state not in DRIVEN:
         return None
+    if not rollout.HasField("last_tick_time"):
+        since_start = now - rollout.start_time.ToDatetime(UTC)
+        return since_start if rollout.HasField("start_time") and since_start > _FIRST_LOOK else None
     spec = rollout.spec
     soaking = rollout.state == Rollout.STATE_SOAKING
     given, default = (spec.soak_tick_interval, _DEFAULT_SOAK_TICK) if soaking else (spec.tick_interval, _DEFAULT_TICK)
@@ -66,9 +80,11 @@ def what_next(rollout: Rollout, now: datetime) -> Advice:
     name = short_name(rollout)
     silence = silent_for(rollout, now)
     if silence is not None:
+        since, ago = words.moment(now - silence), words.span(silence.total_seconds())
         return Advice(
-            f"no controller has looked for {words.span(silence.total_seconds())}: start one (abort works without it)",
-            "covey controller --help",
+            f"no controller has looked since {since}, {ago} ago: start one, with the options that it always has "
+            "(abort works without it)",
+            f"covey controller --target {rollout.spec.target}",
         )
     if rollout.state in TERMINAL:
         return Advice("it has ended; read the report", f"covey rollout report {name}")

@@ -162,6 +162,7 @@ class RolloutState:
         misrouted_seconds: how long no tick has shown the journal's weight at every router or replica.
         last_tick_weights: weight by replica as read in the last tick, believed or not.
         started_by: who started it; empty for a draft.
+        started_at: when; None for a draft.
         approval_sequences: entry of each signature, by phase, role, statement and person.
         waits_for_calendar: it holds for nothing but the calendar.
         held_since: time of the look at which the hold began that people are needed for.
@@ -179,6 +180,7 @@ class RolloutState:
     epoch: int = 0
     explanation: str = ""
     started_by: str = ""
+    started_at: datetime | None = None
     waits_for_calendar: bool = False
     held_since: datetime | None = None
     acknowledged_by: str = ""

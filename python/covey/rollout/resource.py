@@ -45,6 +45,8 @@ def to_resource(state: RolloutState, verdicts: bool = True) -> Rollout:
         rollout.phase_hold.CopyFrom(state.phase_spec.hold)
     if state.create_time is not None:
         rollout.create_time.CopyFrom(timestamp_of(state.create_time))
+    if state.started_at is not None:
+        rollout.start_time.CopyFrom(timestamp_of(state.started_at))
     if state.last_tick_at is not None:
         rollout.last_tick_time.CopyFrom(timestamp_of(state.last_tick_at))
     if verdicts:

@@ -40,7 +40,8 @@ def _require_phase(state: RolloutState, phase: str, what: str) -> None:
 def _started(state: RolloutState, entry: Entry, _payload: Any) -> RolloutState:
     require(state, frozenset({State.STATE_DRAFT}), "a start")
     explanation = "it waits for its first phase"
-    return replace(state, state=State.STATE_SCHEDULED, started_by=entry.actor, explanation=explanation)
+    by, at = entry.actor, time_of(entry.time)
+    return replace(state, state=State.STATE_SCHEDULED, started_by=by, started_at=at, explanation=explanation)
 
 
 def _approval_awaited(state: RolloutState, _entry: Entry, payload: Any) -> RolloutState:
