@@ -9,11 +9,14 @@ import pytest
 from google.protobuf.duration_pb2 import Duration
 from rich.console import Console
 
+from covey.cli.output import OutputFormat
 from covey.cli.rollout_screen import screen
+from covey.cli.rollout_watch import _Lines
 from covey.report import advice
 from covey.v1.evidence_pb2 import Verdict
+from covey.v1.journal_pb2 import Entry, PhaseHeld, Tick
 from covey.v1.rollout_spec_pb2 import ApprovalRule, Criterion, Phase, RolloutSpec
-from covey.v1.rollouts_pb2 import Approval, Incident, Rollout
+from covey.v1.rollouts_pb2 import Approval, Incident, Rollout, WatchRolloutResponse
 
 NOW = datetime(2026, 1, 5, 3, 0, tzinfo=UTC)
 STATES = [number for _, number in Rollout.State.items() if number]
@@ -209,6 +212,34 @@ def test_an_approval_without_a_phase_is_for_the_next_that_asks(
     if not in_force:
         made.ClearField("phase_hold")
     assert advice.next_approval_phase(made) == expected
+
+
+def test_signatures_under_the_calendars_override_stand_apart() -> None:
+    made = rollout()
+    made.spec.calendar.emergency.roles.extend(["operations", "engineering"])
+    made.spec.calendar.emergency.quorums.add(role="operations", people_count=2)
+    made.approvals.add(phase="canary", role="operations", actor="olga")
+    made.approvals.add(phase="canary", role="operations", actor="olga", overrides_calendar=True)
+    made.approvals.add(
+        phase="canary", role="operations", actor="otto", overrides_calendar=True, void_reason="it expired"
+    )
+    shown = " ".join(drawn(made).split())
+    assert (
+        "canary: engineering (ada), operations (olga); canary in spite of the calendar: "
+        "1 of 2 operations (olga), 0 of 1 engineering"
+    ) in shown
+    made.phase = "ramp"
+    assert "in spite of" not in " ".join(drawn(made).split()), "that phase is over"
+
+
+def test_a_state_in_watch_has_the_time_of_the_entry_that_made_it() -> None:
+    made = rollout(Rollout.STATE_HOLDING)
+    held, tick = Entry(held=PhaseHeld(phase="canary", explanation="late")), Entry(tick=Tick())
+    held.time.FromDatetime(NOW - timedelta(seconds=30))
+    tick.time.FromDatetime(NOW)
+    lines = list(_Lines(OutputFormat.table)._changes(WatchRolloutResponse(rollout=made, entries=[held, tick])))
+    (line,) = [line for line in lines if "HOLDING canary" in line]
+    assert line.startswith("2026-01-05 02:59:30Z  HOLDING canary")
 
 
 def test_a_dry_run_that_passed_moved_nobody() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -86,11 +87,30 @@ def _progress(rollout: Rollout) -> str:
 
 def _approvals(rollout: Rollout) -> str:
     phase = advice.next_approval_phase(rollout) if rollout.missing_roles else rollout.phase
-    given = [f"{approval.role} ({approval.actor})" for approval in rollout.approvals if approval.phase == phase]
+    signed = [approval for approval in rollout.approvals if not approval.overrides_calendar]
+    given = [f"{approval.role} ({approval.actor})" for approval in signed if approval.phase == phase]
     parts = [f"{phase}: {', '.join(given)}"] if given else []
     if rollout.missing_roles:
         parts.append(f"missing for {phase}: {', '.join(rollout.missing_roles)}")
-    return "; ".join(parts) or "none asked for now"
+    return "; ".join([*parts, *_overrides(rollout)]) or "none asked for now"
+
+
+def _overrides(rollout: Rollout) -> Iterator[str]:
+    """What is signed under the calendar's override: "ramp in spite of the calendar: 1 of 2 operations (olga)"."""
+    rule = rollout.spec.calendar.emergency
+    needed = {quorum.role: quorum.people_count for quorum in rule.quorums}
+    given = [one for one in rollout.approvals if one.overrides_calendar and not one.void_reason]
+    names = [phase.name for phase in rollout.spec.phases]
+    since = names.index(rollout.phase) if rollout.phase in names else 0
+    for phase in names[since:]:
+        if not any(approval.phase == phase for approval in given):
+            continue
+        roles = []
+        for role in rule.roles:
+            people = [approval.actor for approval in given if (approval.phase, approval.role) == (phase, role)]
+            listed = f" ({', '.join(people)})" if people else ""
+            roles.append(f"{len(people)} of {needed.get(role, 1)} {role}{listed}")
+        yield f"{phase} in spite of the calendar: {', '.join(roles)}"
 
 
 def _incidents(rollout: Rollout) -> str:

@@ -115,6 +115,9 @@ class _Lines:
         rollout = message.rollout
         time = rollout.last_tick_time if rollout.HasField("last_tick_time") else rollout.create_time
         now = words.instant(message.entries[-1].time if message.entries else time)
+        # A look may follow in the same message: a state is of the entry that made it.
+        made = [entry.time for entry in message.entries if not entry.HasField("tick")]
+        changed = words.instant(made[-1]) if made else now
         for event in tell(message.entries):
             by = f" (by {event.actor}{': ' + event.reason if event.reason else ''})"
             yield words.clean(f"{event.time}  {event.text}{by}")
@@ -130,7 +133,7 @@ class _Lines:
         if standing != self._standing:
             share = words.share(rollout.candidate_weight_bp)
             why = f": {rollout.explanation}" if rollout.explanation else ""
-            yield words.clean(f"{now}  {state}, {share} of learners to the candidate{why}")
+            yield words.clean(f"{changed}  {state}, {share} of learners to the candidate{why}")
         self._standing = standing
 
     def dropped(self, failure: CallFailed) -> None:
