@@ -105,7 +105,7 @@ def test_a_wrong_field_is_named(
 
 
 def test_a_history_above_4_mib_is_sent_to_a_dataset(server: ServedHere) -> None:
-    packed = events_pb2.PackedEvents(event_count=600_000, time_us=bytes(8 * 600_000))
+    packed = events_pb2.PackedEvents(event_count=525_000, time_us=bytes(8 * 525_000))
     error, violations = refusal(server, question("7", packed=packed))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "store a dataset" in violations["packed"]
