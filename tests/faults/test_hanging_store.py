@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from covey import failpoints
 from covey.rollout.state import RolloutState
 from covey.v1 import journal_pb2
 from covey.v1 import rollouts_pb2 as pb
+from covey_server.rollouts.board import BoardKeeper
 from covey_server.rollouts.journal_entries import Author
-from covey_server.rollouts.journal_splits import BoardKeeper
 from covey_server.rollouts.store_watch import StoreWatch
 
 NAME = "rollouts/x"
@@ -138,10 +139,9 @@ def test_without_the_hold_an_older_advance_brings_the_weight_back(rooms: Rooms) 
     """The twin: weight 0 once, and not held."""
 
     class Forgetful(BoardKeeper):
-        def hold_at_zero(self, rollout: str) -> bool:
-            had = super().hold_at_zero(rollout)
-            self._held.clear()
-            return had
+        def hold_at_zero(self, rollout: str) -> None:
+            super().hold_at_zero(rollout)
+            self._voices = replace(self._voices, held=frozenset())
 
     rooms.journal.keeper.__class__ = Forgetful
     assert weights_after_a_hung_advance(rooms) == [0, 10_000, 0]

@@ -20,9 +20,10 @@ from covey.rollout.state import IllegalEntry, RolloutState, apply
 from covey.v1.journal_pb2 import Entry
 from covey_server.errors import CallError
 from covey_server.rollouts import journal_tables as tables
+from covey_server.rollouts.board import BoardKeeper
 from covey_server.rollouts.journal_entries import SERVER_ACTOR, Author, Place, Written, makes_stable, stamped
 from covey_server.rollouts.journal_sharing import Neighbours
-from covey_server.rollouts.journal_splits import TARGET, BoardKeeper, has_started, runs_candidate
+from covey_server.rollouts.journal_splits import TARGET, has_started, runs_candidate
 from covey_server.rollouts.journal_states import States
 from covey_server.rollouts.leases import Leases
 from covey_server.rollouts.zero_ahead import ZeroAhead

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from covey_server.store import StoreError
 
 if TYPE_CHECKING:
-    from covey_server.rollouts.journal_splits import BoardKeeper
+    from covey_server.rollouts.board import BoardKeeper
     from covey_server.store import Store
 
 BLIND_SECONDS = 5.0

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from covey_server.store import StoreError
 
 if TYPE_CHECKING:
-    from covey_server.rollouts.journal_splits import BoardKeeper
+    from covey_server.rollouts.board import BoardKeeper
 
 T = TypeVar("T")
 
