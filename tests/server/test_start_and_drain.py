@@ -29,7 +29,7 @@ Start = Callable[..., ServerProcess]
 def test_both_ports_list_their_services_and_are_healthy(server: ServedHere) -> None:
     expected = {
         server.data_channel: {"covey.v1.AnalyzerService", "covey.v1.OutcomeService"},
-        server.control_channel: {"covey.v1.RolloutService"},
+        server.control_channel: {"covey.v1.AccessService", "covey.v1.RolloutService"},
     }
     for channel, services in expected.items():
         listed = set(ProtoReflectionDescriptorDatabase(channel).get_services())
@@ -44,7 +44,7 @@ def test_the_descriptor_set_ships_with_the_package() -> None:
     path = Path(covey.v1.__path__[0]) / "covey.binpb"
     files = FileDescriptorSet.FromString(path.read_bytes()).file
     services = {f"{file.package}.{service.name}" for file in files for service in file.service}
-    assert services == {"covey.v1.AnalyzerService", "covey.v1.OutcomeService", "covey.v1.RolloutService"}
+    assert services == {f"covey.v1.{name}Service" for name in ("Access", "Analyzer", "Outcome", "Rollout")}
     assert "google/rpc/status.proto" in {file.name for file in files}
 
 

@@ -13,8 +13,9 @@ from google.protobuf.duration_pb2 import Duration
 from covey.client.failure import CallFailed, call_failed
 from covey.client.names import rollout_name
 from covey.client.retry import Connection, new_request_id
-from covey.v1 import journal_pb2, rollout_spec_pb2
+from covey.v1 import access_pb2, journal_pb2, rollout_spec_pb2
 from covey.v1 import rollouts_pb2 as pb
+from covey.v1.access_pb2_grpc import AccessServiceStub
 from covey.v1.rollouts_pb2_grpc import RolloutServiceStub
 
 TERMINAL_STATES = frozenset({pb.Rollout.STATE_SUCCEEDED, pb.Rollout.STATE_ROLLED_BACK, pb.Rollout.STATE_ABORTED})
@@ -33,6 +34,14 @@ class RolloutCalls(Connection):
     @cached_property
     def _rollout_stub(self) -> RolloutServiceStub:
         return RolloutServiceStub(self.channel(self.control))
+
+    @cached_property
+    def _access_stub(self) -> AccessServiceStub:
+        return AccessServiceStub(self.channel(self.control))
+
+    def get_caller(self) -> access_pb2.Caller:
+        """Who this client's calls come from, as the server knows them, and what they may do."""
+        return self.call(self._access_stub.GetCaller, access_pb2.GetCallerRequest(), self.control)
 
     def create_rollout(
         self, rollout_id: str, spec: rollout_spec_pb2.RolloutSpec, *, request_id: str | None = None

@@ -67,6 +67,7 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "PullNotifications": _CONTROLLERS,
         "AdvanceNotifications": _CONTROLLERS,
     },
+    "covey.v1.AccessService": {"GetCaller": EVERY_ROLE},
     # The shape of the API is public; that a server is there and speaks it is for those it knows.
     "grpc.reflection.v1alpha.ServerReflection": {"ServerReflectionInfo": EVERY_ROLE},
 }

@@ -12,13 +12,16 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from covey.v1.access_pb2_grpc import add_AccessServiceServicer_to_server
 from covey.v1.rollouts_pb2_grpc import add_RolloutServiceServicer_to_server
 from covey_server.access.gate import Gate
+from covey_server.access.service import AccessServicer
 from covey_server.ports.control_interceptor import AccessInterceptor
 from covey_server.rollouts.journal import Journal
 from covey_server.rollouts.service import RolloutServicer
 
 SERVICE_NAME = "covey.v1.RolloutService"
+ACCESS_SERVICE_NAME = "covey.v1.AccessService"
 LARGEST_MESSAGE_BYTES = 4 << 20
 MOST_CALLS = 512
 """Calls that are served at the same time, watchers included; more are refused with RESOURCE_EXHAUSTED."""
@@ -100,9 +103,10 @@ class ControlPort:
         servicer = RolloutServicer(journal, self._loop)
         try:
             add_RolloutServiceServicer_to_server(servicer, server)
+            add_AccessServiceServicer_to_server(AccessServicer(), server)
             health_servicer = health.aio.HealthServicer()
             health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
-            names = (SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
+            names = (SERVICE_NAME, ACCESS_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
             try:
                 if credentials is None:
@@ -112,7 +116,7 @@ class ControlPort:
             except RuntimeError as error:
                 raise PortError(address) from error
             await server.start()
-            for service in ("", SERVICE_NAME):
+            for service in ("", SERVICE_NAME, ACCESS_SERVICE_NAME):
                 await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
             self._started.set_result(port)
             servicer.warm_up()
@@ -127,7 +131,7 @@ class ControlPort:
 def start_control_port(
     address: str, journal: Journal, gate: Gate, credentials: grpc.ServerCredentials | None = None
 ) -> ControlPort:
-    """Serve RolloutService, health and reflection at an address such as "127.0.0.1:50052".
+    """Serve RolloutService, AccessService, health and reflection at an address such as "127.0.0.1:50052".
 
     Args:
         address: port 0 takes a free one.

@@ -8,7 +8,7 @@ from typing import Any
 
 from covey.access.credentials import Credential, digest, new_token, text_of
 from covey.access.principals import Principal, Role
-from covey.v1 import analyzer_pb2, outcomes_pb2, rollouts_pb2
+from covey.v1 import access_pb2, analyzer_pb2, outcomes_pb2, rollouts_pb2
 
 NOW = datetime.now(UTC)
 SERVICES = [
@@ -17,12 +17,14 @@ SERVICES = [
         (analyzer_pb2.DESCRIPTOR, "AnalyzerService"),
         (outcomes_pb2.DESCRIPTOR, "OutcomeService"),
         (rollouts_pb2.DESCRIPTOR, "RolloutService"),
+        (access_pb2.DESCRIPTOR, "AccessService"),
     )
 ]
 METHODS: dict[str, Any] = {
     f"/{service.full_name}/{method.name}": method for service in SERVICES for method in service.methods
 }
 """Descriptors of every method of the contract, by full name."""
+ON_CONTROL_PORT = ("covey.v1.RolloutService/", "covey.v1.AccessService/")
 
 
 class TokensFile:

@@ -11,7 +11,7 @@ import grpc
 import pytest
 
 from covey.access.principals import Role
-from covey.v1 import analyzer_pb2
+from covey.v1 import access_pb2, access_pb2_grpc, analyzer_pb2
 from covey.v1 import rollouts_pb2 as pb
 
 from ..rollout_rooms import Refusal, plan
@@ -45,6 +45,24 @@ def test_the_journal_names_the_principal_and_not_what_a_caller_says(
     listed = pb.ListEntriesRequest(parent="rollouts/x")
     entry = served.rollouts.ListEntries(listed, timeout=20, metadata=tokens.metadata("viewer")).entries[0]
     assert (entry.actor, entry.actor_verified) == ("operator", True)
+
+
+def test_callers_learn_who_they_are_and_what_they_may_do(
+    start_server: Callable[..., ServedHere], tokens: TokensFile
+) -> None:
+    served = start_server(tokens=tokens.path)
+    stub = access_pb2_grpc.AccessServiceStub(served.control_channel)
+    for role in Role:
+        caller = stub.GetCaller(access_pb2.GetCallerRequest(), timeout=20, metadata=tokens.metadata(role.value))
+        assert (caller.principal, list(caller.roles), caller.proven) == (role.value, [role.value], True)
+        assert list(caller.signs_for) == (["engineering"] if role is Role.APPROVER else [])
+        assert ("covey.v1.RolloutService/AbortRollout" in caller.methods) == (role in {Role.OPERATOR, Role.ADMIN})
+
+
+def test_callers_of_an_open_server_are_who_they_say(server: ServedHere) -> None:
+    stub = access_pb2_grpc.AccessServiceStub(server.control_channel)
+    caller = stub.GetCaller(access_pb2.GetCallerRequest(), timeout=20, metadata=[("covey-actor", "ada")])
+    assert (caller.principal, caller.proven, list(caller.signs_for)) == ("ada", False, ["*"])
 
 
 def test_without_tokens_the_journal_says_that_nobody_was_proven(server: ServedHere) -> None:

@@ -22,7 +22,7 @@ from covey.v1 import analyzer_pb2, datasets_pb2
 
 from ..rollout_rooms import Refusal, plan
 from ..running import ServedHere, history, question
-from .known import METHODS
+from .known import METHODS, ON_CONTROL_PORT
 
 NAN, INFINITY = math.nan, math.inf
 REFUSALS = {"INVALID_ARGUMENT", "NOT_FOUND", "FAILED_PRECONDITION", "OUT_OF_RANGE", "ALREADY_EXISTS", "ABORTED"}
@@ -170,7 +170,7 @@ def served(start_server: Callable[..., ServedHere]) -> ServedHere:
 def caller(served: ServedHere, method: str) -> Callable[[bytes], bytes | None]:
     """Sends bytes, whatever they are; the first answer comes back, or None where there is none."""
     descriptor = METHODS[method]
-    channel = served.control_channel if "RolloutService" in method else served.data_channel
+    channel = served.control_channel if method.startswith(ON_CONTROL_PORT, 1) else served.data_channel
     if descriptor.client_streaming:
         stream = channel.stream_stream(method)
         before = [OPENING.SerializeToString()] if method.endswith("/AppendEvents") else []

@@ -22,7 +22,7 @@ from covey_server.errors import CallError
 
 from ..rollout_rooms import Refusal
 from ..running import ServedHere, question
-from .known import METHODS, TokensFile
+from .known import METHODS, ON_CONTROL_PORT, TokensFile
 
 Metadata = list[tuple[str, str]]
 
@@ -40,7 +40,7 @@ def served(start_server: Callable[..., ServedHere], tokens: TokensFile) -> Serve
 def call(served: ServedHere, method: str, metadata: Metadata) -> Refusal | None:
     """How an empty request ends: None where it succeeds."""
     descriptor = METHODS[method]
-    channel = served.control_channel if "RolloutService" in method else served.data_channel
+    channel = served.control_channel if method.startswith(ON_CONTROL_PORT, 1) else served.data_channel
     kind = {
         (False, False): channel.unary_unary,
         (False, True): channel.unary_stream,
