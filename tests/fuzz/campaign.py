@@ -1,6 +1,7 @@
 """Every decoder under its fuzzer, one after the other: `make fuzz`.
 
-Corpora grow in .cache/fuzz, so that a next run goes on from there.
+Corpora grow in .cache/fuzz, so that a next run goes on from there; seconds and inputs of a decoder add up over its runs
+until the folder goes.
 
 Exit status 1 where an input was found that a decoder neither refuses nor understands; it lies in .cache/fuzz/found.
 """
@@ -19,7 +20,7 @@ from .decoders import DECODERS
 HERE = Path(__file__).parent
 CACHE = Path(".cache/fuzz")
 FOUND = CACHE / "found"
-REPORT = CACHE / "report.json"
+REPORTS = CACHE / "reports"
 _LONGEST_INPUT = 16_384
 _MEGABYTES = 3_000
 _SECONDS_OF_ONE_INPUT = 20
@@ -49,10 +50,15 @@ def run(name: str, command: list[str], seconds: int) -> dict[str, object]:
             [*command, str(grown), str(HERE / "corpus" / name), *options], stdout=output, stderr=output, check=False
         )
     runs = re.findall(r"stat::number_of_executed_units: (\d+)", log.read_text(errors="replace"))
+    inputs = int(runs[-1]) if runs else 0
+    earlier = REPORTS / f"{name}.json"
+    past = json.loads(earlier.read_text()) if earlier.exists() else {}
     return {
         "decoder": name,
         "seconds": seconds,
-        "inputs": int(runs[-1]) if runs else 0,
+        "inputs": inputs,
+        "seconds_in_all": seconds + past.get("seconds_in_all", 0),
+        "inputs_in_all": inputs + past.get("inputs_in_all", 0),
         "corpus": sum(1 for _ in grown.iterdir()),
         "found": sorted(str(path) for path in set(FOUND.iterdir()) - before),
         "exit_status": done.returncode,
@@ -72,15 +78,17 @@ def main() -> int:
     unknown = sorted(set(given.names) - commands.keys())
     if unknown:
         parser.error(f"no decoder {', '.join(unknown)}; there are {', '.join(sorted(commands))}")
-    FOUND.mkdir(parents=True, exist_ok=True)
+    for folder in (FOUND, REPORTS):
+        folder.mkdir(parents=True, exist_ok=True)
     reports = []
     for name in given.names or commands:
         reports.append(run(name, commands[name], given.seconds))
         print(
-            "{decoder:12} {inputs:>12,} inputs, corpus {corpus:>5}, exit {exit_status}".format(**reports[-1]),
+            "{decoder:12} {inputs:>12,} inputs, corpus {corpus:>5}, exit {exit_status};"
+            " {inputs_in_all:,} in {seconds_in_all:,} s in all".format(**reports[-1]),
             flush=True,
         )
-    REPORT.write_text(json.dumps(reports, indent=2) + "\n")
+        (REPORTS / f"{name}.json").write_text(json.dumps(reports[-1], indent=2) + "\n")
     broken = [report for report in reports if report["exit_status"] or report["found"]]
     for report in broken:
         print(f"{report['decoder']}: see {report['log']} and {FOUND}", file=sys.stderr)
