@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from covey.access import credentials
 from covey.access.addresses import is_loopback
-from covey.access.certificates import CertificateFiles, Certificates
+from covey.access.certificates import CertificateFiles, Certificates, end_of
 from covey.access.recognition import PageAccess
+from covey.access.watched import Watched
 from covey.client.channel import Security
 from covey.errors import InputError
 from covey_controller.failures import ConfigError
@@ -39,6 +43,32 @@ class PageOptions:
             return PageAccess(known), None if self.tls is None else Certificates(self.tls)
         except InputError as error:
             raise ConfigError(f"--tokens, --tls-cert, --tls-key: {error}") from error
+
+
+def ends_of(certificates: Certificates | None, client: Path | None) -> dict[str, Callable[[], datetime]]:
+    """What tells when a certificate ends, by what it is for: the page's own, and what calls to servers bring.
+
+    Raises:
+        ConfigError: the second cannot be read.
+    """
+    ends: dict[str, Callable[[], datetime]] = {}
+    if certificates is not None:
+        ends["server"] = certificates.not_after
+    if client is not None:
+        try:
+            ends["client"] = Watched([client], lambda: _end_of_file(client), time.monotonic).current
+        except InputError as error:
+            raise ConfigError(f"--cert: {error}") from error
+    return ends
+
+
+def _end_of_file(path: Path) -> datetime:
+    try:
+        return end_of(path.read_bytes(), str(path))
+    except OSError as error:
+        raise InputError(
+            f"cannot be read ({error.strerror})", source=str(path), expected="a readable PEM file"
+        ) from error
 
 
 def add_access_options(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -58,6 +61,18 @@ class Exporter:
             ["sink", "result"],
             registry=self.registry,
         )
+        self._untold = Gauge(
+            "covey_controller_notification_oldest_timestamp_seconds",
+            "Unix time of the oldest transition that the sink has not been told; 0: it knows all, or another tells it.",
+            ["sink"],
+            registry=self.registry,
+        )
+        self._not_after = Gauge(
+            "covey_certificate_not_after_timestamp_seconds",
+            "Unix time at which the certificate, or one of its chain, ends.",
+            ["use"],
+            registry=self.registry,
+        )
         self._verdicts = VerdictPage()
         self.registry.register(self._verdicts)
 
@@ -75,6 +90,10 @@ class Exporter:
         """Counts one attempt to tell a sink."""
         self._notifications.labels(sink, result).inc()
 
+    def untold(self, sink: str, oldest_unix_seconds: float) -> None:
+        """Notes since when a sink waits for a transition; 0: it does not."""
+        self._untold.labels(sink).set(oldest_unix_seconds)
+
     def look(self, rollout: str, result: str) -> None:
         """Counts one look at a rollout."""
         self._looks.labels(rollout, result).inc()
@@ -89,8 +108,10 @@ class Exporter:
         self._verdicts.show(rollout, phase, verdicts)
 
     def ended(self, rollout: str) -> None:
-        """Shows a rollout's verdicts no longer."""
+        """Shows a rollout's verdicts no longer, nor when it was looked at."""
         self._verdicts.forget(rollout)
+        with suppress(KeyError):
+            self._last_tick.remove(rollout)
 
     def absence(self, absence: pb.Absence) -> None:
         """Counts evidence that was not there."""
@@ -100,6 +121,11 @@ class Exporter:
     def lease(self, epoch: int | None) -> None:
         """Shows whether this process drives."""
         self._epoch.set(epoch or 0)
+
+    def certificates(self, not_after: Mapping[str, Callable[[], datetime]]) -> None:
+        """Shows when certificates end, by what they are for."""
+        for use, moment in not_after.items():
+            self._not_after.labels(use).set_function(partial(_unix_seconds, moment))
 
     def serve(
         self, host: str, port: int, may_read: PageAccess | None = None, certificates: Certificates | None = None
@@ -114,3 +140,7 @@ class Exporter:
             return Page(generate_latest(self.registry), CONTENT_TYPE_LATEST)
 
         return PageServer(host, port, {"/metrics": page}, certificates=certificates, may_read=may_read)
+
+
+def _unix_seconds(moment: Callable[[], datetime]) -> float:
+    return moment().timestamp()

@@ -10,6 +10,7 @@ from pathlib import Path
 from random import SystemRandom
 
 from covey.stop_signals import StopSignals
+from covey_controller.access import ends_of
 from covey_controller.client import ControlClient, open_channel
 from covey_controller.clock import SystemClock
 from covey_controller.config import Config, parse_address, parse_arguments
@@ -36,7 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     exporter = Exporter()
     host, port = parse_address(config.metrics_address)
     try:
-        page = exporter.serve(host, port, *config.page.open())
+        may_read, certificates = config.page.open()
+        exporter.certificates(ends_of(certificates, config.security.cert))
+        page = exporter.serve(host, port, may_read, certificates)
     except ConfigError as error:
         print(f"covey-controller: {error}", file=sys.stderr)  # noqa: T201
         return 1
@@ -63,7 +66,7 @@ def _drive(config: Config, exporter: Exporter, metrics_port: int) -> int:
             print(f"covey-controller: {error}", file=sys.stderr)  # noqa: T201
             return 1
         senders = [
-            Sender(sink, client, config.target, lambda: loop.epoch, SystemRandom(), exporter.notified)
+            Sender(sink, client, config.target, lambda: loop.epoch, SystemRandom(), exporter.notified, exporter.untold)
             for sink in config.sinks
         ]
         if config.ports_file:

@@ -28,6 +28,7 @@ from covey_server.failures import StartError
 from covey_server.metrics.counters import RequestBook
 from covey_server.metrics.http import open_metrics_port
 from covey_server.metrics.page import MetricsPage
+from covey_server.metrics.upkeep import Upkeep
 from covey_server.ports.data_port import DataPort, check_free, worker_pool
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from covey_server.rollouts.journal import Journal
     from covey_server.split import SplitBoard
     from covey_server.store import Store
+    from covey_server.store.following import Follower
 
 _SHADOW_LANE_THREADS = 2
 # How often what other servers of a shared store wrote is looked for.
@@ -187,7 +189,8 @@ class AnalyzerServer:
         self.journal = Journal(self.store, self.board, self.catalogue, self.clock)
         self.journal.load()
         self._rooms.callback(self.journal.zero_ahead.stop)
-        self._rooms.callback(StoreWatch(self.store, self.journal.keeper).stop)
+        self._store_watch = StoreWatch(self.store, self.journal.keeper)
+        self._rooms.callback(self._store_watch.stop)
         self._watch_for_crash_loops()
         self.ledger = ExposureLedger(self.store, self.clock)
         self._rooms.callback(self.ledger.stop)
@@ -202,9 +205,14 @@ class AnalyzerServer:
             model_suffix=f"-{store_id(self.own_store)}" if self.store.is_shared else "",
         )
         self._rooms.callback(self.dataset_rooms.stop)
+        self._followers: tuple[Follower, ...] = ()
         if self.store.is_shared:
-            self._rooms.callback(Follower("the journal", self.journal.follow, _JOURNAL_LOOK_SECONDS).stop)
-            self._rooms.callback(Follower("outcomes", self.outcomes.follow, _OUTCOMES_LOOK_SECONDS).stop)
+            self._followers = (
+                Follower("journal", self.journal.follow, _JOURNAL_LOOK_SECONDS),
+                Follower("outcomes", self.outcomes.follow, _OUTCOMES_LOOK_SECONDS),
+            )
+        for follower in self._followers:
+            self._rooms.callback(follower.stop)
 
     def _watch_for_crash_loops(self) -> None:
         from covey_server.rollouts.breaker import Breaker
@@ -282,6 +290,20 @@ class AnalyzerServer:
         self._rooms.callback(port.stop, self.config.drain_grace_seconds)
         self.control_port = port.port
 
+    def _upkeep(self) -> Upkeep:
+        from covey_server.rollouts.journal_splits import has_started
+
+        shared = {"datasets": self.own_store} if self.store.is_shared else {}
+        return Upkeep(
+            stores={"journal": self.store, **shared},
+            ballast=self.own_store.ballast,
+            watch=self._store_watch,
+            followers=self._followers,
+            active=self.journal.active,
+            has_started=has_started,
+            certificates=self.certificates,
+        )
+
     def _open_metrics_port(self) -> None:
         page = MetricsPage(
             book=self.book,
@@ -290,6 +312,7 @@ class AnalyzerServer:
             ledger=self.ledger,
             outcomes=self.outcomes,
             facts=self.facts,
+            upkeep=self._upkeep(),
             clock=self.clock,
         )
         address = self.config.metrics_listen

@@ -84,6 +84,21 @@ def test_every_transition_is_told_once_and_in_order(world: World, client: Contro
         assert received.keys == keys(world), "another process goes on from the server's cursor"
 
 
+def test_since_when_a_sink_waits_is_told(world: World, client: ControlClient) -> None:
+    epoch = story(world, client)
+    waits: list[float] = []
+    with receiver([500]) as received:
+        sink = hook(received.url)
+        one = Sender(sink, client, "analyzer", lambda: epoch, Random(7), untold=lambda _, oldest: waits.append(oldest))
+        passes(one, lambda: len(waits) > 2 and waits[-1] == 0)
+    first = world.entries()[0].time.ToMicroseconds() / 1e6
+    assert waits[:2] == [first, first], "what was not taken waits on"
+    resting = Sender(sink, client, "analyzer", lambda: None, Random(7), untold=lambda _, oldest: waits.append(oldest))
+    waits[:] = [1.0]
+    resting.pass_once()
+    assert waits[-1] == 0, "another controller tells"
+
+
 def test_failures_of_every_kind_lose_nothing(world: World, client: ControlClient) -> None:
     epoch = story(world, client)
     with receiver([500, 204, "drop", 503, 429, 204, "drop", 302]) as received:

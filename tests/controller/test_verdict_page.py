@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 from prometheus_client import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from covey.access.certificates import CertificateFiles, Certificates, end_of
 from covey.v1.evidence_pb2 import Verdict
+from covey_controller.access import ends_of
 from covey_controller.exporter import Exporter
+from covey_controller.failures import ConfigError
 
 from .world import NAME, World
 
@@ -49,6 +54,28 @@ def test_only_what_is_said_now_is_shown() -> None:
     assert (labels["phase"], labels["result"]) == ("ramp", "PASS")
     exporter.ended(NAME)
     assert not samples(exporter)
+
+
+def test_a_rollout_that_ended_has_no_last_tick() -> None:
+    exporter = Exporter()
+    exporter.committed(NAME, 1_767_600_000.0)
+    name = "covey_controller_last_tick_timestamp_seconds"
+    assert exporter.registry.get_sample_value(name, {"rollout": NAME}) == 1_767_600_000.0
+    exporter.ended(NAME)
+    exporter.ended("rollouts/never-looked-at")
+    assert exporter.registry.get_sample_value(name, {"rollout": NAME}) is None
+
+
+def test_the_ends_of_certificates_follow_the_files(tmp_path: Path, authority: Any) -> None:
+    certificate, key = authority.issue("server")
+    ends = ends_of(Certificates(CertificateFiles(certificate, key)), Path(certificate))
+    exporter = Exporter()
+    exporter.certificates(ends)
+    name = "covey_certificate_not_after_timestamp_seconds"
+    found = [exporter.registry.get_sample_value(name, {"use": use}) for use in ("server", "client")]
+    assert found == [end_of(Path(certificate).read_bytes(), "").timestamp()] * 2
+    with pytest.raises(ConfigError, match="--cert"):
+        ends_of(None, tmp_path / "nowhere.pem")
 
 
 def test_a_driven_rollout_is_on_the_page_until_it_ends(tmp_path: Path) -> None:

@@ -38,7 +38,7 @@ def test_no_ballast(tmp_path: Path) -> None:
 def full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
     """A store whose space is given up, on a disk that has none."""
     store = open_store(tmp_path / "data", ballast_bytes=1 << 16)
-    assert store._writer._ballast.give_up()
+    assert store.ballast.give_up()
 
     def no_space(*_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

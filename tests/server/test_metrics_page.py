@@ -31,6 +31,14 @@ NAMES = {
     "covey_rollout_weight_ratio": "gauge",
     "covey_build_info": "gauge",
     "covey_server_start_time_seconds": "gauge",
+    "covey_store_unwritable_seconds": "gauge",
+    "covey_store_unread_seconds": "gauge",
+    "covey_store_unfollowed_seconds": "gauge",
+    "covey_store_ballast_bytes": "gauge",
+    "covey_store_ballast_wanted_bytes": "gauge",
+    "covey_rollout_info": "gauge",
+    "covey_rollout_last_tick_timestamp_seconds": "gauge",
+    "covey_rollout_tick_interval_seconds": "gauge",
 }
 
 

@@ -6,6 +6,7 @@ import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ class _Loaded:
     key: bytes
     client_authority: bytes | None
     context: ssl.SSLContext
+    not_after: datetime
 
 
 class Certificates:
@@ -63,6 +65,10 @@ class Certificates:
     def ssl_context(self) -> ssl.SSLContext:
         """For a new connection of an HTTP port."""
         return self._watched.current().context
+
+    def not_after(self) -> datetime:
+        """When the certificate in force, or one of its chain, ends."""
+        return self._watched.current().not_after
 
     def grpc_credentials(self) -> grpc.ServerCredentials:
         """For a gRPC port; they follow the files."""
@@ -99,7 +105,22 @@ class Certificates:
                 ) from error
             context.verify_mode = ssl.CERT_REQUIRED
         authority = None if files.client_authority is None else files.client_authority.read_bytes()
-        return _Loaded(files.certificate.read_bytes(), files.key.read_bytes(), authority, context)
+        chain = files.certificate.read_bytes()
+        return _Loaded(chain, files.key.read_bytes(), authority, context, end_of(chain, str(files.certificate)))
+
+
+def end_of(chain: bytes, source: str) -> datetime:
+    """When the first of these PEM certificates ends, aware.
+
+    Raises:
+        InputError: there is none that can be read.
+    """
+    from cryptography import x509
+
+    try:
+        return min(certificate.not_valid_after_utc for certificate in x509.load_pem_x509_certificates(chain))
+    except ValueError as error:
+        raise InputError(f"holds no certificate ({error})", source=source, expected="a PEM file") from error
 
 
 def _words(error: OSError) -> str:

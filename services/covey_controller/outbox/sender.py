@@ -35,6 +35,7 @@ class Sender:
         epoch: of the lease in force; None while another controller drives, which then tells.
         random: chance for the jitter of retries.
         observe: counts (sink, result).
+        untold: is told since when (Unix seconds) the sink waits for a transition, or 0.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class Sender:
         epoch: Callable[[], int | None],
         random: Random,
         observe: Callable[[str, str], None] = lambda _sink, _result: None,
+        untold: Callable[[str, float], None] = lambda _sink, _oldest: None,
     ) -> None:
         self._sink = sink
         self._client = client
@@ -52,6 +54,7 @@ class Sender:
         self._epoch = epoch
         self._backoff = Retry(FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, uniform=random.random)
         self._observe = observe
+        self._untold = untold
         self._failures = 0
         self._refusals: dict[str, int] = {}
         self._stopping = threading.Event()
@@ -84,9 +87,12 @@ class Sender:
         """
         epoch = self._epoch()
         if epoch is None:
+            self._untold(self._sink.name, 0.0)
             return POLL_SECONDS
         try:
             notes = self._client.pull_notifications(self._sink.name, self._target, epoch)
+            waiting = [note.entry.time.ToMicroseconds() / 1e6 for note in notes]
+            self._untold(self._sink.name, min(waiting, default=0.0))
             for note in notes:
                 if self._stopping.is_set():
                     return 0.0

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from covey.v1 import evidence_pb2
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.facts import ServerFacts
+    from covey_server.metrics.upkeep import Upkeep
     from covey_server.outcomes.exposures import ExposureLedger
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.split import Split, SplitBoard
@@ -41,6 +42,7 @@ class MetricsPage(Collector):
         ledger: distinct learners of the phase.
         outcomes: moments of the outcomes of the rollout.
         facts: of this server.
+        upkeep: what operators are called for.
         clock: the time, aware.
     """
 
@@ -53,6 +55,7 @@ class MetricsPage(Collector):
         ledger: ExposureLedger,
         outcomes: OutcomeBook,
         facts: ServerFacts,
+        upkeep: Upkeep,
         clock: Callable[[], datetime],
     ) -> None:
         self._book = book
@@ -61,6 +64,7 @@ class MetricsPage(Collector):
         self._ledger = ledger
         self._outcomes = outcomes
         self._facts = facts
+        self._upkeep = upkeep
         self._clock = clock
         self._registry = CollectorRegistry(auto_describe=False)
         self._registry.register(self)
@@ -103,6 +107,7 @@ class MetricsPage(Collector):
         start = GaugeMetricFamily("covey_server_start_time_seconds", "Start of this process since 1970; marks resets.")
         start.add_metric([], self._facts.start_time.timestamp())
         yield start
+        yield from self._upkeep.families()
 
     def _people(self, split: Split) -> Iterator[Metric]:
         """Gauges from the store; where it cannot be read they are left out, which readers take as NO_SERIES."""

@@ -51,6 +51,11 @@ class StoreWatch:
         Thread(target=self._read, name="store-reader", daemon=True).start()
         self._watcher.start()
 
+    @property
+    def unread_seconds(self) -> float:
+        """Time since the store was last read."""
+        return self._monotonic() - self._read_at
+
     def stop(self) -> None:
         """End the watch."""
         self._stopped.set()
@@ -70,7 +75,7 @@ class StoreWatch:
     def _watch(self) -> None:
         is_blind = False
         while not self._stopped.wait(self._look_seconds / 2):
-            blind_for = self._monotonic() - self._read_at
+            blind_for = self.unread_seconds
             if not is_blind and blind_for > self._blind_seconds:
                 is_blind = True
                 self._keeper.suspend()

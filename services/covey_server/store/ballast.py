@@ -29,6 +29,21 @@ class Ballast:
         self._byte_count = byte_count
         self._is_kept = False
 
+    @property
+    def is_kept(self) -> bool:
+        """Whether nothing more is to be set aside."""
+        return self._is_kept
+
+    @property
+    def kept_bytes(self) -> int:
+        """What is set aside."""
+        return self._byte_count if self._is_kept else 0
+
+    @property
+    def wanted_bytes(self) -> int:
+        """What is to be set aside."""
+        return self._byte_count
+
     def keep(self) -> bool:
         """Set the space aside where that was not done; whether it is set aside now."""
         if not self._is_kept and self._byte_count:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from threading import Event, Thread
 
@@ -15,18 +16,32 @@ class Follower:
     """Takes over what other servers wrote, again and again, on a thread of its own.
 
     Args:
-        subject: what is followed, for the log.
+        subject: what is followed, for the log and the metrics page.
         follow: takes over what is new.
         seconds: between two looks.
+        monotonic: seconds of a clock that never goes back.
     """
 
-    def __init__(self, subject: str, follow: Callable[[], None], seconds: float) -> None:
-        self._subject = subject
+    def __init__(
+        self,
+        subject: str,
+        follow: Callable[[], None],
+        seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.subject = subject
+        self._monotonic = monotonic
+        self._followed_at = monotonic()
         self._follow = follow
         self._seconds = seconds
         self._stopped = Event()
         self._thread = Thread(target=self._follow_until_stopped, name=f"follow {subject}", daemon=True)
         self._thread.start()
+
+    @property
+    def unfollowed_seconds(self) -> float:
+        """Time since a look that succeeded, or since the start."""
+        return self._monotonic() - self._followed_at
 
     def stop(self) -> None:
         """End the thread."""
@@ -40,11 +55,12 @@ class Follower:
                 self._follow()
             except StoreError as error:
                 if not is_blind:
-                    _log.error("%s cannot be followed: %s", self._subject, error)
+                    _log.error("%s cannot be followed: %s", self.subject, error)
                 is_blind = True
             except Exception:
-                _log.exception("%s cannot be followed; trying again", self._subject)
+                _log.exception("%s cannot be followed; trying again", self.subject)
             else:
+                self._followed_at = self._monotonic()
                 if is_blind:
-                    _log.info("%s can be followed again", self._subject)
+                    _log.info("%s can be followed again", self.subject)
                 is_blind = False

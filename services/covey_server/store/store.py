@@ -71,6 +71,16 @@ class Store:
         return is_shared(self._url)
 
     @property
+    def ballast(self) -> Ballast:
+        """What is set aside for rollbacks on a full disk."""
+        return self._writer.ballast
+
+    @property
+    def unwritable_seconds(self) -> float:
+        """How long writes have failed or hung; 0 after one that was synced."""
+        return self._writer.health.unwritable_seconds
+
+    @property
     def commit_count(self) -> int:
         """Transactions committed since the store was opened: fewer than the mutations where commits were shared."""
         return self._writer.commit_count

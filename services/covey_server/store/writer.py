@@ -19,6 +19,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from covey import failpoints
 from covey_server.store.failures import StoreError
+from covey_server.store.write_health import WriteHealth
 
 if TYPE_CHECKING:
     from covey_server.store.ballast import Ballast
@@ -54,6 +55,10 @@ class _Job(Generic[T]):
 class Writer:
     """Serialises every write of this process; see the module's text.
 
+    Attributes:
+        ballast: as given.
+        health: for how long writes have failed or hung.
+
     Args:
         engine: one connection, whose transactions take the write lock when they begin.
         explained: what a database error means for people.
@@ -64,7 +69,8 @@ class Writer:
     def __init__(
         self, engine: Engine, explained: Callable[[DBAPIError], StoreError], place: str, ballast: Ballast
     ) -> None:
-        self._ballast = ballast
+        self.ballast = ballast
+        self.health = WriteHealth()
         self._engine = engine
         self._explained = explained
         self._place = place
@@ -84,7 +90,7 @@ class Writer:
     def transaction(self, is_reserved: bool = False) -> Iterator[Connection]:
         """A transaction of its own, committed and synced when the block ends, rolled back when it raises."""
         with self._turn():
-            if not self._ballast.keep() and not is_reserved:
+            if not self.ballast.keep() and not is_reserved:
                 raise self._full()
             with self._transaction() as connection:
                 yield connection
@@ -138,9 +144,11 @@ class Writer:
         self._refuse_nesting()
         with self._lock:
             self._holder = threading.get_ident()
+            self.health.begin()
             try:
                 yield
             finally:
+                self.health.end()
                 self._holder = None
 
     @contextmanager
@@ -161,12 +169,15 @@ class Writer:
                         connection.invalidate()
                     raise
                 self._commit_count += 1
+                if self.ballast.is_kept:  # else there was space for a rollback only
+                    self.health.succeeded()
                 failpoints.reach("store.committed")
                 _call_all(opened.callbacks)
                 failpoints.reach("store.told")
         except IntegrityError:
             raise
         except DBAPIError as error:
+            self.health.failed()
             raise self._explained(error) from error
         finally:
             self._open = None
@@ -188,9 +199,9 @@ class Writer:
     def _commit(self, batch: list[_Job[Any]]) -> None:
         """Commit a batch; what is reserved goes on alone, on the ballast, where there is no space for all."""
         reserved = [job for job in batch if job.is_reserved]
-        if self._ballast.keep():
+        if self.ballast.keep():
             error = self._attempt(batch)
-            if error is None or not reserved or not _is_full(error) or not self._ballast.give_up():
+            if error is None or not reserved or not _is_full(error) or not self.ballast.give_up():
                 return
         else:
             for job in batch:
@@ -215,6 +226,7 @@ class Writer:
         return None
 
     def _full(self) -> StoreError:
+        self.health.failed()
         return StoreError(
             "the disk is full; only rollbacks are recorded",
             place=self._place,
