@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from covey.cohort_model import CohortModel
     from covey.cohorts import Cohorts
     from covey.errors import InputError
-    from covey.events import Events, read_parquet
+    from covey.events import Events, read_csv, read_parquet
     from covey.parameters import TraitParameters
     from covey.trait_state import TraitState
     from covey.traits import Traits
@@ -33,6 +33,7 @@ __all__ = [
     "TraitState",
     "Traits",
     "__version__",
+    "read_csv",
     "read_parquet",
 ]
 
@@ -44,6 +45,7 @@ _HOME_OF_NAME = {
     "TraitParameters": "covey.parameters",
     "TraitState": "covey.trait_state",
     "Traits": "covey.traits",
+    "read_csv": "covey.events",
     "read_parquet": "covey.events",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,9 @@ from covey.engine import EngineName, Progress
 from covey.fixed_point import group_means, standardised
 from covey.parameters import TRAIT_NAMES, trait_weight_tuple
 from covey.traits import Traits
+
+if TYPE_CHECKING:
+    from covey.notebook.plot import Plot, PlotKind
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -81,9 +84,60 @@ class Cohorts:
         """A pyarrow table: learner_id, cohort, archetype (dictionary), then the columns of the traits."""
         import pyarrow as pa
 
+        from covey.notebook.frames import named
+
         table = self.traits.to_arrow()
-        names = pa.DictionaryArray.from_arrays(pa.array(self.labels), pa.array(self.archetypes))
+        names = named(self.labels, self.archetypes)
         return table.add_column(1, "cohort", pa.array(self.labels)).add_column(2, "archetype", names)
+
+    def to_pandas(self) -> Any:
+        """`to_arrow` as a pandas.DataFrame; numbers share memory with the cohorts and are read-only.
+
+        Raises:
+            InputError: without pandas.
+        """
+        from covey.notebook.frames import to_pandas
+
+        return to_pandas(self.to_arrow())
+
+    def to_polars(self) -> Any:
+        """`to_arrow` as a polars.DataFrame; numbers share memory with the cohorts.
+
+        Raises:
+            InputError: without polars.
+        """
+        from covey.notebook.frames import to_polars
+
+        return to_polars(self.to_arrow())
+
+    def plot(self, kind: PlotKind = "overview") -> Plot:
+        """A picture for a notebook or a file: `cohorts.plot().savefig("cohorts.svg")`.
+
+        Args:
+            kind: "profiles" (the traits of each cohort against all learners), "sizes", "separation" (where learners
+                lie, the silhouette of each, and how k was chosen; of at most 4,000 learners drawn by hash), or
+                "overview" (all of them).
+
+        Raises:
+            InputError: for another kind.
+        """
+        from covey.notebook.plot import plot
+
+        return plot(self, kind)
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """`to_arrow` through the Arrow C data interface: for polars, DuckDB, pandas and pyarrow."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        from covey.notebook.text import of_cohorts
+
+        return of_cohorts(self)
+
+    def _repr_html_(self) -> str:
+        from covey.notebook.html import of_cohorts
+
+        return of_cohorts(self)
 
 
 def discover(

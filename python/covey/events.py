@@ -26,7 +26,7 @@ RowProgress = Callable[[int, int], None]
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Events:
-    """Events of many learners, in any row order. Make one with `from_arrow`, `from_parquet` or `from_numpy`.
+    """Events of many learners, in any row order. Made by `from_parquet`, `from_csv`, `from_arrow`, `from_numpy`.
 
     The constructor itself trusts its columns; it is for rooms that decode events from another form.
 
@@ -133,6 +133,25 @@ class Events:
         return read(Path(path), mapping, progress)
 
     @classmethod
+    def from_csv(cls, path: str | Path, mapping: Mapping[str, str] | EventMapping | None = None) -> Events:
+        """Events of a file of comma-separated values with a line of column names, such as `events.csv` or `.csv.gz`.
+
+        The file is read whole; for more than fits into memory convert it to Parquet. Learners, domains and
+        capabilities are text as they are written; learners are integers where every one is written as an integer is
+        ("42", not "042"). Times are ISO 8601, or numbers with `time_unit`. An empty field is null.
+
+        Args:
+            path: the file.
+            mapping: names of foreign columns; see `covey.events_mapping.EventMapping`.
+
+        Raises:
+            InputError: names the file, column and row at fault and what was expected. Nothing is half-loaded.
+        """
+        from covey.events_csv import read
+
+        return read(Path(path), mapping)
+
+    @classmethod
     def from_numpy(
         cls,
         learner_id: Any,
@@ -196,6 +215,16 @@ class Events:
         as_of_us = self.newest_us if as_of is None else instant_to_us(as_of)
         return compute(self, as_of_us, parameters, engine, threads)
 
+    def __repr__(self) -> str:
+        from covey.notebook.text import of_events
+
+        return of_events(self)
+
+    def _repr_html_(self) -> str:
+        from covey.notebook.html import of_events
+
+        return of_events(self)
+
 
 def read_parquet(
     path: str | Path,
@@ -204,3 +233,8 @@ def read_parquet(
 ) -> Events:
     """`Events.from_parquet`."""
     return Events.from_parquet(path, mapping, progress)
+
+
+def read_csv(path: str | Path, mapping: Mapping[str, str] | EventMapping | None = None) -> Events:
+    """`Events.from_csv`."""
+    return Events.from_csv(path, mapping)

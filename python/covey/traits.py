@@ -68,6 +68,40 @@ class Traits:
         columns |= {name: pa.array(self[name]) for name in TRAIT_NAMES + FURTHER_NAMES}
         return pa.table(columns)
 
+    def to_pandas(self) -> Any:
+        """`to_arrow` as a pandas.DataFrame; numbers share memory with the traits and are read-only.
+
+        Raises:
+            InputError: without pandas.
+        """
+        from covey.notebook.frames import to_pandas
+
+        return to_pandas(self.to_arrow())
+
+    def to_polars(self) -> Any:
+        """`to_arrow` as a polars.DataFrame; numbers share memory with the traits.
+
+        Raises:
+            InputError: without polars.
+        """
+        from covey.notebook.frames import to_polars
+
+        return to_polars(self.to_arrow())
+
+    def __arrow_c_stream__(self, requested_schema: Any = None) -> Any:
+        """`to_arrow` through the Arrow C data interface: for polars, DuckDB, pandas and pyarrow."""
+        return self.to_arrow().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        from covey.notebook.text import of_traits
+
+        return of_traits(self)
+
+    def _repr_html_(self) -> str:
+        from covey.notebook.html import of_traits
+
+        return of_traits(self)
+
     def discover(
         self,
         k: int | Literal["auto"] = "auto",

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pyarrow.csv import write_csv
 
 from covey.cli import COMMANDS, main
 
@@ -49,6 +50,13 @@ def test_json_and_yaml_are_the_same_answer(generated, capsys, engine):
     assert data["engine"] == engine
     assert data["k"] == len(data["cohorts"])
     assert len(data["fingerprint"]) == 64
+
+
+def test_a_csv_file_is_the_same_answer(generated, capsys):
+    text = generated.with_suffix(".csv")
+    write_csv(pq.read_table(generated), text)
+    answers = [run(capsys, "analyze", path, "--k", 3, "--output", "json")[1] for path in (generated, text)]
+    assert json.loads(answers[0]) == json.loads(answers[1])
 
 
 def test_saved_cohorts(generated, capsys, tmp_path):

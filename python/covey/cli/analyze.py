@@ -1,4 +1,4 @@
-"""`covey analyze`: from a Parquet file to its cohorts."""
+"""`covey analyze`: from a file of events to its cohorts."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def _as_of(text: str | None) -> datetime | None:
 
 @app.command()
 def analyze(
-    path: Annotated[Path, typer.Argument(help="A Parquet file, or a folder of them.", show_default=False)],
+    path: Annotated[Path, typer.Argument(help="A Parquet file, a folder of them, or a CSV file.", show_default=False)],
     learner: Annotated[str | None, typer.Option(help="Learner ids.", rich_help_panel=_COLUMNS)] = None,
     time: Annotated[str | None, typer.Option(help="Times.", rich_help_panel=_COLUMNS)] = None,
     time_unit: Annotated[
@@ -104,6 +104,8 @@ def analyze(
     """Find the cohorts of a Parquet file or folder of events."""
     from covey.cli import analyze_report
     from covey.cli.output import ProgressLine
+    from covey.events import Events
+    from covey.events_csv import is_csv
     from covey.events_mapping import EventMapping
     from covey.out_of_core import traits_of_parquet
     from covey.out_of_core_budget import memory_bytes
@@ -122,15 +124,19 @@ def analyze(
         domain_from=domain_from,
     )
     progress = ProgressLine()
-    traits, row_count = traits_of_parquet(
-        path,
-        mapping,
-        as_of=instant,
-        engine=engine.value,
-        threads=threads,
-        memory_bytes=None if memory is None else memory_bytes(memory),
-        progress=progress.update,
-    )
+    if is_csv(path):
+        events = Events.from_csv(path, mapping)
+        traits, row_count = events.traits(instant, engine=engine.value, threads=threads), len(events)
+    else:
+        traits, row_count = traits_of_parquet(
+            path,
+            mapping,
+            as_of=instant,
+            engine=engine.value,
+            threads=threads,
+            memory_bytes=None if memory is None else memory_bytes(memory),
+            progress=progress.update,
+        )
     cohorts = traits.discover(k=chosen_k, seed=seed, threads=threads, progress=progress.update)
     progress.clear()
     share = None if join is None else analyze_report.outcome_shares(cohorts, join)

@@ -28,12 +28,25 @@ def silhouettes(points: NDArray[np.float32], labels: NDArray[np.int32], ks: Sequ
     Raises:
         ValueError: when a labelling has points in fewer than two clusters.
     """
+    return [float(values.mean()) for values in _values(points, labels, ks)]
+
+
+def silhouette_values(points: NDArray[np.float32], labels: NDArray[np.int32], k: int) -> NDArray[np.float64]:
+    """(b - a) / max(a, b) of each point, shape (n,); see `silhouette`.
+
+    Raises:
+        ValueError: when fewer than two clusters hold points.
+    """
+    return _values(points, labels[None, :], [k])[0]
+
+
+def _values(points: NDArray[np.float32], labels: NDArray[np.int32], ks: Sequence[int]) -> list[NDArray[np.float64]]:
     labellings = [_Labelling(own, k) for own, k in zip(labels, ks, strict=True)]
     for start in range(0, points.shape[1], _BLOCK):
         distances = np.sqrt(_all_distances(points, points[:, start : start + _BLOCK]).astype(np.float64))
         for labelling in labellings:
             labelling.add(distances, start)
-    return [float(labelling.values.mean()) for labelling in labellings]
+    return [labelling.values for labelling in labellings]
 
 
 class _Labelling:

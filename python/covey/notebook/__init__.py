@@ -1,0 +1,1 @@
+"""What data scientists see: frames, tables in a notebook, plots. Loaded when a result is first shown."""
