@@ -8,7 +8,11 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook gates-verify gates-live gates-smoke faults proto released-contract dist clean
+=======
+.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme gates-verify gates-live gates-smoke faults soak proto released-contract dist clean
+>>>>>>> 42fc0d9 (Soak a server and a controller under every kind of call: robust slope, peak, picture)
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +93,9 @@ NTH ?= 1,2,5
 faults: $(DEV) ## kill -9, lost answers, full and failing disks, flipped bytes: SEED= KILLS= CALLS= NTH=; docs/reliability.md
 	COVEY_FAULTS_SEED=$(SEED) COVEY_FAULTS_KILLS=$(KILLS) COVEY_FAULTS_CALLS=$(CALLS) COVEY_FAULTS_NTH=$(NTH) \
 	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden/test_states.py tests/server/test_audit.py tests/server/test_journal_kills.py $(TESTS)
+
+soak: $(DEV) ## a server and a controller under every kind of call for SECONDS=3600: do they keep their memory? leaves .cache/soak
+	PYTHONPATH=tests $(BIN)/python -m soak.campaign --seconds $(or $(SECONDS),3600) --seed $(SEED)
 
 proto: ## write the Python code of proto/ again, with everything else that is built
 	rm -f $(RUN) $(DEV)

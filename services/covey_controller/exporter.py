@@ -6,6 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -15,6 +18,8 @@ from covey.access.pages import Page, PageServer
 from covey.access.recognition import PageAccess
 from covey.v1 import evidence_pb2 as pb
 from covey_controller.verdict_page import VerdictPage
+
+MetricT = TypeVar("MetricT", Counter, Gauge)
 
 
 class Exporter:
@@ -73,6 +78,8 @@ class Exporter:
             ["use"],
             registry=self.registry,
         )
+        # What is shown of each rollout, so that it can be shown no longer: a page must not grow with every rollout.
+        self._shown: defaultdict[str, set[tuple[Counter | Gauge, tuple[str, ...]]]] = defaultdict(set)
         self._verdicts = VerdictPage()
         self.registry.register(self._verdicts)
 
@@ -84,7 +91,7 @@ class Exporter:
         """Counts routers that do not show the weight."""
         for router, reading in routers:
             if not isinstance(reading, pb.ReplicaReading) or reading.candidate_weight_bp != weight_bp:
-                self._misrouted.labels(rollout, router).inc()
+                self._of(rollout, self._misrouted, router).inc()
 
     def notified(self, sink: str, result: str) -> None:
         """Counts one attempt to tell a sink."""
@@ -96,12 +103,12 @@ class Exporter:
 
     def look(self, rollout: str, result: str) -> None:
         """Counts one look at a rollout."""
-        self._looks.labels(rollout, result).inc()
+        self._of(rollout, self._looks, result).inc()
 
     def committed(self, rollout: str, unix_seconds: float) -> None:
         """Notes the time of a committed tick."""
         self.look(rollout, "committed")
-        self._last_tick.labels(rollout).set(unix_seconds)
+        self._of(rollout, self._last_tick).set(unix_seconds)
 
     def judged(self, rollout: str, phase: str, verdicts: Sequence[pb.Verdict]) -> None:
         """Shows what the gates say now."""
@@ -112,6 +119,14 @@ class Exporter:
         self._verdicts.forget(rollout)
         with suppress(KeyError):
             self._last_tick.remove(rollout)
+        """Shows nothing of a rollout any longer."""
+        self._verdicts.forget(rollout)
+        for metric, labels in self._shown.pop(rollout, ()):
+            metric.remove(rollout, *labels)
+
+    def _of(self, rollout: str, metric: MetricT, *labels: str) -> MetricT:
+        self._shown[rollout].add((metric, labels))
+        return metric.labels(rollout, *labels)
 
     def absence(self, absence: pb.Absence) -> None:
         """Counts evidence that was not there."""

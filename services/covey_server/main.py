@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from covey.stop_signals import StopSignals
 from covey_server import logs
+from covey_server.allocator import return_large_blocks
 from covey_server.config import parse
 from covey_server.errors import CallError
 from covey_server.failures import StartError
@@ -27,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     config = parse(arguments)
     handler = logs.configure(config.log_level)
+    return_large_blocks()
     try:
         # Before the start, so that a signal in the middle of it still ends in a drain.
         with StopSignals() as stop_signals:

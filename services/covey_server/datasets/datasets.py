@@ -92,6 +92,11 @@ class Datasets:
         """All datasets, by name."""
         return [view for _, view in sorted(self._views.items())]
 
+    def has(self, view: DatasetView) -> bool:
+        """Whether a dataset is still there, be it with other files; another of the same name is not it."""
+        current = self._views.get(view.name)
+        return current is not None and current.number == view.number
+
     def segments_of(self, name: str) -> tuple[SegmentFile, ...]:
         """The files of a dataset as it is now; none where there is no such dataset."""
         found = self._views.get(name)

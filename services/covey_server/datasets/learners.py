@@ -135,10 +135,12 @@ class Learners:
                         rest = segment.without(rows)
                         new = write_segment(segment.path.parent, rest) if rest else None
                         rewrites.append((view, segment, new, rows.stop - rows.start))
-                except DamagedSegmentError as error:
+                except (DamagedSegmentError, OSError) as error:
+                    if not self._datasets.has(view):
+                        break  # deleted meanwhile, and the learner's events with it
                     _remove(new.path for _, _, new, _ in rewrites if new)
-                    raise data_loss(view.name, error) from error
-                except OSError as error:
+                    if isinstance(error, DamagedSegmentError):
+                        raise data_loss(view.name, error) from error
                     _remove(new.path for _, _, new, _ in rewrites if new)
                     raise CallError(
                         grpc.StatusCode.UNAVAILABLE,

@@ -172,3 +172,25 @@ def test_a_deletion_that_cannot_be_written_removes_nothing(server: Any, rows: An
     away.rename(folder)
     assert server.analyzer.DeleteLearner(request).event_count == 1
     assert [path.suffix for path in folder.iterdir()] == [".arrow"]
+
+
+@pytest.mark.parametrize("is_noticed", [True, False])
+def test_a_data_set_that_is_deleted_meanwhile_is_no_damage(
+    server: Any, rows: Any, monkeypatch: pytest.MonkeyPatch, is_noticed: bool
+) -> None:
+    """The second is the twin: whoever does not look again takes files that went with their data set for lost."""
+    names = [server.create_dataset(dataset_id) for dataset_id in ("one", "two")]
+    for name in names:
+        append(server, name, rows(("ada", DAY, "loops"), ("bob", DAY, "loops")))
+    seen = server.rooms.datasets.views()
+    server.analyzer.DeleteDataset(analyzer_pb2.DeleteDatasetRequest(name=names[0], request_id="delete"))
+    monkeypatch.setattr(server.rooms.datasets, "views", lambda: seen)
+    if not is_noticed:
+        monkeypatch.setattr(server.rooms.datasets, "has", lambda _view: True)
+    request = analyzer_pb2.DeleteLearnerRequest(learner_id="ada", request_id="forget")
+    if is_noticed:
+        assert server.analyzer.DeleteLearner(request).event_count == 1
+        assert server.rooms.datasets.view(names[1]).event_count == 1
+    else:
+        refused = {grpc.StatusCode.DATA_LOSS, grpc.StatusCode.UNAVAILABLE}  # the file was not read yet, or it was
+        assert failure(server.analyzer.DeleteLearner, request)[0] in refused
