@@ -89,3 +89,20 @@ def test_a_driven_rollout_is_on_the_page_until_it_ends(tmp_path: Path) -> None:
         loop.pass_once()
         assert not samples(loop._exporter)
     world.close()
+
+
+def test_nothing_of_a_rollout_that_has_ended_stays_on_the_page() -> None:
+    """A page that grows with every rollout is a controller that does."""
+    exporter = Exporter()
+    empty = generate_latest(exporter.registry)
+    for number in range(3):
+        name = f"rollouts/r{number}"
+        exporter.look(name, "failed")
+        exporter.committed(name, 1.0)
+        exporter.routed(name, 100, [("haproxy", None)])
+        exporter.judged(name, "canary", [CRITERION, TRIGGER])
+    assert generate_latest(exporter.registry) != empty
+    for number in range(3):
+        exporter.ended(f"rollouts/r{number}")
+        exporter.ended("rollouts/unknown")
+    assert generate_latest(exporter.registry) == empty

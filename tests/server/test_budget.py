@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import grpc
 import numpy as np
 import pytest
 
-from covey.v1 import analyzer_pb2, events_pb2
+from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 from covey_server.answering.budget import WORKING_BYTES_PER_BYTE, MemoryBudget, opened_each
 from covey_server.errors import CallError
 from covey_server.ports.data_port import MESSAGE_BYTE_LIMIT
@@ -95,6 +95,35 @@ def test_what_finds_no_memory_is_refused_and_counted(start_server: Callable[...,
     served.analyzer.AnalyzeLearner(question("small"), timeout=20)
     budget.give_back(100 * MEBIBYTE)
     assert served.analyzer.AnalyzeLearner(large_question(2.0), timeout=60).variant
+
+
+def test_an_append_that_finds_no_memory_says_so_and_keeps_what_came_before(
+    start_server: Callable[..., ServedHere],
+) -> None:
+    """Without it the stream ended OK, as if everything had been stored."""
+    served = start_server(memory_megabytes=128)
+    created = analyzer_pb2.CreateDatasetRequest(dataset_id="d", request_id="r")
+    name = served.analyzer.CreateDataset(created, timeout=20).name
+    budget = served.room.memory_budget
+    assert budget.take(100 * MEBIBYTE)
+
+    def append(*mebibytes: float) -> Iterator[datasets_pb2.AppendEventsResponse]:
+        messages = [datasets_pb2.AppendEventsRequest(dataset=name, append_id="a")]
+        for number, each in enumerate(mebibytes, start=1):
+            packed = large_question(each).packed
+            packed.learner_id_int64 = bytes(8 * packed.event_count)
+            messages.append(datasets_pb2.AppendEventsRequest(chunk_sequence=number, packed=packed))
+        answers: Iterator[datasets_pb2.AppendEventsResponse] = served.analyzer.AppendEvents(iter(messages), timeout=60)
+        return answers
+
+    with pytest.raises(grpc.RpcError) as refused:
+        list(append(0.1, 1.5, 0.1))
+    refusal = Refusal(refused.value)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MEMORY_EXHAUSTED")
+    assert refusal.retry_after_seconds
+    assert "go on with chunk 2" in (refused.value.details() or "")
+    budget.give_back(100 * MEBIBYTE)
+    assert [answer.synced_chunk_sequence for answer in append(0.1, 1.5, 0.1)][-1] == 3
 
 
 def test_a_message_has_at_most_four_mebibytes(server: ServedHere) -> None:

@@ -24,7 +24,7 @@ import grpc
 from controller.receivers import receiver
 
 from covey.demo.supervisor import Supervisor
-from covey.v1 import analyzer_pb2, outcomes_pb2, rollouts_pb2
+from covey.v1 import access_pb2, analyzer_pb2, outcomes_pb2, rollouts_pb2
 
 from .connection import Server
 from .judge import judge
@@ -166,7 +166,7 @@ def _started(supervisor: Supervisor, place: Path, webhook: str) -> tuple[dict[st
 
 
 def _methods() -> set[str]:
-    files = (analyzer_pb2, outcomes_pb2, rollouts_pb2)
+    files = (access_pb2, analyzer_pb2, outcomes_pb2, rollouts_pb2)
     services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
     return {method.name for service in services for method in service.methods} - _NOT_OURS
 

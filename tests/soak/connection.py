@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
-from covey.v1 import analyzer_pb2_grpc, outcomes_pb2_grpc, rollouts_pb2_grpc
+from covey.v1 import access_pb2_grpc, analyzer_pb2_grpc, outcomes_pb2_grpc, rollouts_pb2_grpc
 
 
 class Counted(
@@ -61,6 +61,7 @@ class Server:
         self.analyzer = analyzer_pb2_grpc.AnalyzerServiceStub(data_channel)
         self.outcomes = outcomes_pb2_grpc.OutcomeServiceStub(data_channel)
         self.health = health_pb2_grpc.HealthStub(data_channel)
+        self.access = access_pb2_grpc.AccessServiceStub(control_channel)
         self.rollouts = rollouts_pb2_grpc.RolloutServiceStub(control_channel)
         self.raw = data_channel.unary_unary("/covey.v1.AnalyzerService/AnalyzeLearner")
         self.unknown = data_channel.unary_unary("/covey.v1.AnalyzerService/NoSuchMethod")

@@ -14,6 +14,7 @@ import grpc
 from covey.rollout.spec import load_spec
 from covey.v1 import journal_pb2
 from covey.v1 import rollouts_pb2 as pb
+from covey.v1.access_pb2 import GetCallerRequest
 from covey.v1.analyzer_pb2 import GetServerInfoRequest
 
 from .connection import Server
@@ -143,6 +144,7 @@ class People:
 
     def _read(self, name: str) -> None:
         rollouts = self._server.rollouts
+        self._server.access.GetCaller(GetCallerRequest(), timeout=PATIENCE_SECONDS)
         rollouts.ListRollouts(pb.ListRolloutsRequest(), timeout=PATIENCE_SECONDS)
         rollouts.ListEntries(pb.ListEntriesRequest(parent=name, page_size=1000), timeout=PATIENCE_SECONDS)
         rollouts.ListRecords(journal_pb2.ListRecordsRequest(parent=name, page_size=1000), timeout=PATIENCE_SECONDS)

@@ -133,7 +133,7 @@ class Services:
         next(dropped)
         dropped.cancel()
         answers = list(self._server.analyzer.AppendEvents(appends(dataset, chunks), timeout=PATIENCE_SECONDS))
-        assert answers[-1].synced_chunk_sequence == len(chunks), answers
+        assert answers[-1].synced_chunk_sequence == len(chunks), [each.synced_chunk_sequence for each in answers]
         self._delete(dataset)
 
     def _discover(self, chance: Random) -> None:

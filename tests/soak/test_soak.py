@@ -58,7 +58,7 @@ def test_the_peak_is_judged_too() -> None:
 
 
 def test_too_few_samples_are_no_verdict() -> None:
-    with pytest.raises(ValueError, match="2 samples after 600 s of warm-up"):
+    with pytest.raises(ValueError, match="2 samples after the warm-up of 600 s"):
         judge(Samples("server", [0, 700, 800], [1, 1, 1], 1, 1), warm_up_seconds=600, budget_mebibytes=1)
 
 

@@ -44,6 +44,8 @@ Request = datasets_pb2.AppendEventsRequest | AppendedChunk
 Received = datasets_pb2.AppendEventsRequest | bytes
 """A message, or its bytes: what the transport's own thread does not read keeps no other call waiting."""
 Requests = Iterator[Received]
+Queued = Received | CallError
+"""A message, or why the next one is refused."""
 
 
 def read_request(received: Received) -> Request:
@@ -62,8 +64,10 @@ def read_request(received: Received) -> Request:
         ) from error
 
 
-def _byte_count(received: Received) -> int:
-    return len(received) if isinstance(received, bytes) else received.ByteSize()
+def _byte_count(queued: Queued) -> int:
+    if isinstance(queued, CallError):
+        return 0
+    return len(queued) if isinstance(queued, bytes) else queued.ByteSize()
 
 
 class AppendStream:
@@ -77,7 +81,7 @@ class AppendStream:
         self._view = view
         self._append_id = append_id
         self._idle_seconds = idle_seconds
-        self._buffer: Buffer[Received] = Buffer(_BUFFERED_BYTES, _byte_count)
+        self._buffer: Buffer[Queued] = Buffer(_BUFFERED_BYTES, _byte_count)
         # One group is written while the one before it is synced, and no more.
         self._groups: Buffer[Group] = Buffer(1, lambda group: group.byte_count)
         # Held while a group is stored: whoever ends the stream waits for that, and so reads what is really synced.
@@ -220,17 +224,21 @@ class AppendStream:
             for received in requests:
                 if not self._buffer.put(received):
                     break
+        except CallError as error:  # there is no memory for the next message; those before it are stored
+            self._buffer.put(error)
         except Exception:
             # The call has ended: the transport says so by raising here, and what is queued is the caller's to repeat.
             self._buffer.close()
         finally:
             self._buffer.end()
 
-    def _decoded(self, received: Received) -> Chunk:
+    def _decoded(self, queued: Queued) -> Chunk:
         try:
-            request = read_request(received)
+            if isinstance(queued, CallError):
+                raise queued
+            request = read_request(queued)
         except CallError as error:
-            return Chunk(0, _byte_count(received), error=error)
+            return Chunk(0, _byte_count(queued), error=error)
         if isinstance(request, AppendedChunk):
             return Chunk(request.chunk_sequence, len(request.message), request)
         sequence, size = request.chunk_sequence, request.ByteSize()
@@ -260,10 +268,11 @@ class AppendStream:
     def _explained(self, sequence: int, error: CallError) -> CallError:
         return CallError(
             error.code,
-            f"chunk {sequence}: {error.message}; {self._remedy()}",
+            f"chunk {sequence or self._synced_chunk + 1}: {error.message}; {self._remedy()}",
             violations=error.violations,
             reason=error.reason,
             metadata={"chunk": str(sequence), "synced_chunk": str(self._synced_chunk)},
+            retry_after_seconds=error.retry_after_seconds,
         )
 
     def _not_written(self, error: OSError | StoreError) -> CallError:
