@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
+
+from covey.rollout.model import EFFECTIVE_AFTER
 
 _OLDER_SPLITS_KEPT = 2
 
@@ -83,25 +87,33 @@ class Split:
 class SplitBoard:
     """Holds the split in force and the one that follows it.
 
+    The time of day only says when within `EFFECTIVE_AFTER` a split begins to hold, so that replicas begin together.
+    What was published longer ago than that holds whatever the clock on the wall says: set back an hour, it would take
+    the candidate's learners away for an hour.
+
     Reading takes no lock: one attribute read of an immutable tuple. There is one publisher at a time (the journal,
     under the writer's lock).
+
+    Args:
+        monotonic: seconds that only grow.
     """
 
-    def __init__(self) -> None:
-        # Oldest first; the last whose time has come is in force.
-        self._splits: tuple[Split, ...] = ()
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        # Oldest first, each with when it holds at the latest; the last whose time has come is in force.
+        self._splits: tuple[tuple[Split, float], ...] = ()
 
     def current(self, now: datetime) -> Split | None:
         """The split in force at `now`; None: the stable variant serves everybody."""
-        for split in reversed(self._splits):
-            if split.candidate_weight_bp == 0 or split.effective_at <= now:
+        for split, holds_at in reversed(self._splits):
+            if split.candidate_weight_bp == 0 or split.effective_at <= now or holds_at <= self._monotonic():
                 return split
         return None
 
     def latest(self) -> Split | None:
         """The split published last, also where its time has not come."""
         splits = self._splits
-        return splits[-1] if splits else None
+        return splits[-1][0] if splits else None
 
     def publish(self, split: Split | None) -> None:
         """Make `split` the one in force from its `effective_at` on; weight 0 and None are in force at once."""
@@ -109,11 +121,11 @@ class SplitBoard:
             self._splits = ()
         elif split.candidate_weight_bp == 0:
             # A split that nobody may wait for: it must hold even for a reader whose clock is behind.
-            self._splits = (split,)
+            self._splits = ((split, self._monotonic()),)
         elif split != self.latest():
             # Segments are excluded at once, also for as long as an older weight is still in force.
             older = (
-                replace(old, excluded_segments=split.excluded_segments) if old.uid == split.uid else old
-                for old in self._splits[-_OLDER_SPLITS_KEPT:]
+                (replace(old, excluded_segments=split.excluded_segments) if old.uid == split.uid else old, holds_at)
+                for old, holds_at in self._splits[-_OLDER_SPLITS_KEPT:]
             )
-            self._splits = (*older, split)
+            self._splits = (*older, (split, self._monotonic() + EFFECTIVE_AFTER.total_seconds()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -91,9 +92,12 @@ class AnalyzerServer:
     ledger: ExposureLedger
     outcomes: OutcomeBook
 
-    def __init__(self, config: ServerConfig, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, config: ServerConfig, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.config = config
         self.clock = clock
+        self._monotonic = monotonic
         self.start_time = clock()
         self.book = RequestBook()
         self.data_port = self.control_port = self.metrics_port = 0
@@ -185,8 +189,8 @@ class AnalyzerServer:
         self._rooms.callback(self.store.close)
         self.catalogue = Catalogue(self.store, self.clock)
         self.catalogue.ensure_defaults(self.config.stable)
-        self.board = SplitBoard()
-        self.journal = Journal(self.store, self.board, self.catalogue, self.clock)
+        self.board = SplitBoard(self._monotonic)
+        self.journal = Journal(self.store, self.board, self.catalogue, self.clock, monotonic=self._monotonic)
         self.journal.load()
         self._rooms.callback(self.journal.zero_ahead.stop)
         self._store_watch = StoreWatch(self.store, self.journal.keeper)

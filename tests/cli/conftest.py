@@ -69,7 +69,7 @@ def plane(tmp_path: Path, worlds: ModuleType) -> Iterator[Plane]:
     store = open_store(tmp_path / "data")
     catalogue = Catalogue(store, clock)
     catalogue.ensure_defaults()
-    journal = Journal(store, SplitBoard(), catalogue, clock, Leases(store, clock, clock.seconds))
+    journal = Journal(store, SplitBoard(), catalogue, clock, Leases(store, clock, clock.seconds), clock.seconds)
     journal.load()
     port = start_control_port("127.0.0.1:0", journal, open_gate())
     plan = tmp_path / "native.yaml"

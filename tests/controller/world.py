@@ -60,7 +60,7 @@ triggers:
 class World:
     """Virtual time, a server that lives in it, and `calls_per_pass` calls whenever the controller sleeps.
 
-    It is the controller's clock, too: a sleep returns at once and moves the time.
+    It is the controller's clock, too: a sleep returns at once and moves the time. `wall_jump` sets the time of day off.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -68,7 +68,10 @@ class World:
         self.calls_per_pass = 150
         self.stop_when: Callable[[], bool] = lambda: False
         self._learner = 0
-        self.server = AnalyzerServer(ServerConfig(directory, LOOPBACK, LOOPBACK, LOOPBACK, replica="world"), self.wall)
+        self.wall_jump = timedelta()
+        self.scrape = ScrapeLimits(0.3, 0.3, 0.6)
+        own = ServerConfig(directory, LOOPBACK, LOOPBACK, LOOPBACK, replica="world")
+        self.server = AnalyzerServer(own, self.wall, self.monotonic)
         self.data = f"127.0.0.1:{self.server.data_port}"
         self.control = f"127.0.0.1:{self.server.control_port}"
         self.metrics_url = f"http://127.0.0.1:{self.server.metrics_port}/metrics"
@@ -85,7 +88,7 @@ class World:
         return self.seconds
 
     def wall(self) -> datetime:
-        return BEGIN + timedelta(seconds=self.seconds)
+        return BEGIN + timedelta(seconds=self.seconds) + self.wall_jump
 
     def sleep(self, seconds: float) -> bool:
         self.traffic()
@@ -137,7 +140,7 @@ class World:
             replicas=(Replica("world", self.data, metrics_url or self.metrics_url),),
             holder=holder,
             poll_seconds=30.0,
-            scrape=ScrapeLimits(0.3, 0.3, 0.6),
+            scrape=self.scrape,
         )
         with open_channel(self.control) as channel:
             client = ControlClient(channel, actor=holder, call_seconds=10.0)

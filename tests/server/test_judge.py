@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -21,6 +22,7 @@ from .rollout_rooms import (
     Caller,
     Refusal,
     Rooms,
+    control_port,
     decided,
     entered,
     looked,
@@ -169,7 +171,7 @@ def test_a_clock_that_jumps_loses_no_time_and_makes_none(rooms: Rooms, call: Cal
     rooms.clock.pass_time(1)
     call.commit(epoch, *decided(rooms.journal.state(X), looked(rooms.clock.now, 100)))
     for jump in (3600, -3600, 0, 3600):
-        rooms.clock.pass_time(jump)
+        rooms.clock.jump(jump)
         rooms.clock.pass_time(1)
         look = looked(rooms.clock.now, 100, 1, requests=10)
         call.commit(epoch, *decided(rooms.journal.state(X), look))
@@ -205,3 +207,30 @@ def test_what_is_over_is_not_decided(rooms: Rooms, call: Caller) -> None:
     refused = refusal(call.commit, call.lease(), looked())
     assert refused.reason == "ILLEGAL_STATE"
     assert NATIVE in call("GetRollout").spec.candidate
+
+
+def under_a_clock_set_back(rooms: Rooms, call: Caller) -> None:
+    """Honest looks of a second each; the time of day is set back an hour before each of them."""
+    epoch = call.to_canary(rooms.clock)
+    for number in range(1, 20):
+        rooms.clock.pass_time(1)
+        rooms.clock.jump(-3600)
+        look = looked(rooms.clock.now, 100, 1, requests=10 * number)
+        call.commit(epoch, *decided(rooms.journal.state(X), look))
+
+
+def test_honest_looks_have_time_under_a_clock_that_is_set_back(rooms: Rooms, call: Caller) -> None:
+    under_a_clock_set_back(rooms, call)
+    assert rooms.journal.state(X).phase_open_seconds == 19
+
+
+def test_an_account_by_the_wall_clock_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The twin."""
+    rooms = Rooms(tmp_path)
+    monkeypatch.setattr(rooms.journal, "monotonic", lambda: rooms.clock().timestamp())
+    with control_port(rooms) as port:
+        call = Caller(port.port)
+        refused = refusal(under_a_clock_set_back, rooms, call)
+        call.close()
+    rooms.close()
+    assert refused.reason == "OBSERVED_TOO_MUCH"

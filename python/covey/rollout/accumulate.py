@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from covey.rollout.counts import Counts, counts_of, fallen, faults_of, plain_counts, probe_counts
 from covey.rollout.gates.look import Arm, Look, PageFault, durations_of, shards_of, summed
 from covey.rollout.hygiene import believed_learners, believed_outcomes, believed_probes
-from covey.rollout.model import LONGEST_GAP_INTERVALS, RolloutState, State
+from covey.rollout.model import EFFECTIVE_AFTER, LONGEST_GAP_INTERVALS, RolloutState, State
 from covey.rollout.outcomes import moments_of, relative_effect
 from covey.rollout.statement import Kind, Statement
 from covey.rollout.units import seconds_of, time_of
@@ -64,13 +64,14 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
         if state.state in BEFORE_PHASES and happened:
             changes["gates"] = state.gates.waited(state.plan.gates, _look(happened.values(), Counts()))
         return replace(state, **changes)
-    took_effect = state.effective_at is None or observed_at >= state.effective_at
+    took_effect = _took_effect(state, observed_at)
     confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
     probes = probe_counts(probed, state.spec.candidate, state.spec.baseline)
     # A split that is not as planned disables relative tests, not absolute ones.
     comparable = not split_mismatch(state) and not weight_mismatch(state)
     look = _look(happened.values(), probes, comparable=comparable)
     changes["weight_confirmed"] = confirmed
+    changes["held_seconds"] = state.held_seconds + observed
     changes["misrouted_seconds"] = 0.0 if confirmed else state.misrouted_seconds + observed
     changes["rollout_counts"] = state.rollout_counts + look.probed
     changes["literal_runs"] = _literal_runs(state, look.probed, outcomes, observed)
@@ -88,6 +89,16 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
     changes["confirmed_replicas"] = frozenset(believed) if confirmed else frozenset()
     changes["gates"] = state.gates.advanced(state.plan.gates, state.phase_index, look, of_phase=of_phase)
     return replace(state, **changes)
+
+
+def _took_effect(state: RolloutState, observed_at: datetime) -> bool:
+    """Whether the phase's weight was in force at a look.
+
+    A look comes after the entry that gave the weight. One that says it came before was made by a clock that is behind,
+    or was set back: then what replicas show is all that is known.
+    """
+    at = state.effective_at
+    return at is None or observed_at >= at or observed_at < at - EFFECTIVE_AFTER
 
 
 def _look(changes: Iterable[_Arms], probes: Counts, *, comparable: bool = True) -> Look:

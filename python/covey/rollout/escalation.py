@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from covey.rollout.draft import Draft
 from covey.rollout.model import RolloutState, State
 from covey.rollout.units import seconds_of
@@ -25,7 +23,8 @@ def call_chain(on_call: OnCall) -> list[Step]:
 def due_step(state: RolloutState) -> Step | None:
     """Who is to be called at the last look; None where nobody is.
 
-    A hold of the calendar waits for a date and for nobody's help. The primary is told of the hold itself.
+    A hold of the calendar waits for a date and for nobody's help. The primary is told of the hold itself. The wait is
+    counted by the times of looks; where a clock was set back meanwhile by observed time, which comes an interval later.
     """
     on_call = state.spec.on_call
     after = seconds_of(on_call.escalate_after)
@@ -35,7 +34,8 @@ def due_step(state: RolloutState) -> Step | None:
         return None
     chain = call_chain(on_call)
     done = state.escalation_count
-    if done >= len(chain) or at - held < (done + 1) * timedelta(seconds=after):
+    waited = max((at - held).total_seconds(), state.held_seconds - state.tick_interval_seconds)
+    if done >= len(chain) or waited < (done + 1) * after:
         return None
     return chain[done]
 

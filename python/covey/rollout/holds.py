@@ -20,6 +20,7 @@ def held_changes(state: RolloutState, payload: Any) -> dict[str, Any]:
     return {
         "waits_for_calendar": by_calendar,
         "held_since": held_since,
+        "held_seconds": 0.0,
         "acknowledged_by": "",
         "escalation_count": 0,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property
 
 from covey.rollout.calendars import UTC_ZONE, OpenHours, Zone
@@ -30,6 +30,8 @@ TERMINAL = frozenset({State.STATE_SUCCEEDED, State.STATE_ROLLED_BACK, State.STAT
 IN_PHASE = frozenset({State.STATE_RUNNING, State.STATE_HOLDING, State.STATE_AWAITING_APPROVAL, State.STATE_SOAKING})
 # Time longer than so many tick intervals was observed by nobody.
 LONGEST_GAP_INTERVALS = 3
+# From the commit of a weight to its effect, so that every replica has read it by then.
+EFFECTIVE_AFTER = timedelta(seconds=1)
 
 
 class IllegalEntry(ValueError):  # noqa: N818 - the name is part of the services contract
@@ -166,6 +168,7 @@ class RolloutState:
         approval_sequences: entry of each signature, by phase, role, statement and person.
         waits_for_calendar: it holds for nothing but the calendar.
         held_since: time of the look at which the hold began that people are needed for.
+        held_seconds: observed time since then.
         acknowledged_by: who looks after it; empty while nobody does.
         escalation_count: how many people were called after the primary.
     """
@@ -183,6 +186,7 @@ class RolloutState:
     started_at: datetime | None = None
     waits_for_calendar: bool = False
     held_since: datetime | None = None
+    held_seconds: float = 0.0
     acknowledged_by: str = ""
     escalation_count: int = 0
     paused: bool = False

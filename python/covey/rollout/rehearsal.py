@@ -10,7 +10,7 @@ from enum import Enum
 from covey.rollout import commands
 from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
-from covey.rollout.model import RolloutState, State
+from covey.rollout.model import EFFECTIVE_AFTER, RolloutState, State
 from covey.rollout.signatures import has_accepted
 from covey.rollout.standing import Signatures
 from covey.rollout.state import apply
@@ -19,8 +19,6 @@ from covey.v1.journal_pb2 import Entry
 from covey.v1.rollout_spec_pb2 import RolloutSpec
 
 CONTROLLER = "rehearsal"
-# What a server adds to the commit of a change of weight.
-EFFECTIVE_AFTER = timedelta(seconds=1)
 
 
 class Operator(Enum):

@@ -63,7 +63,7 @@ class RolloutDesk:
     def __init__(self, journal: Journal, views: RolloutViews) -> None:
         self._journal = journal
         self._views = views
-        self._judge = Judge(journal.store)
+        self._judge = Judge(journal.store, journal.monotonic)
 
     def create(self, request: pb.CreateRolloutRequest, caller: Principal) -> pb.Rollout:
         """Record a checked spec as DRAFT."""

@@ -6,6 +6,7 @@ the order of the commits. Mutations that share a commit see each other's states 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
@@ -49,6 +50,7 @@ class Journal:
         catalogue: knows the variants, and is told which one is stable when a rollout succeeds.
         clock: the wall clock, aware.
         leases: whose epochs are checked; default the store's.
+        monotonic: seconds that only grow.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class Journal:
         catalogue: Catalogue,
         clock: Callable[[], datetime],
         leases: Leases | None = None,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.store = store
         self.catalogue = catalogue
         self.clock = clock
+        self.monotonic = monotonic
         self.leases = leases or Leases(store, clock)
         self.keeper = BoardKeeper(board)
         self.zero_ahead = ZeroAhead(self.keeper, store.place)

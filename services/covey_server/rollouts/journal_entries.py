@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from covey import __version__
+from covey.rollout.model import EFFECTIVE_AFTER
 from covey.v1.journal_pb2 import Entry, RolloutFinished
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 1
 """Of the entries that this code writes."""
 SERVER_ACTOR = "server"
-WEIGHT_DELAY = timedelta(seconds=1)
-"""From the commit of a weight to its effect, so that every replica has read it by then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +80,7 @@ def stamped(entry: Entry, place: Place, now: datetime, author: Author) -> Entry:
     copy.ClearField("effective_at")
     if entry.HasField("phase_entered"):
         gains_weight = entry.phase_entered.candidate_weight_bp > 0
-        copy.effective_at.FromDatetime(now + WEIGHT_DELAY if gains_weight else now)
+        copy.effective_at.FromDatetime(now + EFFECTIVE_AFTER if gains_weight else now)
     elif entry.HasField("rollback_started") or entry.HasField("finished"):
         copy.effective_at.FromDatetime(now)
     copy.schema_version = SCHEMA_VERSION

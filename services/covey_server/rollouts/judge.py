@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -33,12 +33,14 @@ class Judge:
 
     Args:
         store: whose transactions may fail after all; the account follows their commits.
+        monotonic: seconds that only grow: a wall clock that is set back would leave honest looks short of time.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, monotonic: Callable[[], float]) -> None:
         self._store = store
+        self._monotonic = monotonic
         # Seconds left to claim, and when that was so; a rollout that is not there yet has a full store.
-        self._accounts: dict[str, tuple[float, datetime]] = {}
+        self._accounts: dict[str, tuple[float, float]] = {}
 
     def judge(
         self, connection: Connection, state: RolloutState, entries: Sequence[Entry], now: datetime
@@ -52,15 +54,16 @@ class Judge:
             made = judged_again(state, entries, now)
         except DecisionRefused as error:
             raise _refused(state, str(error) + _version_remedy(entries), error.reason_code) from None
-        self._take(connection, state, seconds_of(made[0].tick.observed), now)
+        self._take(connection, state, seconds_of(made[0].tick.observed))
         return made
 
-    def _take(self, connection: Connection, state: RolloutState, observed: float, now: datetime) -> None:
+    def _take(self, connection: Connection, state: RolloutState, observed: float) -> None:
+        now = self._monotonic()
         longest = LONGEST_GAP_INTERVALS * state.tick_interval_seconds
         most = longest + SLACK_SECONDS
         pending = self._store.pending(connection)
         left, since = pending.get(("observed", state.name)) or self._accounts.get(state.name, (most, now))
-        left = min(most, left + max(0.0, (now - since).total_seconds()))
+        left = min(most, left + now - since)
         claimed = min(observed, longest)
         if claimed > left:
             raise _refused(
@@ -73,7 +76,7 @@ class Judge:
         pending["observed", state.name] = account
         self._store.after_commit(connection, lambda: self._adopt(state.name, account))
 
-    def _adopt(self, name: str, account: tuple[float, datetime]) -> None:
+    def _adopt(self, name: str, account: tuple[float, float]) -> None:
         self._accounts[name] = account
 
     def forget(self, name: str) -> None:
