@@ -28,6 +28,7 @@ COMMANDS = {
     "audit": _Home("covey.cli.audit:app", "Who did what and why, and whether the record holds."),
     "state": _Home("covey.cli.state:app", "Migrate, back up and restore a server's data."),
     "router": _Home("covey.cli.router:app", "Configure what splits the traffic of a foreign service."),
+    "monitoring": _Home("covey.cli.monitoring:app", "Alert rules for Prometheus, a dashboard for Grafana."),
     "gates": _Home("covey.cli.gates:app", "Prove the gates; try outcomes by A/A splits."),
     "token": _Home("covey.cli.token:app", "Say who may do what at a server."),
     "demo": _Home("covey.cli.demo:app", "A whole rollout on this machine, in a minute or two."),
