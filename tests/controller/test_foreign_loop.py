@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from covey import failpoints
+from covey.v1.evidence_pb2 import ReachedProcesses
 from covey.v1.journal_pb2 import RollbackStarted
 from covey.v1.rollout_spec_pb2 import RolloutSpec
 from covey.v1.rollouts_pb2 import Rollout
 from covey_controller.loop import Loop
+from covey_controller.traffic import haproxy as haproxy_actuator
 from covey_controller.traffic.actuator import RouterReading, shows
 from covey_controller.traffic.haproxy import Haproxy, exchange
 from covey_controller.traffic.setting import Setting
 
 from .echo import Echo, two_echos
 from .foreign_world import ForeignWorld
+from .pages import wait_until
 from .traffic.haproxy_process import HaproxyProcess, control_socket, echo_plan, haproxy
 from .world import NAME
 
@@ -97,6 +100,29 @@ def test_a_bad_candidate_is_off_the_wire_before_its_rollback_is_recorded(
     assert rollback.cause == RollbackStarted.CAUSE_TRIGGER
     assert "error_rate > 10 %" in rollback.statement
     assert exchange(process.control).setting.weight_bp == 0
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["HAProxy tells", "twin that does not"])
+def test_a_killed_candidate_is_rolled_back_at_the_second_look(
+    world: ForeignWorld, spec: RolloutSpec, process: HaproxyProcess, told: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the first one there may be probes that it answered before. The twin waits for metrics_grace."""
+    if not told:
+        monkeypatch.setattr(haproxy_actuator, "shows", lambda *shown: shows(*shown[:3]))
+    world.start(spec)
+    with world.driver() as loop:
+        world.run(loop, lambda: world.state().phase_elapsed_seconds >= 10)
+        prober = loop._followers[NAME]._prober
+        silent = (spec.target, spec.candidate, False)
+        world.calls_per_pass = 0
+        world.candidate.close()
+        assert wait_until(lambda: exchange(process.control).reached == ReachedProcesses(baseline_count=1), 30)
+        looks = len(world.ticks())
+        for look in (1, 2):
+            assert wait_until(lambda: prober._counts[silent] > 0, 30)
+            world.run(loop, lambda look=look: len(world.ticks()) == looks + look)  # type: ignore[misc]
+        rollbacks = [entry.rollback_started for entry in world.entries() if entry.HasField("rollback_started")]
+    assert [rollback.cause for rollback in rollbacks] == [RollbackStarted.CAUSE_UNAVAILABLE] * told
 
 
 def test_an_abort_is_on_the_wire_at_the_next_pass(

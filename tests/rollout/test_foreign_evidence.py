@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+import pytest
+
 from covey.rollout.decide import decide
 from covey.rollout.evidence import Evidence
 from covey.rollout.spec import load_spec
 from covey.rollout.state import State
 from covey.rollout.verdicts import current_verdicts
-from covey.v1.evidence_pb2 import ABSENCE_TYPE_SCRAPE_FAILED, Absence, OverLimitCount, ReplicaReading, VariantCounters
+from covey.v1.evidence_pb2 import (
+    ABSENCE_TYPE_SCRAPE_FAILED,
+    Absence,
+    OverLimitCount,
+    ProbeCounts,
+    ReachedProcesses,
+    ReplicaReading,
+    VariantCounters,
+)
 from covey.v1.journal_pb2 import RollbackStarted
 
 from .foreign import foreign_plan
@@ -29,6 +39,8 @@ class Echo:
         self.requests = 0
         self.slow = 0
         self.edge = 0.0
+        self.reached: ReachedProcesses | None = None
+        self.probes: tuple[ProbeCounts, ...] = ()
 
     def look(self, seconds: float = 1.0) -> None:
         self.journal.now += timedelta(seconds=seconds)
@@ -39,8 +51,10 @@ class Echo:
             absences = [Absence(replica=ROUTER, type=ABSENCE_TYPE_SCRAPE_FAILED)]
         else:
             shown = ReplicaReading(replica=ROUTER, server_start_time_seconds=1, candidate_weight_bp=self.shown_bp)
+            if self.reached is not None:
+                shown.reached.CopyFrom(self.reached)
             readings.append(shown)
-        evidence = Evidence(seconds, self.journal.now, readings=readings, absences=absences)
+        evidence = Evidence(seconds, self.journal.now, readings=readings, probes=self.probes, absences=absences)
         spec = self.journal.state.spec
         self.journal.append(decide(spec, self.journal.state, evidence, self.journal.now), epoch=1)
 
@@ -138,3 +152,48 @@ def test_a_verdict_names_the_edge_that_stands_in_for_a_limit() -> None:
     texts = [verdict.sentence for verdict in current_verdicts(echo.journal.state) if "200 ms" in verdict.statement]
     assert texts
     assert not any("counted at" in text for text in texts), "an edge at the limit needs no remark"
+
+
+def probed(variant: str, *, answered: int, unanswered: int) -> ProbeCounts:
+    return ProbeCounts(replica="echo", variant=variant, answered_count=answered, unanswered_count=unanswered)
+
+
+def after_a_look(reached: ReachedProcesses | None, candidate: tuple[int, int], baseline: tuple[int, int]) -> Echo:
+    """In the canary, one look after the router showed its weight: probes as (answered, unanswered)."""
+    echo = in_canary()
+    echo.shown_bp = 5000
+    echo.look()
+    echo.reached = reached
+    echo.probes = tuple(
+        probed(variant, answered=answered, unanswered=unanswered)
+        for variant, (answered, unanswered) in ((BASELINE, baseline), (CANDIDATE, candidate))
+    )
+    echo.look()
+    return echo
+
+
+def test_a_candidate_that_router_and_probes_have_lost_is_rolled_back_at_that_look() -> None:
+    echo = after_a_look(ReachedProcesses(baseline_count=1), (0, 1), (1, 0))
+    (cause,) = (entry.rollback_started for entry in echo.journal.entries if entry.HasField("rollback_started"))
+    assert cause.cause == RollbackStarted.CAUSE_UNAVAILABLE
+    assert cause.explanation == (
+        f"unavailable: no router reaches {CANDIDATE} and it answers no probe; the baseline does"
+    )
+
+
+@pytest.mark.parametrize(
+    ("reached", "candidate", "baseline"),
+    [
+        (ReachedProcesses(baseline_count=1, candidate_count=1), (0, 5), (5, 0)),
+        (ReachedProcesses(baseline_count=1), (1, 4), (5, 0)),
+        (ReachedProcesses(baseline_count=1), (0, 0), (5, 0)),
+        (ReachedProcesses(), (0, 5), (5, 0)),
+        (ReachedProcesses(baseline_count=1), (0, 5), (0, 5)),
+        (None, (0, 5), (5, 0)),
+    ],
+    ids=["router reaches it", "a probe was answered", "nobody asked", "router is cut off", "prober is", "no check"],
+)
+def test_one_witness_is_not_enough(
+    reached: ReachedProcesses | None, candidate: tuple[int, int], baseline: tuple[int, int]
+) -> None:
+    assert after_a_look(reached, candidate, baseline).journal.state.in_phase

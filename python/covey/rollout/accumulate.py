@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, TypeAlias
 
 from covey.rollout.counts import Counts, counts_of, fallen, faults_of, plain_counts, probe_counts
@@ -76,6 +77,7 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
     changes["rollout_counts"] = state.rollout_counts + look.probed
     changes["literal_runs"] = _literal_runs(state, look.probed, outcomes, observed)
     changes["unanswered_seconds"] = _unanswered(state, probed, observed)
+    changes["candidate_is_gone"] = _is_gone(state, tick.readings, probed)
     if not _stands_still(state, observed_at):
         changes["phase_open_seconds"] = state.phase_open_seconds + observed
     missing = bool(faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in tick.absences)
@@ -214,6 +216,22 @@ def _unanswered(state: RolloutState, probes: Sequence[ProbeCounts], observed: fl
     if any(probe.answered_count for probe in mine):
         return 0.0
     return state.unanswered_seconds + (observed if any(probe.unanswered_count for probe in mine) else 0.0)
+
+
+def _is_gone(state: RolloutState, readings: Sequence[ReplicaReading], probes: Sequence[ProbeCounts]) -> bool:
+    """Whether two witnesses say so at once: those who send the traffic, and those who ask the processes directly.
+
+    Either alone may have lost its way there; where the baseline is not well by both, nothing can be said.
+    """
+    checks = [reading.reached for reading in readings if reading.HasField("reached")]
+    if not checks or any(check.candidate_count > 0 or check.baseline_count == 0 for check in checks):
+        return False
+    answered, unanswered = (
+        {probe.variant for probe in probes if count(probe)}
+        for count in (attrgetter("answered_count"), attrgetter("unanswered_count"))
+    )
+    candidate = state.spec.candidate
+    return candidate in unanswered and candidate not in answered and state.spec.baseline in answered
 
 
 def _literal_runs(

@@ -92,6 +92,10 @@ def _harm_shown(draft: Draft) -> bool:
             return True
     if _segment_harm(draft):
         return True
+    if state.candidate_is_gone:
+        text = f"unavailable: no router reaches {state.spec.candidate} and it answers no probe; the baseline does"
+        roll_back(draft, RollbackStarted.CAUSE_UNAVAILABLE, text)
+        return True
     grace = seconds_of(state.spec.metrics_grace)
     if state.unanswered_seconds >= grace:
         silence = format_duration(state.unanswered_seconds)

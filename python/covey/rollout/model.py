@@ -161,6 +161,8 @@ class RolloutState:
         phase_window: phase_counts over the last quarter of the phase.
         literal_runs: one per trigger.
         unanswered_seconds: how long no probe of the candidate has been answered.
+        candidate_is_gone: no router reaches a process of it and no probe of it was answered in the last tick, while the
+            baseline was well by both.
         misrouted_seconds: how long no tick has shown the journal's weight at every router or replica.
         last_tick_weights: weight by replica as read in the last tick, believed or not.
         started_by: who started it; empty for a draft.
@@ -225,6 +227,7 @@ class RolloutState:
     phase_window: Window[Counts] = field(default_factory=Window)
     literal_runs: tuple[LiteralRun, ...] = ()
     unanswered_seconds: float = 0.0
+    candidate_is_gone: bool = False
     misrouted_seconds: float = 0.0
     rollback_cause: RollbackStarted.Cause.ValueType = RollbackStarted.CAUSE_UNSPECIFIED
 

@@ -74,8 +74,13 @@ class NoRouter:
         """Nothing runs."""
 
 
-def shows(router: str, weight_bp: int, start_time_seconds: float) -> pb.ReplicaReading:
+def shows(
+    router: str, weight_bp: int, start_time_seconds: float, reached: pb.ReachedProcesses | None = None
+) -> pb.ReplicaReading:
     """What a router shows, as the journal records it."""
     return pb.ReplicaReading(
-        replica=router, server_start_time_seconds=start_time_seconds, candidate_weight_bp=weight_bp
+        replica=router,
+        server_start_time_seconds=start_time_seconds,
+        candidate_weight_bp=weight_bp,
+        reached=reached,
     )

@@ -26,7 +26,10 @@ from covey_controller.traffic.setting import Setting, StaleEpochError, next_sett
 
 DEADLINE_SECONDS = 1.0
 """Of each step of a call: HAProxy answers by itself, without a backend."""
-_ANSWER = re.compile(r"ticket=(?P<ticket>\d{1,19}) start_ms=(?P<start>\d{1,16}) splits=(?P<splits>\S+)\n?\Z")
+_ANSWER = re.compile(
+    r"ticket=(?P<ticket>\d{1,19}) start_ms=(?P<start>\d{1,16}) splits=(?P<splits>\S+)"
+    r"(?: reached=(?P<baseline>\d{1,4})/(?P<candidate>\d{1,4}))?\n?\Z"
+)
 _LONGEST_ANSWER = 1000
 
 _log = logging.getLogger("covey_controller")
@@ -34,11 +37,19 @@ _log = logging.getLogger("covey_controller")
 
 @dataclass(frozen=True)
 class Shown:
-    """What HAProxy answers."""
+    """What HAProxy answers.
+
+    Attributes:
+        setting: the ticket in force.
+        start_time_seconds: of this process, Unix seconds.
+        splits: for whom it was configured.
+        reached: processes of each variant that pass its own check; None by a configuration that does not tell.
+    """
 
     setting: Setting
     start_time_seconds: float
     splits: str
+    reached: pb.ReachedProcesses | None = None
 
 
 class Haproxy:
@@ -87,7 +98,7 @@ class Haproxy:
             shown = self._checked(exchange(router))
             if shown.setting.epoch > epoch:
                 raise StaleEpochError(f"it was set under epoch {shown.setting.epoch}, this is {epoch}")
-        return shows(f"haproxy {router}", shown.setting.weight_bp, shown.start_time_seconds)
+        return shows(f"haproxy {router}", shown.setting.weight_bp, shown.start_time_seconds, shown.reached)
 
     def _checked(self, shown: Shown) -> Shown:
         if shown.splits != self._splits:
@@ -126,7 +137,11 @@ def exchange(router: str, ticket: int | None = None) -> Shown:
         setting = Setting.of_ticket(int(match["ticket"]))
     except ValueError as error:
         raise AbsenceError(pb.ABSENCE_TYPE_NAN, "", f"{router}: {error}") from error
-    return Shown(setting, int(match["start"]) / 1000, match["splits"])
+    reached = None
+    if match["baseline"] is not None:
+        counts = int(match["baseline"]), int(match["candidate"])
+        reached = pb.ReachedProcesses(baseline_count=counts[0], candidate_count=counts[1])
+    return Shown(setting, int(match["start"]) / 1000, match["splits"], reached)
 
 
 def _connected(router: str) -> socket.socket:

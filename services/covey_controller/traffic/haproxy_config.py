@@ -20,6 +20,7 @@ global
   # every process begins, also after a crash or a reload, until the controller says it again a second later.
   set-var proc.covey_ticket_{word} int(0)
   set-var proc.covey_start_{word} date(0,ms)
+  set-var proc.covey_heard_{word} date()
   # A reload leaves the old process to its open connections, with the weight that it had: not for long.
   hard-stop-after 10s
 
@@ -38,10 +39,13 @@ defaults covey
 frontend covey_control_{word}
   bind {control}
   timeout client 5s
+  # That somebody asked at all: see covey_heard below.
+  http-request set-var(proc.covey_heard_{word}) date()
   acl covey_ticket req.hdr({ticket_header}) -m reg ^[0-9]{{1,18}}$
   http-request set-var(proc.covey_ticket_{word},iflt) req.hdr({ticket_header}),add(0) if METH_PUT covey_ticket
   http-request return status 200 content-type text/plain lf-string \
-"ticket=%[var(proc.covey_ticket_{word})] start_ms=%[var(proc.covey_start_{word})] splits={splits}\\n"
+"ticket=%[var(proc.covey_ticket_{word})] start_ms=%[var(proc.covey_start_{word})] splits={splits}\
+ reached=%[nbsrv(covey_{word}_baseline)]/%[nbsrv(covey_{word}_candidate)]\\n"
 
 frontend covey_{word}
   bind {listen} proto h2
@@ -52,7 +56,12 @@ frontend covey_{word}
   acl covey_chosen var(txn.covey_place),sub(txn.covey_weight) lt 0
   # Of a candidate that is gone as a whole nobody is sent calls: the controller sees it by its own probes.
   acl covey_alive nbsrv(covey_{word}_candidate) gt 0
-  use_backend covey_{word}_candidate if covey_named covey_chosen covey_alive
+  # The dead man's switch: where no controller asked for {silence_seconds} s nobody watches the candidate, and the
+  # baseline serves everybody until one asks again. With all of the traffic the candidate is what serves.
+  acl covey_heard date(),sub(proc.covey_heard_{word}) lt {silence_seconds}
+  acl covey_all var(txn.covey_weight),add(0) ge 10000
+  use_backend covey_{word}_candidate if covey_named covey_chosen covey_alive covey_heard
+  use_backend covey_{word}_candidate if covey_named covey_chosen covey_alive covey_all
   default_backend covey_{word}_baseline
 
 backend covey_{word}_baseline
@@ -65,13 +74,18 @@ backend covey_{word}_candidate
 """
 
 
-def haproxy_config(spec: RolloutSpec, *, listen: str, router: str) -> str:
+SILENCE_SECONDS = 60
+"""Without a word of a controller for so long, the candidate gets nothing."""
+
+
+def haproxy_config(spec: RolloutSpec, *, listen: str, router: str, silence_seconds: int = SILENCE_SECONDS) -> str:
     """The whole file.
 
     Args:
         spec: of a target that HAProxy splits, with defaults.
         listen: HOST:PORT where callers reach the service.
         router: control socket of this process, as in the spec's routers.
+        silence_seconds: see `SILENCE_SECONDS`.
 
     Raises:
         ValueError: HAProxy does not split this target, or the router is none of the spec's.
@@ -90,6 +104,7 @@ def haproxy_config(spec: RolloutSpec, *, listen: str, router: str) -> str:
         header=spec.traffic.haproxy.header,
         ticket_header=TICKET_HEADER,
         modulus=WEIGHT_MODULUS,
+        silence_seconds=silence_seconds,
         baseline=_servers(spec.baseline),
         candidate=_servers(spec.candidate),
     )

@@ -21,6 +21,7 @@ from ..echo import NOBODY, Echo, say, two_echos
 from ..pages import wait_until
 from .haproxy_process import HaproxyProcess, control_socket, echo_plan, haproxy
 
+_REACHED = " reached=%[nbsrv(covey_echo_baseline)]/%[nbsrv(covey_echo_candidate)]"
 LEARNERS = [f"learner-{number}" for number in range(2000)]
 
 
@@ -106,6 +107,47 @@ def test_a_killed_candidate_costs_its_own_calls_only(
         # HAProxy's own check finds it gone, and its learners get the baseline.
         assert wait_until(lambda: set(say(channel, LEARNERS[:1000])) == {grpc.StatusCode.OK}, 30)
         assert exchange(process.control).setting.weight_bp == 1000, "whether it is rolled back, the controller decides"
+
+
+def test_it_says_whom_it_reaches(echos: tuple[Echo, Echo], process: HaproxyProcess, actuator: Haproxy) -> None:
+    def reached() -> tuple[int, int]:
+        ((_, reading),) = actuator.keep(1, 1000)
+        assert isinstance(reading, pb.ReplicaReading)
+        return reading.reached.baseline_count, reading.reached.candidate_count
+
+    assert reached() == (1, 1)
+    echos[1].close()
+    assert wait_until(lambda: reached() == (1, 0), 30)
+
+
+def test_a_configuration_of_before_says_nothing_of_it(spec: RolloutSpec, tmp_path: Path) -> None:
+    with haproxy(spec, tmp_path, lambda text: text.replace(_REACHED, "")) as running:
+        assert exchange(running.control).reached is None
+
+
+@pytest.mark.parametrize("switched", [True, False], ids=["with the switch", "twin without"])
+def test_without_a_word_of_a_controller_the_candidate_gets_nothing(
+    echos: tuple[Echo, Echo], spec: RolloutSpec, tmp_path: Path, switched: bool
+) -> None:
+    def hurried(text: str) -> str:
+        assert "lt 60" in text
+        return text.replace("lt 60", "lt 2" if switched else "ge 0")
+
+    def served(channel: grpc.Channel) -> int:
+        echos[1].learners.clear()
+        assert set(say(channel, LEARNERS[:200])) == {grpc.StatusCode.OK}
+        return len(echos[1].learners)
+
+    with haproxy(spec, tmp_path, hurried) as running, grpc.insecure_channel(running.address) as channel:
+        exchange(running.control, Setting(1, 0, 5000).ticket)
+        everybody = served(channel)
+        assert everybody > 0
+        assert wait_until(lambda: served(channel) == 0, 5) == switched
+        # A word brings its learners back; with all of the traffic the candidate stays without one.
+        exchange(running.control)
+        assert served(channel) == everybody
+        exchange(running.control, Setting(1, 1, 10_000).ticket)
+        assert not wait_until(lambda: served(channel) < 200, 3)
 
 
 def test_after_a_restart_nobody_gets_the_candidate_until_it_is_told_again(
