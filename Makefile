@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook gates-verify gates-live gates-smoke faults soak proto released-contract dist clean
+.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook gates-verify gates-live gates-smoke faults soak proto released-contract dist clean pictures
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,9 @@ bench-instructions: $(DEV) ## instructions of the kernels against the recorded c
 
 bench-readme: $(BENCH) ## write the claims of the last `make bench` into README.md
 	$(BIN)/python benchmarks/readme.py
+
+pictures: $(DEV) ## draw the pictures of the documentation again
+	$(BIN)/python docs/pictures.py
 
 notebook: $(DEV) ## run the example notebook again, on the real learners beside the project
 	$(BIN)/python examples/execute_notebook.py examples/oulad.ipynb

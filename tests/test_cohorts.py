@@ -209,7 +209,7 @@ def test_a_sample_then_everyone_is_close_to_convergence():
 def test_progress_is_told():
     seen = []
     traits_of(groups([30, 20])).discover(progress=lambda what, done, total: seen.append((what, done, total)))
-    assert seen[0] == ("silhouette of the sample by k", 0, 11)
+    assert seen[0] == ("choose k by silhouette", 0, 11)
     assert seen[-1] == ("k-means with k=2", 1, 1)
 
 

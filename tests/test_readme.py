@@ -48,3 +48,17 @@ def test_every_link_of_the_readme_leads_somewhere() -> None:
     links = [link for link in re.findall(r"\]\(([^)#]+)\)", README) if "://" not in link]
     assert len(links) > 10
     assert [link for link in links if not (PROJECT / link).exists()] == []
+
+
+def test_the_commands_of_the_terminals_page_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(PROJECT)
+    page = (PROJECT / "docs" / "terminal.md").read_text(encoding="utf-8")
+    lines = [line.split("#")[0].split() for line in re.findall(r"^covey .*$", page, re.MULTILINE)]
+    assert len(lines) == 4
+    for _, *words in lines:
+        asked = ["--help"] if words[0].startswith("--install") else words
+        told = CliRunner().invoke(
+            app, asked, env={"SHELL": "/bin/bash", "_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": ""}
+        )
+        assert told.exit_code == 0, told.output
+        assert told.output

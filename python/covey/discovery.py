@@ -166,7 +166,7 @@ def _choose_k(sample: _Run, progress: Progress | None) -> tuple[int, dict[int, f
     initial = sample.seed_centroids(min(AUTO_K[-1], sample.points.shape[1]))
     for done, k in enumerate(range(AUTO_K[0], len(initial) + 1)):
         if progress is not None:
-            progress("silhouette of the sample by k", done, len(AUTO_K))
+            progress("choose k by silhouette", done, len(AUTO_K))
         labels_by_k[k] = np.asarray(sample.cluster(np.ascontiguousarray(initial[:k])).labels)
     silhouette_by_k = sample.silhouettes(labels_by_k)
     best_k = 1

@@ -24,7 +24,7 @@ def test_the_default_plan(capsys: pytest.CaptureFixture[str]) -> None:
     outcome = ["--learners", "50000", "--outcome-cv", "1", "--paying-share", "2 %"]
     code, out, _ = run(capsys, *arguments, *outcome)
     assert code == 0
-    assert "availability > 99.9 %: 3,024 requests in the hold show it never; 5 % of the traffic or a hold of 6" in out
+    assert "availability > 99.9 %: 3,024 requests in its time show it never; traffic_share: 5 % or hold: 6" in out
     assert "outcome 1 %: 5 % of a budget of 5 %" in out
     assert "5,000 candidate learners see changes of" in out
     code, out, _ = run(capsys, *arguments, "--output", "json")

@@ -31,7 +31,7 @@ def test_the_demo_succeeds_and_the_candidate_is_stable(tmp_path: Path) -> None:
 def test_without_traffic_it_holds_and_never_advances(tmp_path: Path) -> None:
     result = run_demo(tmp_path, "--traffic", "0", "--plan", str(SHORT_PLAN), "--patience", "5")
     assert result.returncode == 4, result.stdout + result.stderr
-    assert "HELD" in result.stdout
+    assert "HOLDING: " in result.stdout
     assert "stable variant variants/reference;" in result.stdout
     report = report_of(tmp_path)
     entered = [event["text"] for event in report["timeline"] if event["kind"] == "phase_entered"]

@@ -80,7 +80,7 @@ def test_needs_only_where_a_criterion_waits() -> None:
     waiting = verdict(result=Verdict.RESULT_INSUFFICIENT, needed_count=3301, eta=Duration(seconds=720))
     assert words.needs(waiting) == "3,301 more, ~12 min"
     assert words.needs(verdict(result=Verdict.RESULT_INSUFFICIENT)) == "any traffic at all"
-    assert words.needs(verdict(result=Verdict.RESULT_INSUFFICIENT, trial_count=9)) == "not at this rate"
+    assert words.needs(verdict(result=Verdict.RESULT_INSUFFICIENT, trial_count=9)) == "more than comes at this rate"
     late = verdict(result=Verdict.RESULT_INSUFFICIENT, trial_count=9, log_e_value=4.0, log_threshold=3.0)
     assert words.needs(late) == "a better last quarter of the phase"
     assert words.needs(verdict(result=Verdict.RESULT_PASS, needed_count=3)) == ""

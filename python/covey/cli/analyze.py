@@ -123,22 +123,21 @@ def analyze(
         weight=weight,
         domain_from=domain_from,
     )
-    progress = ProgressLine()
-    if is_csv(path):
-        events = Events.from_csv(path, mapping)
-        traits, row_count = events.traits(instant, engine=engine.value, threads=threads), len(events)
-    else:
-        traits, row_count = traits_of_parquet(
-            path,
-            mapping,
-            as_of=instant,
-            engine=engine.value,
-            threads=threads,
-            memory_bytes=None if memory is None else memory_bytes(memory),
-            progress=progress.update,
-        )
-    cohorts = traits.discover(k=chosen_k, seed=seed, threads=threads, progress=progress.update)
-    progress.clear()
+    with ProgressLine() as progress:
+        if is_csv(path):
+            events = Events.from_csv(path, mapping)
+            traits, row_count = events.traits(instant, engine=engine.value, threads=threads), len(events)
+        else:
+            traits, row_count = traits_of_parquet(
+                path,
+                mapping,
+                as_of=instant,
+                engine=engine.value,
+                threads=threads,
+                memory_bytes=None if memory is None else memory_bytes(memory),
+                progress=progress.update,
+            )
+        cohorts = traits.discover(k=chosen_k, seed=seed, threads=threads, progress=progress.update)
     share = None if join is None else analyze_report.outcome_shares(cohorts, join)
     if save is not None:
         analyze_report.save(cohorts, save)

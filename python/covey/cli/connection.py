@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from covey.cli.output import CommandError, OutputFormat
+from covey.cli.output import CommandError, OutputFormat, OutputOption
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -37,8 +37,6 @@ class ExitCode(IntEnum):
     HELD = 4
     UNREACHABLE = 5
 
-
-OutputOption = Annotated[OutputFormat, typer.Option("--output", "-o", help="Form of what is printed.")]
 
 _OPTIONS: dict[str, tuple[Any, Any]] = {
     "control": (
@@ -94,6 +92,7 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
 }
 
 _CONTEXT = "typer_context"
+_COMPLETION_SECONDS = 1.0
 # All that leads to the same server; --token would show a secret, and --as belongs to whoever types.
 _REPEATED = ("control", "cacert", "cert", "key", "servername", "token_file", "plaintext")
 
@@ -162,24 +161,10 @@ def verb(application: typer.Typer, name: str | None = None) -> Callable[[Callabl
 def _run(
     function: Callable[..., int | None], connection: dict[str, Any], address: tuple[str, ...], arguments: dict[str, Any]
 ) -> int:
-    from covey.client import CallFailed, Client, Security
+    from covey.client import CallFailed
 
     try:
-        security = Security(
-            cacert=connection["cacert"],
-            cert=connection["cert"],
-            key=connection["key"],
-            servername=connection["servername"],
-            plaintext=True if connection["plaintext"] else None,
-            token=connection["token"] or None,
-            token_file=connection["token_file"],
-        )
-        client = Client(
-            control=connection["control"],
-            actor=connection["actor"] or login_name(),
-            timeout_seconds=seconds(connection["timeout"], "--timeout").total_seconds(),
-            security=security,
-        )
+        client = _client(connection, seconds(connection["timeout"], "--timeout").total_seconds())
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error
     with client:
@@ -190,6 +175,36 @@ def _run(
             raise CommandError(str(failure), code) from failure
         except ValueError as error:
             raise CommandError(str(error), ExitCode.USAGE) from error
+
+
+def _client(connection: dict[str, Any], timeout_seconds: float) -> Client:
+    from covey.client import Client, Security
+
+    security = Security(
+        cacert=connection["cacert"],
+        cert=connection["cert"],
+        key=connection["key"],
+        servername=connection["servername"],
+        plaintext=True if connection["plaintext"] else None,
+        token=connection["token"] or None,
+        token_file=connection["token_file"],
+    )
+    return Client(
+        control=connection["control"],
+        actor=connection["actor"] or login_name(),
+        timeout_seconds=timeout_seconds,
+        security=security,
+    )
+
+
+def completing_client(context: typer.Context) -> Client:
+    """A client of the server that the command line typed so far, or the environment, leads to; it waits a second.
+
+    Raises:
+        ValueError: options that do not go together.
+    """
+    given = {key: context.params.get(key) or default for key, (_, default) in _OPTIONS.items()}
+    return _client(given, _COMPLETION_SECONDS)
 
 
 def _typed_address(context: typer.Context, connection: dict[str, Any]) -> tuple[str, ...]:

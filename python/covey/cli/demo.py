@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
-from covey.cli.connection import ExitCode
-from covey.cli.output import CommandError, print_text
+from covey.cli.connection import ExitCode, plain
+from covey.cli.output import CommandError, OutputFormat, OutputOption, print_data, print_text, print_wrapped, wrapped
 
 if TYPE_CHECKING:
     from covey.demo.script import Audience, DemoOptions, DemoResult
@@ -27,6 +27,8 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _INTERRUPTED = 130
 _LINE_SECONDS = 5.0
+# Of what follows the time of an event.
+_INDENT = len("00:00:00Z  ")
 _LESS_THAN_THE_DEFAULT = (
     "This plan asks for less than the default plan: showing 99.9 % availability takes 3,301 clean candidate calls, "
     "which a minute of this traffic does not have; the plan file has the arithmetic."
@@ -48,16 +50,17 @@ def demo(
         float | None,
         typer.Option(
             min=1,
-            help="Seconds a phase may take beyond its time before the demo ends as held; 60, or 10 without traffic.",
+            help="Seconds a phase may take beyond its time before the demo ends HOLDING; 60, or 10 without traffic.",
             show_default=False,
         ),
     ] = None,
     keep: Annotated[Path | None, typer.Option(help="Keeps data and logs in this new or empty folder.")] = None,
     report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("demo-output"),
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Roll the native engine out over the reference engine, in three phases, on real evidence.
 
-    Exit code: 0 succeeded, 3 rolled back, 4 held, 1 failed.
+    Exit code: 0 succeeded, 3 rolled back, 4 holding, 1 failed.
     """
     from covey.demo.script import DemoOptions
 
@@ -74,7 +77,7 @@ def demo(
             rate=traffic,
             patience_seconds=patience if patience is not None else 60.0 if traffic else 10.0,
         )
-        raise typer.Exit(_run(options))
+        raise typer.Exit(_run(options, output))
 
 
 def _require_known(faults: Sequence[str]) -> None:
@@ -97,17 +100,17 @@ def _require_writable(folder: Path) -> None:
         raise CommandError(f"--report {folder}: {error.strerror}; name a folder that can be written") from error
 
 
-def _run(options: DemoOptions) -> int:
+def _run(options: DemoOptions, output: OutputFormat) -> int:
     from covey.client import CallFailed
     from covey.demo.script import Demo
     from covey.demo.setup import SetupError
     from covey.demo.supervisor import ProcessError
     from covey.rollout.spec import SpecError
 
-    if options.plan is None:
-        print_text(_LESS_THAN_THE_DEFAULT)
+    if options.plan is None and output is OutputFormat.table:
+        print_wrapped(_LESS_THAN_THE_DEFAULT)
     try:
-        with _terminated_like_interrupted(), _audience() as audience:
+        with _terminated_like_interrupted(), _audience(output) as audience:
             result = Demo(options, audience).run()
     except KeyboardInterrupt:
         print("covey demo: interrupted; everything is stopped", file=sys.stderr)  # noqa: T201
@@ -116,29 +119,53 @@ def _run(options: DemoOptions) -> int:
         raise CommandError(str(error), ExitCode.USAGE) from error
     except (ProcessError, SetupError, CallFailed) as error:
         raise CommandError(str(error), ExitCode.FAILED) from error
-    return _conclude(result)
+    if output is OutputFormat.table:
+        _conclude(result)
+    else:
+        print_data(_document(result), output)
+    return _exit_code(result)
 
 
-def _conclude(result: DemoResult) -> int:
+def _conclude(result: DemoResult) -> None:
     from covey.report import words
     from covey.rollout.explain import explain
-    from covey.v1.rollouts_pb2 import Rollout
 
     rollout = result.rollout
-    state = "HELD" if result.held else words.state(rollout.state)
-    print_text(f"\n{state}: {rollout.explanation}")
+    state = "HOLDING" if result.held else words.state(rollout.state)
+    print_wrapped(f"\n{state}: {words.clean(rollout.explanation)}", 2)
     for line in explain(rollout):
-        print_text(f"  {words.clean(line)}")
+        print_wrapped(f"  {words.clean(line)}", 4)
     share = words.share(result.candidate_share_bp)
-    print_text(f"read back: stable variant {result.info.stable_variant}; share of {rollout.spec.candidate}: {share}")
+    print_wrapped(
+        f"read back: stable variant {result.info.stable_variant}; share of {rollout.spec.candidate}: {share}", 2
+    )
     if result.load:
-        print_text(f"load: {_load_line(result.load)}")
+        print_wrapped(f"load: {_load_line(result.load)}", 2)
     if result.server_restarts:
         print_text(f"the server died and was started again {result.server_restarts} times")
     for path in result.report_files:
         if path.suffix in {".html", ".md"}:
             print_text(f"report: {path}")
     print_text(f"{result.seconds:.0f} s")
+
+
+def _document(result: DemoResult) -> dict[str, Any]:
+    return {
+        "rollout": plain(result.rollout),
+        "holding": result.held,
+        "stable_variant": result.info.stable_variant,
+        "candidate_share_bp": result.candidate_share_bp,
+        "load": result.load,
+        "server_restarts": result.server_restarts,
+        "report_files": [str(path) for path in result.report_files],
+        "seconds": round(result.seconds, 1),
+    }
+
+
+def _exit_code(result: DemoResult) -> int:
+    from covey.v1.rollouts_pb2 import Rollout
+
+    rollout = result.rollout
     if result.held:
         return ExitCode.HELD
     if rollout.state == Rollout.STATE_SUCCEEDED:
@@ -148,19 +175,19 @@ def _conclude(result: DemoResult) -> int:
 
 def _load_line(load: dict[str, Any]) -> str:
     codes = ", ".join(f"{count:,} {code}" for code, count in load.get("codes", {}).items())
-    latency = ", ".join(f"{name} {value:g} ms" for name, value in load.get("latency_ms", {}).items())
+    latency = ", ".join(f"{name} {value:.3g} ms" for name, value in load.get("latency_ms", {}).items())
     return f"{load.get('sent', 0):,} calls sent ({codes}); {latency}; {load.get('late', 0):,} left late"
 
 
 class _Lines:
-    """A line per event, and one every few seconds while nothing happens."""
+    """A line per event, and one every few seconds while nothing happens; beside data they go to stderr."""
 
-    def __init__(self) -> None:
+    def __init__(self, stream: TextIO) -> None:
         self._said_at = 0.0
+        self._stream = stream
 
     def say(self, text: str) -> None:
-        print_text(text)
-        sys.stdout.flush()
+        print(wrapped(text, _INDENT), file=self._stream, flush=True)
 
     def show(self, rollout: Rollout, entries: Sequence[Entry]) -> None:
         from covey.report import words
@@ -171,7 +198,7 @@ class _Lines:
         now = time.monotonic()
         if now - self._said_at >= _LINE_SECONDS or entries:
             self._said_at = now
-            self.say(words.clean(f"          {_status_line(rollout)}"))
+            self.say(" " * _INDENT + words.clean(_status_line(rollout)))
 
 
 def _status_line(rollout: Rollout) -> str:
@@ -196,7 +223,10 @@ class _Screen:
     """The operator's status screen, live, with the story scrolling by above it."""
 
     def __init__(self, live: Any) -> None:
+        from covey.cli.rollout_live import ShareHistory
+
         self._live = live
+        self._history = ShareHistory()
 
     def say(self, text: str) -> None:
         from covey.cli.console import text as styled
@@ -209,13 +239,14 @@ class _Screen:
 
         for event in tell(entries):
             self.say(f"{event.time[11:]}  {event.text}")
-        self._live.update(screen(rollout, datetime.now(UTC)), refresh=True)
+        self._history.hear(entries)
+        self._live.update(screen(rollout, datetime.now(UTC), history=self._history), refresh=True)
 
 
 @contextmanager
-def _audience() -> Iterator[Audience]:
-    if not sys.stdout.isatty():
-        yield _Lines()
+def _audience(output: OutputFormat) -> Iterator[Audience]:
+    if output is not OutputFormat.table or not sys.stdout.isatty():
+        yield _Lines(sys.stdout if output is OutputFormat.table else sys.stderr)
         return
     from rich.live import Live
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from covey.cli.output import OutputFormat, OutputOption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,6 +30,7 @@ def verify(
     processes: Annotated[
         int | None, typer.Option(min=1, help="Processes; one per processor if absent.", show_default=False)
     ] = None,
+    output: OutputOption = OutputFormat.table,
     broken: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Simulate rollouts through the gates' own arithmetic; exit status 1 if a promise does not hold.
@@ -38,7 +41,7 @@ def verify(
     import os
     import time
 
-    from covey.cli.output import CommandError, ProgressLine, print_text
+    from covey.cli.output import CommandError, ProgressLine, print_data, print_text
     from covey.rollout.verify.gate import Broken
     from covey.rollout.verify.run import tasks_of
     from covey.rollout.verify.run import verify as run_all
@@ -50,16 +53,16 @@ def verify(
         raise typer.BadParameter(f"'{broken}' is no fault; expected one of {', '.join(f.value for f in Broken)}")
     tasks = tasks_of(full=full, seed=seed, broken=None if broken is None else Broken(broken))
     workers = processes or os.cpu_count() or 1
-    progress = ProgressLine()
     started = time.monotonic()
-    try:
+    with ProgressLine() as progress:
         result = run_all(tasks, full=full, seed=seed, run=lambda some: _run(some, workers, progress))
-    finally:
-        progress.clear()
     seconds = time.monotonic() - started
-    for line in tables_of(result):
-        print_text(line)
-    print_text(f"{result.rollouts:,} rollouts in {seconds:.0f} s, seed {seed}")
+    if output is OutputFormat.table:
+        for line in tables_of(result):
+            print_text(line)
+        print_text(f"{result.rollouts:,} rollouts in {seconds:.0f} s, seed {seed}")
+    else:
+        print_data(_data(result, seconds), output)
     _write(result, seconds, json_file, picture)
     if not result.holds:
         broken_worlds = [world.world.name for world in result.results if not world.holds]
@@ -93,13 +96,16 @@ def _run(tasks: Sequence[Task], workers: int, progress: ProgressLine) -> Iterato
             pool.shutdown(cancel_futures=True)
 
 
+def _data(result: Verification, seconds: float) -> dict[str, Any]:
+    return {"seconds": round(seconds, 1), **result.as_data()}
+
+
 def _write(result: Verification, seconds: float, json_file: Path | None, picture: Path | None) -> None:
     """The files that were asked for."""
     import json
 
     if json_file is not None:
-        data = {"seconds": round(seconds, 1), **result.as_data()}
-        json_file.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        json_file.write_text(json.dumps(_data(result, seconds), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     if picture is not None:
         from covey.report.gates_picture import draw
 

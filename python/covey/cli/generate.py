@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from covey.cli.output import OutputFormat, OutputOption
+
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
@@ -24,17 +26,22 @@ def generate(
     with_kinds: Annotated[
         bool, typer.Option("--with-kinds", help="Also write the true kinds, to <PATH>.kinds.parquet.")
     ] = False,
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Write events of made-up learners of known kinds."""
-    from covey.cli.output import ProgressLine, print_text
+    from covey.cli.output import ProgressLine, print_data, print_text
     from covey.generate import GenerationPlan, kinds_path, write_parquet
 
     plan = GenerationPlan(learner_count=learners, weeks=weeks, seed=seed, noise=noise)
-    progress = ProgressLine()
-    row_count = write_parquet(
-        plan, path, with_kinds, lambda done, total: progress.update("generating", done, total, "learners")
-    )
-    progress.clear()
+    with ProgressLine() as progress:
+        row_count = write_parquet(
+            plan, path, with_kinds, lambda done, total: progress.update("generate", done, total, "learners")
+        )
+    kinds = kinds_path(path) if with_kinds else None
+    if output is not OutputFormat.table:
+        made = {"path": str(path), "event_count": row_count, "learner_count": learners, "weeks": weeks, "seed": seed}
+        print_data(made | ({"kinds_path": str(kinds)} if kinds else {}), output)
+        return
     print_text(f"{path}: {row_count:,} events of {learners:,} learners")
-    if with_kinds:
-        print_text(f"{kinds_path(path)}: their kinds")
+    if kinds:
+        print_text(f"{kinds}: their kinds")

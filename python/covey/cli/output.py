@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any, TextIO
+from typing import Annotated, Any, TextIO
+
+import typer
 
 TABLE_WIDTH = 80
 _TTY_SECONDS = 0.1
-_PLAIN_SECONDS = 10.0
+_BAR_CELLS = 16
 
 
 class OutputFormat(StrEnum):
@@ -20,6 +25,9 @@ class OutputFormat(StrEnum):
     table = "table"
     json = "json"
     yaml = "yaml"
+
+
+OutputOption = Annotated[OutputFormat, typer.Option("--output", "-o", help="Form of what is printed.")]
 
 
 class CommandError(Exception):
@@ -50,6 +58,27 @@ def print_text(text: str) -> None:
     print(text)  # noqa: T201
 
 
+def print_wrapped(text: str, indent: int = 0) -> None:
+    """Print sentences for people: broken at 80 columns, or the terminal's where it is narrower; the rest indented."""
+    print_text(wrapped(text, indent))
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """`text` broken between words at 80 columns or less; lines after the first begin with `indent` spaces."""
+    columns = min(TABLE_WIDTH, shutil.get_terminal_size((TABLE_WIDTH, 24)).columns)
+    lines = text.split("\n")
+    return "\n".join(
+        textwrap.fill(
+            line,
+            max(columns, indent + 20),
+            subsequent_indent=" " * indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+        for line in lines
+    )
+
+
 def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: frozenset[int] = frozenset({0})) -> None:
     """Print a table, in 80 columns where the output is no terminal; in colour only on a terminal without NO_COLOR.
 
@@ -73,7 +102,9 @@ def print_table(headings: Sequence[str], rows: Sequence[Sequence[str]], left: fr
 
 
 class ProgressLine:
-    """Progress of long work on stderr: one line rewritten on a terminal, a plain line every ten seconds elsewhere.
+    """Progress of long work on stderr: a bar with rate and time left on a terminal, nothing elsewhere.
+
+    Use it as a context: however the work ends, the line is gone and the cursor back.
 
     Args:
         clock: seconds, monotonic.
@@ -83,39 +114,81 @@ class ProgressLine:
     def __init__(self, clock: Callable[[], float] = time.monotonic, stream: TextIO | None = None) -> None:
         self._clock = clock
         self._stream = stream or sys.stderr
-        self._is_terminal = self._stream.isatty()
-        self._interval = _TTY_SECONDS if self._is_terminal else _PLAIN_SECONDS
+        self._shown = self._stream.isatty()
+        self._progress: Any = None
+        self._task: Any = None
         self._what: str | None = None
-        self._started = self._printed = clock()
-        self._done_at_start = 0
+        self._drawn = -math.inf
+
+    def __enter__(self) -> ProgressLine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.clear()
 
     def update(self, what: str, done: int, total: int, unit: str = "") -> None:
         """Tell how far `what` has come; cheap to call often."""
-        now = self._clock()
-        if what != self._what:
-            self._what, self._started, self._done_at_start = what, now, done
-            if self._is_terminal:
-                self._printed = now - self._interval
-        if now - self._printed < self._interval:
+        if not self._shown:
             return
-        self._printed = now
-        seconds = now - self._started
-        text = f"{what}: {done:,} of {total:,}{' ' + unit if unit else ''}"
-        if unit and seconds > 0:
-            rate = (done - self._done_at_start) / seconds
-            text += f", {rate:,.0f} {unit}/s"
-            text += f", {_duration((total - done) / rate)} left" if rate and done < total else ""
-        self._write(text)
+        if self._progress is None:
+            self._progress = _rich_progress(self._stream, self._clock)
+            self._progress.start()
+        if what != self._what:
+            if self._task is not None:
+                self._progress.remove_task(self._task)
+            # The rate is that of what comes from here on.
+            self._task = self._progress.add_task(what, completed=done, total=total, unit=unit, begun=done)
+            self._what, self._drawn = what, -math.inf
+        self._progress.update(self._task, completed=done)
+        now = self._clock()
+        if now - self._drawn >= _TTY_SECONDS:
+            self._progress.refresh()
+            self._drawn = now
 
     def clear(self) -> None:
-        """Remove the line from a terminal."""
-        if self._is_terminal:
-            self._stream.write("\r\x1b[K")
-            self._stream.flush()
+        """Remove the line."""
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
 
-    def _write(self, text: str) -> None:
-        self._stream.write(f"\r\x1b[K{text}" if self._is_terminal else f"{text}\n")
-        self._stream.flush()
+
+def _rich_progress(stream: TextIO, clock: Callable[[], float]) -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
+    from rich.text import Text
+
+    class Figures(ProgressColumn):
+        """How much is done of how much, how fast, and how long the rest takes at that rate."""
+
+        def render(self, task: Any) -> Text:
+            unit = task.fields["unit"]
+            text = f"{_figure(task.completed)} of {_figure(task.total)}{' ' + unit if unit else ''}"
+            seconds = task.elapsed or 0.0
+            rate = (task.completed - task.fields["begun"]) / seconds if seconds > 0 else 0.0
+            if rate > 0:
+                text += f", {_figure(rate)}/s" if unit else ""
+                text += (
+                    f", {_duration((task.total - task.completed) / rate)} left" if task.completed < task.total else ""
+                )
+            return Text(text, no_wrap=True, overflow="ellipsis")
+
+    # Drawn by whoever reports, not by a thread: work that forks or holds the interpreter shares nothing with it.
+    return Progress(
+        TextColumn("{task.description}", style="bold"),
+        BarColumn(bar_width=_BAR_CELLS),
+        Figures(),
+        console=Console(file=stream, highlight=False, markup=False, emoji=False),
+        get_time=clock,
+        auto_refresh=False,
+        transient=True,
+    )
+
+
+def _figure(number: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:,.0f}"
 
 
 def _duration(seconds: float) -> str:

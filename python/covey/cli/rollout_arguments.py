@@ -16,7 +16,25 @@ if TYPE_CHECKING:
 
 rollout_app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-NameArgument = Annotated[str, typer.Argument(metavar="ROLLOUT", help="rollouts/x, or x.", show_default=False)]
+
+def complete_rollouts(context: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+    """Names that begin so, with their states, for a shell that completes; none where no server answers in a second."""
+    from covey.cli.connection import completing_client
+    from covey.client import CallFailed
+    from covey.report import advice, words
+
+    try:
+        with completing_client(context) as client:
+            known = [(advice.short_name(rollout), words.state(rollout.state)) for rollout in client.list_rollouts()]
+    except (CallFailed, CommandError, ValueError):
+        return []
+    return [(name, state) for name, state in known if name.startswith(incomplete)]
+
+
+NameArgument = Annotated[
+    str,
+    typer.Argument(metavar="ROLLOUT", help="rollouts/x, or x.", show_default=False, autocompletion=complete_rollouts),
+]
 ReasonOption = Annotated[str, typer.Option(help="Why; the journal keeps it.")]
 NeededReasonOption = Annotated[str, typer.Option(help="Why; the journal keeps it.", show_default=False)]
 PhaseOption = Annotated[str, typer.Option(help="Default: the phase that waits for it, or the next that asks.")]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covey.cli.connection import ExitCode, OutputOption, Session, verb
-from covey.cli.output import CommandError, OutputFormat, print_data, print_text
+from covey.cli.connection import ExitCode, Session, verb
+from covey.cli.output import CommandError, OutputFormat, OutputOption, print_data, print_text
 from covey.cli.rollout_arguments import rollout_app, show_changed
 from covey.cli.rollout_calendar import begin_lines, rule_text, zone_findings
 
@@ -155,9 +155,9 @@ def _print_plan(spec: RolloutSpec, found: Sequence[Need], per_second: float | No
 
     terminal = console()
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style=QUIET)
-    headings = ["phase", "traffic", "hold", "to advance, prove", "clean"]
+    headings = ["phase", "traffic", "time", "to advance, prove", "clean"]
     if per_second is not None:
-        headings.append("in the hold")
+        headings.append("in its time")
     for heading in headings:
         table.add_column(heading, overflow="fold", justify="right" if heading == "clean" else "left")
     for line in plan.plan_lines(spec):
@@ -189,8 +189,8 @@ def _print_plan(spec: RolloutSpec, found: Sequence[Need], per_second: float | No
     if short:
         terminal.print(
             text(
-                f"{_plural(len(short), 'criterion', 'criteria')} out of reach at this rate: the phase would hold. "
-                "Take a larger share, a longer hold, or a weaker limit.",
+                f"{_plural(len(short), 'criterion', 'criteria')} out of reach at this rate: the phase would end "
+                "HOLDING. Take a larger traffic_share, a longer hold, or a weaker limit.",
                 BAD,
             )
         )

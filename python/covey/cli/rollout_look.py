@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from covey.v1.rollouts_pb2 import Rollout
 
 ExitCodeOption = Annotated[
-    bool, typer.Option("--exit-code", help="Exit with the state: 3 rolled back or aborted, 4 held, else 0.")
+    bool,
+    typer.Option("--exit-code", help="Exit with the state: 3 rolled back or aborted, 4 HOLDING or waiting, else 0."),
 ]
 
 
@@ -28,7 +29,7 @@ def status(session: Session, name: NameArgument, exit_code: ExitCodeOption = Fal
         from covey.cli.console import console
         from covey.cli.rollout_screen import screen
 
-        console().print(screen(rollout, datetime.now(UTC)))
+        console().print(screen(rollout, datetime.now(UTC), session.command))
     else:
         print_data(plain(rollout), session.output)
     return state_exit_code(rollout) if exit_code else ExitCode.OK
@@ -103,7 +104,7 @@ def _print_sentences(sentences: list[str], step: Advice) -> None:
 
 
 def state_exit_code(rollout: Rollout) -> ExitCode:
-    """The exit code of a state: rolled back, held, or neither."""
+    """The exit code of a state: rolled back, holding or waiting, or neither."""
     state = type(rollout)
     if rollout.state in {state.STATE_ROLLING_BACK, state.STATE_ROLLED_BACK, state.STATE_ABORTED}:
         return ExitCode.ROLLED_BACK

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covey.cli.connection import ExitCode, OutputOption
-from covey.cli.output import CommandError, OutputFormat, print_data, print_text
+from covey.cli.connection import ExitCode
+from covey.cli.output import CommandError, OutputFormat, OutputOption, print_data, print_text
 from covey.cli.rollout_arguments import rollout_app
 
 if TYPE_CHECKING:
@@ -96,12 +96,12 @@ def _is_hopeless(row: CriterionOutlook) -> bool:
 def _warning(row: CriterionOutlook) -> str:
     from covey.report import words
 
-    ways = [f"{row.share * 100:g} % of the traffic"] if row.share else []
+    ways = [f"traffic_share: {row.share * 100:g} %"] if row.share else []
     if math.isfinite(row.seconds):
-        ways.append(f"a hold of {words.about(row.seconds)}")
-    would = f"{' or '.join(ways)} would do" if ways else "no usual share and no hold would do; weaken the limit"
+        ways.append(f"hold: {words.about(row.seconds)}")
+    would = f"{' or '.join(ways)} would do" if ways else "no usual share and no time would do; weaken the limit"
     chance = "never" if not row.power else f"in {row.power * 100:.2g} % of rollouts"
-    return f"{row.phase}: {row.statement}: {row.trials:,} requests in the hold show it {chance}; {would}"
+    return f"{row.phase}: {row.statement}: {row.trials:,} requests in its time show it {chance}; {would}"
 
 
 def _literal_warnings(spec: RolloutSpec, traffic: Traffic) -> list[str]:
@@ -126,8 +126,12 @@ def plan(
     baseline_error: ErrorOption = DEFAULT_ERROR,
     baseline_unavailable: UnavailableOption = DEFAULT_UNAVAILABLE,
     baseline_slow: SlowOption = DEFAULT_SLOW,
-    learners: Annotated[int, typer.Option(min=0, help="Distinct learners of both variants, for outcomes.")] = 0,
-    outcome_cv: Annotated[float, typer.Option(min=0.0, help="Standard deviation over mean of an outcome.")] = 0.0,
+    learners: Annotated[
+        int, typer.Option(min=0, metavar="N", help="Distinct learners of both variants, for outcomes.")
+    ] = 0,
+    outcome_cv: Annotated[
+        float, typer.Option(min=0.0, metavar="X", help="Standard deviation over mean of an outcome.")
+    ] = 0.0,
     paying_share: Annotated[
         str, typer.Option(help="Share of learners with an outcome; --outcome-cv is then that of those.")
     ] = "100 %",
@@ -200,13 +204,19 @@ def _print(spec: RolloutSpec, found: Outlook, traffic: Traffic, outcomes: list[s
         power = "-" if row.power is None else f"{row.power * 100:.3g} %"
         when = "-" if row.power is None else words.about(row.seconds) if math.isfinite(row.seconds) else "never"
         rows.append((row.phase, row.statement, words.count(row.trials), power, when))
-    print_table(("phase", "criterion", "in the hold", "PASS", "80 % after"), rows, left=frozenset({0, 1}))
+    print_table(("phase", "criterion", "in its time", "PASS", "80 % after"), rows, left=frozenset({0, 1}))
     print_text("\nTo roll back, harm from the start of the phase, found in 80 % of rollouts:")
     rows = []
     for trigger in found.triggers:
         rate = "-" if trigger.rate is None else f"{trigger.rate * 100:.3g} %"
-        ratio = "-" if trigger.ratio is None else f"x {trigger.ratio:.3g}"
-        triple = words.about(trigger.triple_seconds) if math.isfinite(trigger.triple_seconds) else "not in the hold"
+        ratio = (
+            "-"
+            if trigger.ratio is None
+            else f"x {trigger.ratio:,.0f}"
+            if trigger.ratio >= 100
+            else f"x {trigger.ratio:.3g}"
+        )
+        triple = words.about(trigger.triple_seconds) if math.isfinite(trigger.triple_seconds) else "not in time"
         rows.append((trigger.phase, trigger.statement, rate, ratio, triple))
     print_table(("phase", "trigger", "failures from", "baseline", "x 3 after"), rows, left=frozenset({0, 1}))
     print_text("x 3: three times the baseline's rate; twice the limit where nothing is compared\n")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from covey.cli.console import BAD, QUIET, RESULT_STYLES, STATE_STYLES, WAITING, text
+from covey.cli.rollout_live import ShareHistory, proof_bar, time_left
 from covey.report import advice, words
 from covey.v1 import evidence_pb2
 from covey.v1.rollouts_pb2 import Rollout
@@ -15,16 +16,49 @@ if TYPE_CHECKING:
     from rich.console import Group
     from rich.table import Table
 
-_BAR_CELLS = 24
+_BAR_CELLS = 16
+_TIMED = frozenset({Rollout.STATE_RUNNING, Rollout.STATE_HOLDING, Rollout.STATE_SOAKING})
 
 
-def screen(rollout: Rollout, now: datetime) -> Group:
-    """Everything about a rollout on one screen of 80 columns."""
+def screen(
+    rollout: Rollout,
+    now: datetime,
+    command: Callable[[str], str] = str,
+    history: ShareHistory | None = None,
+    ways_out: bool = False,
+) -> Group:
+    """Everything about a rollout on one screen of 80 columns.
+
+    Args:
+        rollout: as the server tells it.
+        now: aware.
+        command: makes of a command one that reaches the same server.
+        history: of the share, drawn where it is known.
+        ways_out: says how to stop the rollout, and how to leave the view.
+    """
     from rich.console import Group
 
+    parts: list[Table | str] = [_headline(rollout), _facts(rollout, now, command, history)]
     verdicts = verdict_table(rollout)
-    facts = _facts(rollout, now)
-    return Group(_headline(rollout), facts, "", verdicts) if verdicts else Group(_headline(rollout), facts)
+    if verdicts:
+        parts += ["", verdicts]
+    if ways_out:
+        parts += ["", _ways_out(rollout, command)]
+    return Group(*parts)
+
+
+def _ways_out(rollout: Rollout, command: Callable[[str], str]) -> Table:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style=QUIET, no_wrap=True, min_width=11)
+    table.add_column(overflow="fold")
+    name = advice.short_name(rollout)
+    if rollout.state in advice.DRIVEN and rollout.state != Rollout.STATE_ROLLING_BACK:
+        stop = command(f'covey rollout abort {name} --reason "..."')
+        table.add_row("  stop it", text(f"$ {stop}"))
+    table.add_row("  leave", text("Ctrl-C; the rollout goes on", QUIET))
+    return table
 
 
 def _headline(rollout: Rollout) -> Table:
@@ -44,13 +78,16 @@ def _headline(rollout: Rollout) -> Table:
     return line
 
 
-def _facts(rollout: Rollout, now: datetime) -> Table:
+def _facts(rollout: Rollout, now: datetime, command: Callable[[str], str], history: ShareHistory | None) -> Table:
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
     table.add_column(style=QUIET, no_wrap=True, min_width=11)
     table.add_column(overflow="fold")
     table.add_row("  traffic", text(_traffic(rollout)))
+    over_time = history.line(now) if history is not None else ""
+    if over_time:
+        table.add_row("", text(over_time, QUIET))
     if rollout.excluded_segments:
         table.add_row("  excluded", text(f"{', '.join(rollout.excluded_segments)}: back at the baseline", WAITING))
     if rollout.state not in advice.TERMINAL and rollout.HasField("phase_hold"):
@@ -60,7 +97,7 @@ def _facts(rollout: Rollout, now: datetime) -> Table:
     step = advice.what_next(rollout, now)
     table.add_row("  next", text(step.sentence))
     if step.command:
-        table.add_row("", text(f"$ {step.command}", "bold"))
+        table.add_row("", text(f"$ {command(step.command)}", "bold"))
     table.add_row("  approvals", text(_approvals(rollout), WAITING if rollout.missing_roles else ""))
     table.add_row("  incidents", text(_incidents(rollout), BAD if rollout.open_incidents else ""))
     table.add_row("  last look", text(_last_look(rollout, now), BAD if advice.silent_for(rollout, now) else ""))
@@ -82,7 +119,8 @@ def _progress(rollout: Rollout) -> str:
     part = min(elapsed / hold, 1.0) if hold > 0 else 1.0
     filled = int(part * _BAR_CELLS)
     bar = "█" * filled + "░" * (_BAR_CELLS - filled)
-    return f"{words.span(elapsed)} of {words.span(hold)}  {bar} {part:.0%}"
+    left = time_left(rollout) if rollout.state in _TIMED else ""
+    return f"{words.span(elapsed)} of {words.span(hold)}  {bar} {part:.0%}" + (f"  {left}" if left else "")
 
 
 def _approvals(rollout: Rollout) -> str:
@@ -173,8 +211,11 @@ def _add_verdict(table: Table, verdict: evidence_pb2.Verdict) -> None:
         counters.append("\n").append_text(text(fact, QUIET))
     for remark in remarks:
         estimate.append("\n").append_text(text(remark, WAITING))
+    statement = text(f"  {verdict.statement}")
+    if proof := proof_bar(verdict):
+        statement.append("\n").append_text(text(f"  {proof}", QUIET))
     table.add_row(
-        text(f"  {verdict.statement}"),
+        statement,
         text(result, RESULT_STYLES.get(result, "")),
         estimate,
         counters,

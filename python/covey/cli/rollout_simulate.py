@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from covey.cli.connection import ExitCode, OutputOption, seconds
-from covey.cli.output import CommandError, OutputFormat, ProgressLine, print_data, print_table, print_text
+from covey.cli.connection import ExitCode, seconds
+from covey.cli.output import CommandError, OutputFormat, OutputOption, ProgressLine, print_data, print_table, print_text
 from covey.cli.rollout_arguments import rollout_app
 
 if TYPE_CHECKING:
@@ -59,13 +59,12 @@ def simulate(
         raise CommandError("\n".join(checked.lines()))
     if within_ledger and world.candidate != world.baseline:
         raise CommandError("--within-ledger is about a candidate that answers as the baseline does", ExitCode.USAGE)
-    progress = ProgressLine()
     endings = []
-    for number in range(seeds):
-        progress.update("simulating", number, seeds, "rollouts")
-        random = np.random.default_rng([seed, number])
-        endings.append(simulation.simulate(checked.spec, world, random, operator=people))
-    progress.clear()
+    with ProgressLine() as progress:
+        for number in range(seeds):
+            progress.update("simulate", number, seeds, "rollouts")
+            random = np.random.default_rng([seed, number])
+            endings.append(simulation.simulate(checked.spec, world, random, operator=people))
     if output is OutputFormat.table:
         _print(endings)
     else:
@@ -100,7 +99,7 @@ def _print(endings: Sequence[Ending]) -> None:
         mine = [e for e in endings if (e.outcome, e.cause, e.statement, e.phase) == (outcome, cause, statement, phase)]
         middle = sorted(e.seconds for e in mine)[len(mine) // 2]
         why = statement or cause
-        rows.append((outcome, phase, why, f"{count * 100 / len(endings):.3g} %", words.about(middle)))
+        rows.append((outcome.replace("_", " "), phase, why, f"{count * 100 / len(endings):.3g} %", words.about(middle)))
     print_table(("ending", "phase", "by", "share", "median after"), rows, left=frozenset({0, 1, 2}))
     times = sorted(e.since_onset for e in endings if e.since_onset is not None)
     if times:

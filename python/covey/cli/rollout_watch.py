@@ -17,6 +17,7 @@ from covey.cli.rollout_arguments import NameArgument, rollout_app
 from covey.cli.rollout_look import state_exit_code
 
 if TYPE_CHECKING:
+    from covey.cli.rollout_live import ShareHistory
     from covey.client import CallFailed
     from covey.v1.rollouts_pb2 import Rollout, WatchRolloutResponse
 
@@ -27,11 +28,12 @@ _INTERRUPTED = 130
 def watch(
     session: Session,
     name: NameArgument,
-    until_held: Annotated[
-        bool, typer.Option("--until-held", help="End at the first hold too, with exit code 4.")
+    until_holding: Annotated[
+        bool,
+        typer.Option("--until-holding", "--until-held", help="End too once it is HOLDING or waits, with exit code 4."),
     ] = False,
     for_: Annotated[
-        str, typer.Option("--for", help="End after this time too: exit code 4 while held, 1 while on its way.")
+        str, typer.Option("--for", help="End after this time too: exit code 4 while HOLDING, 1 while on its way.")
     ] = "",
     after: Annotated[int, typer.Option(min=0, help="Tell the journal after this entry first; 0: nothing past.")] = 0,
 ) -> int:
@@ -39,18 +41,19 @@ def watch(
     limit = seconds(for_, "--for").total_seconds() if for_ else None
     live = session.is_table and sys.stdout.isatty()
     rollout: Rollout | None = None
-    with _screen(session) if live else _lines(session) as view:
-        try:
+    try:
+        with _screen(session, name) if live else _lines(session) as view:
             for message in session.client.watch_rollout(
                 name, after_sequence=after, stop_after_seconds=limit, on_dropped=view.dropped
             ):
                 rollout = message.rollout
                 view.show(message)
-                if until_held and state_exit_code(rollout) is ExitCode.HELD:
+                if until_holding and state_exit_code(rollout) is ExitCode.HELD:
                     break
-        except KeyboardInterrupt:
-            print("no longer watching; the rollout goes on", file=sys.stderr)  # noqa: T201
-            return _INTERRUPTED
+    except KeyboardInterrupt:
+        # Below the last picture, not above it: the view is closed by now.
+        print("no longer watching; the rollout goes on", file=sys.stderr)  # noqa: T201
+        return _INTERRUPTED
     if rollout is None:
         return ExitCode.UNREACHABLE
     return _exit_code(rollout)
@@ -65,14 +68,18 @@ def _exit_code(rollout: Rollout) -> ExitCode:
 class _Screen:
     """The status screen, drawn again four times a second, with the journal scrolling by above it."""
 
-    def __init__(self, live: Any) -> None:
+    def __init__(self, live: Any, session: Session, history: ShareHistory) -> None:
         self._live = live
+        self._session = session
+        self._history = history
         self._rollout: Rollout | None = None
 
     def __rich__(self) -> Any:
         from covey.cli.rollout_screen import screen
 
-        return screen(self._rollout, datetime.now(UTC)) if self._rollout is not None else ""
+        if self._rollout is None:
+            return ""
+        return screen(self._rollout, datetime.now(UTC), self._session.command, self._history, ways_out=True)
 
     def show(self, message: WatchRolloutResponse) -> None:
         from covey.cli.console import text
@@ -80,6 +87,7 @@ class _Screen:
 
         for event in tell(message.entries):
             self._live.console.print(text(f"{event.time[11:]}  {event.text}", "dim"))
+        self._history.hear(message.entries)
         self._rollout = message.rollout
         self._live.update(self, refresh=True)
 
@@ -141,13 +149,16 @@ class _Lines:
 
 
 @contextmanager
-def _screen(session: Session) -> Iterator[_Screen]:
+def _screen(session: Session, name: str) -> Iterator[_Screen]:
     from rich.live import Live
 
     from covey.cli.console import console
+    from covey.cli.rollout_live import ShareHistory
 
+    history = ShareHistory()
+    history.hear(session.client.list_entries(name, omit_ticks=True))
     with Live(console=console(), refresh_per_second=4, vertical_overflow="crop") as live:
-        yield _Screen(live)
+        yield _Screen(live, session, history)
 
 
 @contextmanager

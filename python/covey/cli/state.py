@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covey.cli.connection import OutputOption
-from covey.cli.output import CommandError, OutputFormat, counted, print_data, print_table, print_text
+from covey.cli.output import CommandError, OutputFormat, OutputOption, counted, print_data, print_table, print_text
 
 if TYPE_CHECKING:
     from covey_server.backup import Manifest

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from covey.cli.output import OutputFormat, print_data, print_table, print_text
+from covey.cli.output import OutputFormat, OutputOption, print_data, print_table, print_text
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_is_help=True)
 
@@ -39,9 +39,19 @@ def create(
         float, typer.Option(min=0, help="On the data port, where it is not to have the server's own limit.")
     ] = 0.0,
     days: Annotated[int, typer.Option(min=1, max=3650, help="How long it is good for.")] = 365,
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Add a credential; the token is printed once and kept nowhere."""
-    from covey.access.credentials import Credential, Credentials, checked_name, digest, new_id, new_token, roles_of
+    from covey.access.credentials import (
+        Credential,
+        Credentials,
+        checked_name,
+        digest,
+        new_id,
+        new_token,
+        plain,
+        roles_of,
+    )
     from covey.access.credentials_file import change
     from covey.access.principals import Principal, Role
     from covey.errors import InputError
@@ -71,6 +81,9 @@ def create(
         return [*known.all, credential]
 
     change(tokens, added)
+    if output is not OutputFormat.table:
+        print_data(plain(credential) | ({"token": token} if token else {}), output)
+        return
     typer.echo(f"{credential.id}: {principal}, {', '.join(sorted(roles))}, {days} days", err=True)
     if token:
         print_text(token)
@@ -79,9 +92,7 @@ def create(
 @app.command("list")
 def list_(
     tokens: TokensOption,
-    output: Annotated[OutputFormat, typer.Option("--output", "-o", help="Form of what is printed.")] = (
-        OutputFormat.table
-    ),
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Show the credentials; no token can be read from them."""
     from covey.access.credentials import plain, read
@@ -101,12 +112,16 @@ def list_(
 def revoke(
     id: Annotated[str, typer.Argument(help="Of the credential, as `list` shows it.", show_default=False)],  # noqa: A002
     tokens: TokensOption,
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Remove a credential; servers refuse it within a second."""
     from covey.access.credentials_file import change, without
 
     change(tokens, lambda known: without(known, id, tokens))
-    typer.echo(f"{id}: revoked", err=True)
+    if output is OutputFormat.table:
+        typer.echo(f"{id}: revoked", err=True)
+    else:
+        print_data({"id": id, "revoked": True}, output)
 
 
 def _roles(entry: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from covey.archetypes import ARCHETYPES
 from covey.client import CallFailed, Client
 from covey.demo.learners import read_event_table
 from covey.demo.setup import discover, read_plan, store_events
@@ -225,7 +226,9 @@ def write_report(journal: Sequence[journal_pb2.Entry], directory: Path) -> list[
 
 
 def _archetype(cohort: cohorts_pb2.Cohort) -> str:
-    return cohorts_pb2.Archetype.Name(cohort.archetype).removeprefix("ARCHETYPE_").replace("_", " ").title()
+    # As the analysis writes them; the enum has them in another order and in capitals.
+    name = cohorts_pb2.Archetype.Name(cohort.archetype).removeprefix("ARCHETYPE_").replace("_", " ").lower()
+    return next((known for known in ARCHETYPES if known.replace("-", " ").lower() == name), name)
 
 
 def _news(client: Client, rollout: Rollout, seen: int) -> list[journal_pb2.Entry]:

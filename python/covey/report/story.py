@@ -54,7 +54,7 @@ def cause(value: journal_pb2.RollbackStarted.Cause.ValueType) -> str:
     return {
         "trigger": "a trigger was shown",
         "abort": "aborted by an operator",
-        "max hold": "held for longer than the plan allows",
+        "max hold": "HOLDING for longer than the plan allows",
         "unavailable": "the candidate answered no probe",
         "incident": "a critical incident",
         "crash loop": "the server crashed repeatedly while the candidate had traffic",

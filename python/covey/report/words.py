@@ -155,7 +155,7 @@ def needs(verdict: evidence_pb2.Verdict) -> str:
             return "any traffic at all"
         # Proven as a whole, and withheld because the end of the phase looks otherwise.
         is_proven = 0 < verdict.log_threshold <= verdict.log_e_value
-        return "a better last quarter of the phase" if is_proven else "not at this rate"
+        return "a better last quarter of the phase" if is_proven else "more than comes at this rate"
     text = f"{count(verdict.needed_count)} more"
     if verdict.HasField("eta") and verdict.eta.ToTimedelta().total_seconds() > 0:
         text += f", ~{about(verdict.eta.ToTimedelta().total_seconds())}"
