@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from covey.access import credentials
+from covey.access import client_options, credentials
 from covey.access.addresses import is_loopback
 from covey.access.certificates import CertificateFiles, Certificates, end_of
+from covey.access.client_options import add_client_options
 from covey.access.recognition import PageAccess
 from covey.access.watched import Watched
 from covey.client.channel import Security
@@ -74,12 +74,7 @@ def _end_of_file(path: Path) -> datetime:
 def add_access_options(parser: argparse.ArgumentParser) -> None:
     """The options; those towards servers are named as in grpcurl."""
     add = parser.add_argument
-    add("--cacert", type=Path, metavar="FILE", help="authorities that servers are checked against")
-    add("--cert", type=Path, metavar="FILE", help="certificate of this controller, with --key")
-    add("--key", type=Path, metavar="FILE", help="its private key")
-    add("--servername", metavar="NAME", help="name in the servers' certificates, where it is not the address")
-    add("--plaintext", action="store_true", help="no TLS; the default on loopback only")
-    add("--token-file", type=Path, metavar="FILE", help="token of the role controller (or environment COVEY_TOKEN)")
+    add_client_options(parser, of_whom="this controller", role="controller")
     add("--tokens", type=Path, metavar="FILE", help="who may read the controller's own page")
     add("--tls-cert", type=Path, metavar="FILE", help="certificate of that page, with --tls-key")
     add("--tls-key", type=Path, metavar="FILE", help="its private key")
@@ -93,15 +88,7 @@ def security_of(options: argparse.Namespace) -> Security:
         ConfigError: options that do not go together.
     """
     try:
-        return Security(
-            cacert=options.cacert,
-            cert=options.cert,
-            key=options.key,
-            servername=options.servername,
-            plaintext=True if options.plaintext else None,
-            token=None if options.token_file else os.environ.get("COVEY_TOKEN") or None,
-            token_file=options.token_file,
-        )
+        return client_options.security_of(options)
     except ValueError as error:
         raise ConfigError(str(error)) from error
 

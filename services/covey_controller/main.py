@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from random import SystemRandom
 
+from covey.json_logs import configure_logs
 from covey.stop_signals import StopSignals
 from covey_controller.access import ends_of
 from covey_controller.client import ControlClient, open_channel
@@ -16,7 +17,6 @@ from covey_controller.clock import SystemClock
 from covey_controller.config import Config, parse_address, parse_arguments
 from covey_controller.exporter import Exporter
 from covey_controller.failures import ConfigError
-from covey_controller.logs import configure_logs
 from covey_controller.loop import Loop
 from covey_controller.notify import Notifier
 from covey_controller.outbox.sender import Sender
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         print(f"covey-controller: {error}", file=sys.stderr)  # noqa: T201
         return 2
-    configure_logs()
+    configure_logs("covey_controller")
     exporter = Exporter()
     host, port = parse_address(config.metrics_address)
     try:

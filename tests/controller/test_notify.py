@@ -7,8 +7,8 @@ import logging
 
 import pytest
 
+from covey.json_logs import JsonFormatter
 from covey.v1 import journal_pb2, rollout_spec_pb2
-from covey_controller.logs import JsonFormatter
 from covey_controller.notify import Notifier, called, describe, is_page
 
 ON_CALL = rollout_spec_pb2.OnCall(primary="ada", secondary="grace", escalation="edsger")

@@ -109,6 +109,11 @@ class AnalyzerCalls(Connection):
         request = pb.GetCohortModelRequest(name=resource_name("cohortModels", name))
         return self.call(self._analyzer_stub.GetCohortModel, request, self.data)
 
+    def list_cohort_models(self) -> Iterator[cohorts_pb2.CohortModel]:
+        """Every cohort model, newest first, page by page."""
+        for page in self.pages(self._analyzer_stub.ListCohortModels, pb.ListCohortModelsRequest(), self.data, 50):
+            yield from page.cohort_models
+
     def get_learner_cohort(self, learner_id: str, dataset: str, *, model: str = "") -> pb.GetLearnerCohortResponse:
         """The cohort of a learner of a dataset; by default in the stable variant's model."""
         request = pb.GetLearnerCohortRequest(learner_id=learner_id, dataset=resource_name("datasets", dataset))

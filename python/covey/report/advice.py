@@ -31,10 +31,15 @@ DRIVEN = frozenset(
 
 
 class Advice(NamedTuple):
-    """One sentence, and the command that follows from it (empty where there is nothing to do)."""
+    """One sentence, the command that follows from it (empty where there is nothing to do), and the verb of the API.
+
+    The verb is empty where none of the verbs of RolloutService does it: "start", "resume", "approve", "abort" or
+    "resolve-incident" otherwise.
+    """
 
     sentence: str
     command: str = ""
+    verb: str = ""
 
 
 def short_name(rollout: Rollout) -> str:
@@ -95,9 +100,10 @@ def what_next(rollout: Rollout, now: datetime) -> Advice:
         return Advice(
             "a critical incident is open; once it is over, resolve it",
             f"covey rollout incident {name} {critical[0].incident_id} --resolve",
+            "resolve-incident",
         )
     if rollout.paused:
-        return Advice("it is paused; triggers go on", f"covey rollout resume {name}")
+        return Advice("it is paused; triggers go on", f"covey rollout resume {name}", "resume")
     if rollout.missing_roles:
         phase = next_approval_phase(rollout)
         alone = not rollout.spec.HasField("approval_policy") or rollout.spec.approval_policy.one_person_many_roles
@@ -106,11 +112,12 @@ def what_next(rollout: Rollout, now: datetime) -> Advice:
         return Advice(
             f"phase {phase} needs the approval of {', '.join(rollout.missing_roles)}",
             f"covey rollout approve {name} --phase {phase} {roles}",
+            "approve",
         )
     if rollout.calendar_wait:
         return _while_closed(rollout, name)
     if rollout.state == Rollout.STATE_DRAFT:
-        return Advice("start it", f"covey rollout start {name}")
+        return Advice("start it", f"covey rollout start {name}", "start")
     if rollout.state == Rollout.STATE_SCHEDULED:
         return Advice("nothing: the controller begins the first phase when its time has come")
     if rollout.state == Rollout.STATE_HOLDING:
@@ -152,11 +159,14 @@ def _while_holding(rollout: Rollout, name: str) -> Advice:
             return Advice(
                 f"{role} may accept what {verdict.statement!r} could not decide",
                 f'covey rollout approve {name} --phase {rollout.phase} --role {role} --statement "{verdict.statement}"',
+                "approve",
             )
     if any(verdict.result == evidence_pb2.Verdict.RESULT_INVALID for verdict in undecided):
         return Advice("find out why its metrics cannot be believed", f"covey rollout explain {name}")
     if any(verdict.result == evidence_pb2.Verdict.RESULT_FAIL for verdict in undecided):
         return Advice(
-            "a criterion is refuted: stop it, unless you know why", f'covey rollout abort {name} --reason "..."'
+            "a criterion is refuted: stop it, unless you know why",
+            f'covey rollout abort {name} --reason "..."',
+            "abort",
         )
     return Advice("it waits for evidence by itself; this says for what", f"covey rollout explain {name}")

@@ -25,4 +25,5 @@ def write_html(report: Contents, drawn: Sequence[Picture]) -> str:
     }
     template = environment.from_string(files("covey.report").joinpath("report.html.j2").read_text(encoding="utf-8"))
     pictures = [(picture, Markup(picture.inline)) for picture in drawn]  # noqa: S704 - escaped by matplotlib
-    return template.render(report=report, pictures=pictures)
+    palette = Markup(files("covey.report").joinpath("palette.css").read_text(encoding="utf-8"))  # noqa: S704 - our own
+    return template.render(report=report, pictures=pictures, palette=palette)

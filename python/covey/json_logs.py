@@ -26,11 +26,17 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(fields, default=str, ensure_ascii=False)
 
 
-def configure_logs(level: int = logging.INFO) -> None:
-    """Sends the controller's log to standard error."""
+def configure_logs(*names: str, level: int = logging.INFO) -> None:
+    """Sends the logs of a program to standard error.
+
+    Args:
+        names: of its loggers.
+        level: of the least important lines.
+    """
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    logger = logging.getLogger("covey_controller")
-    logger.handlers = [handler]
-    logger.setLevel(level)
-    logger.propagate = False
+    for name in names:
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False

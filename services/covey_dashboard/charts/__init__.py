@@ -1,0 +1,1 @@
+"""Pictures as SVG, drawn by the server: pure functions of plain values."""

@@ -1,0 +1,1 @@
+"""The HTTP shell: thin, and bounded in everything that comes from outside."""
