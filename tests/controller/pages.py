@@ -119,6 +119,33 @@ def endless(header: bytes) -> Answer:
     return answer
 
 
+def later(data: bytes, seconds: float) -> Answer:
+    """Sends all of it, after a while."""
+
+    def answer(connection: socket.socket, stopped: threading.Event) -> None:
+        if not stopped.wait(seconds):
+            connection.sendall(data)
+
+    return answer
+
+
+def gigabyte(header: bytes, *, chunked: bool = False) -> Answer:
+    """Sends a header and 1 GiB of samples, as far as anybody reads."""
+    block = b"process_open_fds 12\n" * 52_428 + b"a 123456789 1\n\n"  # 1 MiB
+    block = block[: 1 << 20]
+    if chunked:
+        block = f"{len(block):x}\r\n".encode() + block + b"\r\n"
+
+    def answer(connection: socket.socket, stopped: threading.Event) -> None:
+        connection.sendall(header)
+        for _ in range(1024):
+            if stopped.is_set():
+                return
+            connection.sendall(block)
+
+    return answer
+
+
 def resetting(connection: socket.socket, _: threading.Event) -> None:
     """Breaks the connection off."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")

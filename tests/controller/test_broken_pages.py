@@ -24,8 +24,10 @@ from .pages import (
     Numbers,
     dripping,
     endless,
+    gigabyte,
     hanging,
     http,
+    later,
     page,
     resetting,
     sending,
@@ -68,6 +70,13 @@ def without(metric: str) -> Answer:
 
 def now_ms() -> int:
     return round(time.time() * 1000)
+
+
+FORGOTTEN = Numbers(
+    requests={BASELINE: {"OK": 0}, CANDIDATE: {"OK": 0}},
+    over={BASELINE: 0, CANDIDATE: 0},
+    shadow={"equal": 0, "different": 0, "failed": 0},
+)
 
 
 BROKEN: dict[str, tuple[Answer, pb.AbsenceType.ValueType]] = {
@@ -149,6 +158,10 @@ BROKEN: dict[str, tuple[Answer, pb.AbsenceType.ValueType]] = {
     "hanging before the status": (hanging(), FAILED),
     "hanging in the headers": (hanging(HEADER), FAILED),
     "hanging in the body": (hanging(http(GOOD, length=len(GOOD) + 1)), FAILED),
+    "whole but late": (later(http(GOOD), 0.8), FAILED),
+    "all counters at zero": (sending(http(page(FORGOTTEN))), RESET),
+    "a gigabyte": (gigabyte(HEADER + b"Content-Length: 1073741824\r\n\r\n"), FAILED),
+    "a gigabyte in chunks": (gigabyte(HEADER + b"Transfer-Encoding: chunked\r\n\r\n", chunked=True), FAILED),
     "dripping headers": (dripping(http(GOOD), 0.05), FAILED),
     "dripping body": (dripping(http("a 1\n" * 50), 0.01), FAILED),
     "announces 1 GB": (sending(http(GOOD, length=10**9)), FAILED),
