@@ -91,10 +91,11 @@ CALLS ?= 10000
 NTH ?= 1,2,5
 JUMPS ?= 20
 JUMPED_PHASES ?= 8
+JOURNALS ?= 1000
 faults: $(DEV) ## kill -9, lost answers, full and failing disks, flipped bytes: SEED= KILLS= CALLS= NTH=; docs/reliability.md
 	COVEY_FAULTS_SEED=$(SEED) COVEY_FAULTS_KILLS=$(KILLS) COVEY_FAULTS_CALLS=$(CALLS) COVEY_FAULTS_NTH=$(NTH) \
-	  COVEY_FAULTS_JUMPS=$(JUMPS) COVEY_FAULTS_JUMPED_PHASES=$(JUMPED_PHASES) \
-	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden/test_states.py tests/server/test_audit.py tests/server/test_journal_kills.py $(TESTS)
+	  COVEY_FAULTS_JUMPS=$(JUMPS) COVEY_FAULTS_JUMPED_PHASES=$(JUMPED_PHASES) COVEY_FAULTS_JOURNALS=$(JOURNALS) \
+	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden tests/controller/test_no_wrong_decision.py tests/server/test_audit.py tests/server/test_journal_kills.py $(TESTS)
 
 soak: $(DEV) ## a server and a controller under every kind of call for SECONDS=3600: do they keep their memory? leaves .cache/soak
 	PYTHONPATH=tests $(BIN)/python -m soak.campaign --seconds $(or $(SECONDS),3600) --seed $(SEED)

@@ -1,0 +1,86 @@
+"""Any journal gives every verdict again, byte for byte: those of each release, and generated ones on two dispatches."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from faults.amounts import amount
+
+from covey import __version__
+from covey.rollout.replay import replay
+
+from .journals import HERE, corpus, digest, made, packed, unpacked
+
+RELEASES = sorted(path.name.removeprefix("journals-").removesuffix(".binpb.gz") for path in HERE.glob("journals-*"))
+
+
+def test_this_release_has_its_journals() -> None:
+    assert __version__ in RELEASES
+
+
+@pytest.mark.parametrize("version", RELEASES)
+def test_the_journals_of_a_release_give_the_same_bytes(version: str) -> None:
+    journals = unpacked(gzip.decompress(corpus(version).read_bytes()))
+    assert len(journals) >= 12
+    kinds = {entry.WhichOneof("payload") for journal in journals for entry in journal}
+    assert kinds >= {"tick", "phase_entered", "held", "released", "checkpoint", "rollback_started", "finished"}
+    assert [digest(replay(journal)) for journal in journals] == [digest(journal) for journal in journals]
+
+
+# Shows every bit of a number, and then replays.
+UNROUNDED = """
+import runpy, sys
+from covey.rollout import units
+units.rounded = float
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def replayed(file: Path, disabled: str, *before: str) -> tuple[str, list[str]]:
+    """What NumPy dispatches to, and the digests, in a process of its own."""
+    environment = {**os.environ, "NPY_DISABLE_CPU_FEATURES": disabled}
+    command = [sys.executable, *before, str(HERE / "journals.py"), str(file)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200, check=False)
+    assert done.returncode == 0, done.stderr
+    dispatch, *digests = done.stdout.split("\n")[:-1]
+    return dispatch, digests
+
+
+def test_generated_journals_on_two_dispatch_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """This process wrote them with whatever NumPy found; the lowest level gives the same bytes."""
+    count = amount("JOURNALS", 6)
+    file = tmp_path / "journals"
+    with file.open("wb") as written:
+        digests = []
+        for seed in range(1000, 1000 + count):
+            journal = made(seed)
+            written.write(packed([journal]))
+            digests.append(digest(journal))
+    highest, of_highest = replayed(file, "")
+    if not highest:
+        pytest.skip("NumPy has one level only on this machine")
+    lowest, of_lowest = replayed(file, highest.replace(",", " "))
+    assert lowest == ""
+    with capsys.disabled():
+        print(
+            f"\n{count} generated journals replayed with {highest} and without: the same {file.stat().st_size:,} bytes"
+        )
+    assert of_highest == digests
+    assert of_lowest == digests
+
+
+def test_every_bit_of_a_number_depends_on_the_dispatch(tmp_path: Path) -> None:
+    """The twin: without the rounding to 9 digits."""
+    file = tmp_path / "journals"
+    file.write_bytes(packed([made(seed) for seed in range(1000, 1003)]))
+    highest, of_highest = replayed(file, "", "-c", UNROUNDED)
+    if not highest:
+        pytest.skip("NumPy has one level only on this machine")
+    _, of_lowest = replayed(file, highest.replace(",", " "), "-c", UNROUNDED)
+    assert of_lowest != of_highest
