@@ -4,6 +4,7 @@
 #include "covey/kmeans.hpp"
 #include "covey/silhouette.hpp"
 #include "kernels.hpp"
+#include "points.hpp"
 
 namespace covey::bindings {
 namespace {
@@ -16,33 +17,6 @@ struct KMeansResult {
     int iterations;
     bool converged;
 };
-
-py::array require_matrix(const py::object& object, const char* name) {
-    py::array array = require_array(object, name, 2);
-    if (!holds<float>(array)) {
-        raise_dtype(array, name, "float32");
-    }
-    return array;
-}
-
-PointColumns require_points(const py::object& object) {
-    const py::array array = require_matrix(object, "points");
-    const auto dimensions = static_cast<std::size_t>(array.shape(0));
-    if (dimensions < 1 || dimensions > largest_dimensions) {
-        throw py::value_error("points must have 1 ... 32 rows (one per trait), not shape " + shape_text(array));
-    }
-    return {data_of<float>(array), dimensions, static_cast<std::size_t>(array.shape(1))};
-}
-
-std::vector<float> require_centroids(const py::object& object, const char* name, const PointColumns& points) {
-    const py::array array = require_matrix(object, name);
-    if (array.shape(0) < 1 || static_cast<std::size_t>(array.shape(1)) != points.dimensions) {
-        throw py::value_error(std::string(name) + " must have shape (k, " + std::to_string(points.dimensions) +
-                              ") with k >= 1, not " + shape_text(array));
-    }
-    const float* data = data_of<float>(array);
-    return {data, data + array.size()};
-}
 
 py::array_t<float> centroid_array(const std::vector<float>& centroids, std::size_t dimensions) {
     return py::array_t<float>({centroids.size() / dimensions, dimensions}, centroids.data());
@@ -73,7 +47,7 @@ py::array_t<float> seeds(const py::object& points_object, const py::object& id_h
 KMeansResult cluster(const py::object& points_object, const py::object& initial_centroids, int max_iterations,
                      py::ssize_t threads, const std::optional<std::string>& isa, const Cancellation* cancellation) {
     const PointColumns points = require_points(points_object);
-    const std::vector<float> initial = require_centroids(initial_centroids, "initial_centroids", points);
+    const std::vector<float> initial = require_rows(initial_centroids, "initial_centroids", points);
     if (max_iterations < 0) {
         throw py::value_error("max_iterations is " + std::to_string(max_iterations) + ", expected at least 0");
     }
@@ -97,7 +71,7 @@ KMeansResult cluster(const py::object& points_object, const py::object& initial_
 py::tuple assign_points(const py::object& points_object, const py::object& centroids_object, py::ssize_t threads,
                         const std::optional<std::string>& isa, const Cancellation* cancellation) {
     const PointColumns points = require_points(points_object);
-    const std::vector<float> centroids = require_centroids(centroids_object, "centroids", points);
+    const std::vector<float> centroids = require_rows(centroids_object, "centroids", points);
     const std::size_t thread_count = require_threads(threads);
     const Kernels& kernels = require_kernels(isa);
     py::array_t<std::int32_t> labels(static_cast<py::ssize_t>(points.size));

@@ -13,6 +13,7 @@ void bind_hash(pybind11::module_& module);
 void bind_cohorts(pybind11::module_& module);
 void bind_online(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
+void bind_neighbours(pybind11::module_& module);
 }  // namespace covey::bindings
 
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
@@ -27,5 +28,6 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_cohorts(module);
     bind_online(module);
     bind_moments(module);
+    bind_neighbours(module);
     bind_appended(module);
 }

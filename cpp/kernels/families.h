@@ -65,6 +65,9 @@ void cell_keys(Points points, size_t size, const float* low, float scale, size_t
 void distance_sums(const float* own, const float* others, size_t dimensions, const uint32_t* begin, size_t cell_count,
                    const uint32_t* rows, size_t row_count, float scale, int64_t* sums);
 
+size_t closer_than(Points points, size_t size, const float* query, float limit, uint32_t* found,
+                   float* squared_distance);
+
 int32_t bound_of_doubles(const double* values, size_t size);
 int32_t bound_of_floats(const float* values, size_t size);
 void add_products_of_five(const ScaledColumn* columns, size_t column_count, size_t begin, size_t size,

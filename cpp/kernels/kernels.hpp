@@ -220,6 +220,12 @@ struct Kernels {
     void (*distance_sums)(const float* own, const float* others, size_t dimensions, const uint32_t* begin,
                           size_t cell_count, const uint32_t* rows, size_t row_count, float scale, int64_t* sums);
 
+    // ---- nearest neighbours ----
+    // Writes the numbers i < size <= 2^32 of the points whose squared distance to `query` is below `limit`, ascending,
+    // and those distances; returns how many they are. Distances as of `nearest`. Not padded.
+    size_t (*closer_than)(Points points, size_t size, const float* query, float limit, uint32_t* found,
+                          float* squared_distance);
+
     // ---- moments, resampling, sketch ----
     // Smallest e with |value| < 2^e for all (-1022 and -126 for those too small to tell), or not_finite. Not padded.
     int32_t (*bound_of_doubles)(const double* values, size_t size);

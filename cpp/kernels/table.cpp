@@ -51,6 +51,8 @@ const Kernels kernels = {
     step_sums,
     cell_keys,
     distance_sums,
+    // nearest neighbours
+    closer_than,
     // moments, resampling, sketch
     bound_of_doubles,
     bound_of_floats,

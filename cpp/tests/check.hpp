@@ -33,6 +33,7 @@ void test_cohorts(const Kernels& kernels);
 void test_partition(const Kernels& kernels);
 void test_plain(const Kernels& kernels);
 void test_moments(const Kernels& kernels);
+void test_neighbours(const Kernels& kernels);
 void test_guard_pages(const Kernels& kernels);
 void test_threads(const Kernels& kernels);
 

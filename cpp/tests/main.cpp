@@ -22,6 +22,7 @@ int main(int count, char** arguments) {
         covey::tests::test_partition(kernels);
         covey::tests::test_plain(kernels);
         covey::tests::test_moments(kernels);
+        covey::tests::test_neighbours(kernels);
         covey::tests::test_threads(kernels);
         covey::tests::test_guard_pages(kernels);
         std::printf("%s: every kernel agrees with the scalar truth\n", name.c_str());

@@ -258,6 +258,8 @@ void guard_cohort_kernels(const Kernels& kernels, GuardedColumns& memory, bool a
     auto* squared_distance = memory.empty<float>(size);
     for (const std::size_t count : {1, 2, 7}) {
         kernels.nearest(points, size, centroids, count, labels, squared_distance);
+        auto* numbers = reinterpret_cast<std::uint32_t*>(labels);
+        CHECK(kernels.closer_than(points, size, centroids, 1e9f, numbers, squared_distance) == size);
         kernels.nearest(points, size, centroids, count, labels, nullptr);
     }
     kernels.shrink(points, size, centroids, squared_distance);

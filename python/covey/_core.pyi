@@ -296,6 +296,30 @@ def assign(
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     """Label of the nearest centroid (the lowest among equals) and the squared distance to it, each of shape (n,)."""
 
+def nearest_points(
+    points: NDArray[np.float32],
+    queries: NDArray[np.float32],
+    count: int,
+    include: NDArray[np.bool_] | None = None,
+    threads: int = 1,
+    isa: str | None = None,
+    cancellation: Cancellation | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """The `count` nearest points to each query, exact: their numbers and squared distances, each of shape (q, count).
+
+    Args:
+        points: shape (d, n), finite.
+        queries: shape (q, d), finite.
+        count: 1 to 65,535.
+        include: shape (n,), which points are candidates; all by default.
+        threads: see `assign`.
+        isa: see `assign`.
+        cancellation: see `assign`.
+
+    Returns:
+        Nearest first, the lower number among equals; number -1 and an infinite distance where there are fewer.
+    """
+
 def silhouette(
     points: NDArray[np.float32],
     labels: NDArray[np.int32],

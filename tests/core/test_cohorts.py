@@ -313,9 +313,9 @@ def test_errors_name_the_argument() -> None:
         _core.assign(points.T.copy().T, centroids)
     with pytest.raises(ValueError, match=r"points must have 1 \.\.\. 32 rows .* not shape \(33, 10\)"):
         _core.kmeans(np.zeros((33, 10), np.float32), np.zeros((1, 33), np.float32))
-    with pytest.raises(ValueError, match=r"centroids must have shape \(k, 5\) with k >= 1, not \(5, 2\)"):
+    with pytest.raises(ValueError, match=r"centroids must have shape \(n, 5\) with n >= 1, not \(5, 2\)"):
         _core.assign(points, np.ascontiguousarray(centroids.T))
-    with pytest.raises(ValueError, match=r"initial_centroids must have shape \(k, 5\) with k >= 1, not \(0, 5\)"):
+    with pytest.raises(ValueError, match=r"initial_centroids must have shape \(n, 5\) with n >= 1, not \(0, 5\)"):
         _core.kmeans(points, centroids[:0].copy())
     with pytest.raises(ValueError, match="max_iterations is -1"):
         _core.kmeans(points, centroids, -1)
