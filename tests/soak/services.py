@@ -6,6 +6,7 @@ import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
@@ -127,27 +128,36 @@ class Services:
 
     def _upload(self, chance: Random) -> None:
         """A data set of megabytes: sent, dropped half-way, gone on with, deleted."""
-        dataset = self._created("upload")
-        chunks = [uploaded_chunk(chance.randrange(10**6), chance.randrange(1, 60_000)) for _ in range(8)]
-        dropped = self._server.analyzer.AppendEvents(appends(dataset, chunks), timeout=PATIENCE_SECONDS)
-        next(dropped)
-        dropped.cancel()
-        answers = list(self._server.analyzer.AppendEvents(appends(dataset, chunks), timeout=PATIENCE_SECONDS))
-        assert answers[-1].synced_chunk_sequence == len(chunks), [each.synced_chunk_sequence for each in answers]
-        self._delete(dataset)
+        with self._dataset("upload") as dataset:
+            chunks = [uploaded_chunk(chance.randrange(10**6), chance.randrange(1, 60_000)) for _ in range(8)]
+            dropped = self._server.analyzer.AppendEvents(appends(dataset, chunks), timeout=PATIENCE_SECONDS)
+            next(dropped)
+            dropped.cancel()
+            answers = list(self._server.analyzer.AppendEvents(appends(dataset, chunks), timeout=PATIENCE_SECONDS))
+            synced = [answer.synced_chunk_sequence for answer in answers]
+            assert synced[-1] == len(chunks), synced
 
     def _discover(self, chance: Random) -> None:
         """Cohorts of a data set, asked about, then forgotten; and a discovery that is cancelled."""
         analyzer, patience = self._server.analyzer, PATIENCE_SECONDS
-        dataset = self._created("discovery")
-        chunks = [uploaded_chunk(chance.randrange(10**6), 4000) for _ in range(2)]
-        list(analyzer.AppendEvents(appends(dataset, chunks), timeout=patience))
-        analyzer.GetDataset(pb.GetDatasetRequest(name=dataset), timeout=patience)
-        job = self._job(dataset, cohort_count=3)
-        *_, job = analyzer.WatchJob(pb.WatchJobRequest(name=job.name), timeout=patience)
-        job = analyzer.GetJob(pb.GetJobRequest(name=job.name), timeout=patience)
-        assert job.state == datasets_pb2.Job.STATE_SUCCEEDED, job
-        model = job.cohort_model
+        with self._dataset("discovery") as dataset:
+            chunks = [uploaded_chunk(chance.randrange(10**6), 4000) for _ in range(2)]
+            list(analyzer.AppendEvents(appends(dataset, chunks), timeout=patience))
+            analyzer.GetDataset(pb.GetDatasetRequest(name=dataset), timeout=patience)
+            job = self._job(dataset, cohort_count=3)
+            *_, job = analyzer.WatchJob(pb.WatchJobRequest(name=job.name), timeout=patience)
+            job = analyzer.GetJob(pb.GetJobRequest(name=job.name), timeout=patience)
+            assert job.state == datasets_pb2.Job.STATE_SUCCEEDED, job
+            try:
+                self._use(job.cohort_model, dataset)
+                other = self._job(dataset).name
+                analyzer.CancelJob(pb.CancelJobRequest(name=other, request_id=self._id("cancel")), timeout=patience)
+            finally:
+                deletion = pb.DeleteCohortModelRequest(name=job.cohort_model, request_id=self._id("delete"))
+                analyzer.DeleteCohortModel(deletion, timeout=patience)
+
+    def _use(self, model: str, dataset: str) -> None:
+        analyzer, patience = self._server.analyzer, PATIENCE_SECONDS
         analyzer.GetCohortModel(pb.GetCohortModelRequest(name=model), timeout=patience)
         for learner in ("learner-1", "learner-2"):
             asked = pb.GetLearnerCohortRequest(learner_id=learner, dataset=dataset, cohort_model=model)
@@ -155,12 +165,6 @@ class Services:
             analyzer.AnalyzeLearner(pb.AnalyzeLearnerRequest(learner_id=learner, dataset=dataset), timeout=patience)
         forgotten = pb.DeleteLearnerRequest(learner_id="learner-1", request_id=self._id("forget"))
         analyzer.DeleteLearner(forgotten, timeout=patience)
-        analyzer.CancelJob(
-            pb.CancelJobRequest(name=self._job(dataset).name, request_id=self._id("cancel")), timeout=patience
-        )
-        deletion = pb.DeleteCohortModelRequest(name=model, request_id=self._id("delete"))
-        analyzer.DeleteCohortModel(deletion, timeout=patience)
-        self._delete(dataset)
 
     def _read(self, chance: Random) -> None:
         analyzer = self._server.analyzer
@@ -231,14 +235,17 @@ class Services:
 
     # Parts
 
-    def _created(self, what: str) -> str:
+    @contextmanager
+    def _dataset(self, what: str) -> Iterator[str]:
+        """A data set that is deleted at the end, whatever happens: what stays would be growth."""
         name = self._id(what)
-        request = pb.CreateDatasetRequest(dataset_id=name, request_id=self._id("create"))
-        return str(self._server.analyzer.CreateDataset(request, timeout=PATIENCE_SECONDS).name)
-
-    def _delete(self, dataset: str) -> None:
-        request = pb.DeleteDatasetRequest(name=dataset, request_id=self._id("delete"))
-        self._server.analyzer.DeleteDataset(request, timeout=PATIENCE_SECONDS)
+        creation = pb.CreateDatasetRequest(dataset_id=name, request_id=self._id("create"))
+        self._server.analyzer.CreateDataset(creation, timeout=PATIENCE_SECONDS)
+        try:
+            yield f"datasets/{name}"
+        finally:
+            deletion = pb.DeleteDatasetRequest(name=f"datasets/{name}", request_id=self._id("delete"))
+            self._server.analyzer.DeleteDataset(deletion, timeout=PATIENCE_SECONDS)
 
     def _job(self, dataset: str, **changes: Any) -> datasets_pb2.Job:
         spec = datasets_pb2.DiscoverySpec(dataset=dataset, variant="variants/native", **changes)
