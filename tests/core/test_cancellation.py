@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from threading import Thread, Timer
@@ -41,7 +42,8 @@ def test_a_trait_call_is_cancelled_from_another_thread_while_it_works() -> None:
         assert time.monotonic() - begin < 5.0
 
 
-MOMENTS = 15
+MOMENTS = int(os.environ.get("COVEY_FAULTS_CANCELS") or "40") // 5
+"""In each of five kinds of work; COVEY_FAULTS_CANCELS=1000 for the figure of docs/reliability.md."""
 MOST_SECONDS_AFTER = 0.05
 
 
@@ -125,4 +127,7 @@ def test_cancelled_at_any_moment_a_call_soon_frees_its_core(make: Callable[[], C
         cancelled_at = time.clock_gettime(clock) if thread.is_alive() else float("inf")
         thread.join()
         after.append(ended[0] - cancelled_at)
-    assert max(after) < MOST_SECONDS_AFTER, f"{make.__name__}: {sorted(after)} of {whole}"
+    latest = sorted(after)
+    middle, most = (1e3 * latest[place] for place in (MOMENTS // 2, -1))
+    print(f"{make.__name__}: {MOMENTS} cancels, freed after {middle:.1f} ms (median), {most:.1f} ms at most")
+    assert latest[-1] < MOST_SECONDS_AFTER, f"{make.__name__}: {latest} of {whole}"
