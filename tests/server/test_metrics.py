@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from covey_server.metrics.counters import DURATION_EDGES_SECONDS, SHARD_COUNT, RequestBook
+from covey_server.metrics.counters import DURATION_EDGES_SECONDS, ROLLOUTS_SHOWN, SHARD_COUNT, RequestBook
 
 VARIANT = "variants/native"
 CODES = ("OK", "INTERNAL", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED")
@@ -87,6 +87,20 @@ def test_what_is_expected_shows_zeros() -> None:
         for variant in ("variants/a", "variants/b")
     }
     assert snapshot.shadows[("rollouts/r", "different")] == 0
+
+
+def test_the_page_does_not_grow_with_every_rollout() -> None:
+    book = RequestBook()
+    names = [f"rollouts/r{number}" for number in range(3 * ROLLOUTS_SHOWN)]
+    for name in names:
+        book.expect([VARIANT], (), name)
+        book.count_shadow(name, "equal")
+    shadows = book.snapshot().shadows
+    assert list(dict.fromkeys(name for name, _ in shadows)) == names[-ROLLOUTS_SHOWN:]
+    assert shadows[names[-1], "equal"] == 1
+    for _ in range(3):  # an older one that is in force keeps its counts
+        book.expect([VARIANT], (), names[-2])
+    assert book.snapshot().shadows[names[-2], "equal"] == 1
 
 
 def test_a_duration_falls_below_the_edge_that_equals_it() -> None:

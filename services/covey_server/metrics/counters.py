@@ -19,6 +19,9 @@ NO_VARIANT = "none"
 SHARD_COUNT = 100
 """Groups of learners by a second hash: what differs between them shows how much learners differ."""
 
+ROLLOUTS_SHOWN = 16
+"""The last ones whose shadow answers are shown: a page must not grow with every rollout."""
+
 _GROWTH = 1.05
 _SHORTEST_SECONDS = 0.001
 _LONGEST_SECONDS = 60.0
@@ -128,6 +131,8 @@ class RequestBook:
             if rollout:
                 for result in ("equal", "different", "failed", "dropped"):
                     self._shadows.setdefault((rollout, result), 0)
+                last = set(list(dict.fromkeys(name for name, _ in self._shadows))[-ROLLOUTS_SHOWN:]) | {rollout}
+                self._shadows = {key: count for key, count in self._shadows.items() if key[0] in last}
 
     def snapshot(self) -> Snapshot:
         """A copy of all counters, taken at once."""
