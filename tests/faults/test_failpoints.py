@@ -10,6 +10,7 @@ import pytest
 from covey.failpoints import POINTS
 
 from .rounds import Bounds, Rounds, bounds
+from .test_random_kills import HASTY
 
 pytestmark = pytest.mark.e2e
 
@@ -37,6 +38,17 @@ def test_kills_at_a_failpoint(point: str, tmp_path: Path, bounds: Bounds) -> Non
         assert status == -signal.SIGKILL, f"{point} was not reached {nth} times in {MOST_CALLS} calls"
     rounds.finish()
     assert rounds.problems == []
+
+
+def test_a_kill_at_a_failpoint_finds_what_was_answered_before_its_commit(tmp_path: Path, bounds: Bounds) -> None:
+    """The twin: every answer is given first, so a kill before a commit takes something acknowledged away."""
+    rounds = Rounds(tmp_path, seed=bounds.seed, program=HASTY)
+    for nth in range(20, 60, 4):
+        rounds.run(fault=f"store.before_commit:kill:{nth}", calls=MOST_CALLS)
+        rounds.run(calls=3)
+        if rounds.problems:
+            break
+    assert any("lost" in problem or "acknowledged" in problem for problem in rounds.problems)
 
 
 __all__ = ["bounds"]

@@ -201,3 +201,20 @@ def test_a_server_watches_over_its_store(tmp_path: Path) -> None:
     finally:
         failpoints.disarm()
         served.stop()
+
+
+def test_a_server_that_does_not_watch_its_store_keeps_the_candidate(
+    rooms: Rooms, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The twin: it is blind all the same, and does not see that it is."""
+    monkeypatch.setattr(StoreWatch, "_watch", lambda watch: None)
+    rooms.to_canary()
+    watch = StoreWatch(rooms.store, rooms.journal.keeper, blind_seconds=0.2, look_seconds=0.05)
+    try:
+        failpoints.arm("store.probed:hang")
+        wait_until(lambda: watch.unread_seconds > 1, 30)
+        assert rooms.weight() == 100
+    finally:
+        failpoints.disarm()
+        wait_until(lambda: watch.unread_seconds < 1, 30)
+        watch.stop()

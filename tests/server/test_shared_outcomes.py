@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from covey.v1 import analyzer_pb2, outcomes_pb2
+from covey_server.outcomes import exposures
 from covey_server.outcomes.exposures import ExposureLedger
+from covey_server.outcomes.exposures_sharing import arrivals
 
 from .running import NATIVE, REFERENCE, ServedHere, question, wait_until
 from .test_rollout_moves_traffic import NAME, begin, enter
@@ -121,3 +124,51 @@ def test_a_deleted_learner_is_forgotten_by_all_servers(pair: Pair) -> None:
     assert deleted.exposure_count == 1
     for server in pair:
         wait_until(lambda: sum(learners(server).values()) == 29, SECONDS)  # noqa: B023
+
+
+@pytest.mark.parametrize("looks", [True, False], ids=["looks at the store", "twin that does not"])
+def test_a_segment_noted_elsewhere_is_known_at_the_first_question(
+    pair: Pair, looks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner's segment holds from the first exposure on, whichever server that was at, and before the next look."""
+    monkeypatch.setattr(ExposureLedger, "follow", lambda ledger: False)
+    monkeypatch.setattr(exposures, "_STORED_WITHIN_SECONDS", 0.0 if looks else float("inf"))
+    in_force(pair)
+    here, there = (server.room.ledger for server in pair)
+    split = pair[1].room.board.latest()
+    assert split is not None
+    for numbers in (range(6), range(6, 12)):
+        known = {number: there.first_segment(split, str(number)) for number in numbers}
+        assert set(known.values()) == {None}
+        ask(pair[0], numbers)
+        assert here.flush()
+        known = {number: there.first_segment(split, str(number)) for number in numbers}
+        assert known == {number: ("north", "south", "west")[number % 3] if looks else None for number in numbers}
+
+
+def test_looks_ask_for_open_phases_and_now_and_then_for_all(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def counted(connection: object, key: int, place: object) -> object:
+        asked.append(key)
+        return arrivals(connection, key, place)  # type: ignore[arg-type]
+
+    in_force(pair)
+    ask(pair[0], range(3))
+    assert pair[0].room.ledger.flush()
+    ledger = ExposureLedger(pair[0].room.store, lambda: datetime.now(UTC))
+    try:
+        monkeypatch.setattr(exposures, "arrivals", counted)
+        (phase,) = ledger.loaded_phases()
+        ledger.follow()
+        ledger.follow()
+        assert asked.count(phase.key) >= 2
+        ledger._clock = lambda: datetime.now(UTC) + timedelta(days=1000)
+        monkeypatch.setattr(ExposureLedger, "follow", lambda ledger: False)
+        asked.clear()
+        ledger._look(whole=False)
+        assert asked == [], "its windows have closed"
+        ledger._look(whole=True)
+        assert asked == [phase.key], "a learner may be deleted from it"
+    finally:
+        ledger.stop()

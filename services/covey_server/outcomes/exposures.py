@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from math import isfinite, nan
 from threading import Lock
+from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
 from covey_server.outcomes import exposures_store as stored
@@ -15,6 +16,7 @@ from covey_server.outcomes.exposures_sharing import Place, arrivals
 from covey_server.outcomes.exposures_table import learner_hash, segment_of, time_ms_of
 from covey_server.outcomes.exposures_tokens import TokenContent, make_token, read_token
 from covey_server.outcomes.exposures_writer import ExposureWriter
+from covey_server.store.failures import StoreError
 from covey_server.store.schema import to_microseconds
 
 if TYPE_CHECKING:
@@ -23,6 +25,12 @@ if TYPE_CHECKING:
     from covey.v1.traits_pb2 import Traits
     from covey_server.split import Split
     from covey_server.store import Store
+
+
+# Of so many looks one is at closed phases too: a learner may be deleted from them.
+_WHOLE_LOOK = 30
+# Servers store exposures within about that time: to look more often shows next to nothing more.
+_STORED_WITHIN_SECONDS = 0.1
 
 
 class Credit(NamedTuple):
@@ -70,6 +78,9 @@ class ExposureLedger:
         self._writer = ExposureWriter(store, pending_limit, wait_seconds)
         self._places: dict[int, Place] = {}
         self._follow_lock = Lock()
+        self._has_shrunk = False
+        self._looks = 0
+        self._looked_at = monotonic()
 
     @property
     def refused_count(self) -> int:
@@ -125,10 +136,23 @@ class ExposureLedger:
     def first_segment(self, split: Split, learner_id: str) -> str | None:
         """The segment noted when the split's rollout first met a learner; None before it has."""
         self._load_whole(split.uid)
+        # Other servers may have met learners in a phase that this one was asked nothing in yet.
+        self.phase_of(split)
         learner = learner_hash(learner_id)
+        found = self._noted_segment(split.uid, learner)
+        if found is None and self._store.is_shared and monotonic() - self._looked_at >= _STORED_WITHIN_SECONDS:
+            # What others have stored since the last look counts, too.
+            try:
+                self._look(whole=False)
+            except StoreError:
+                return None  # as for one who is met here and now
+            found = self._noted_segment(split.uid, learner)
+        return found
+
+    def _noted_segment(self, uid: str, learner: int) -> str | None:
         # All phases note the same one; the phase in force, which is asked most, stands last.
         for phase in reversed(self._phases.values()):
-            if phase.uid != split.uid:
+            if phase.uid != uid:
                 continue
             for table in (*phase.tables, phase.outside):
                 detail = table.get(learner)
@@ -145,18 +169,25 @@ class ExposureLedger:
         Raises:
             StoreError: the store cannot be read.
         """
+        self._looks += 1
+        self._look(whole=self._looks % _WHOLE_LOOK == 1)
+        has_shrunk, self._has_shrunk = self._has_shrunk, False
+        return has_shrunk
+
+    def _look(self, *, whole: bool) -> None:
+        """One look at the phases that still gain exposures, or at the `whole` of them: closed ones only shrink."""
         with self._follow_lock:
-            phases, shrunk = self._phases, False
+            self._looked_at, phases = monotonic(), self._phases
             self._places = {key: self._places.get(key, Place()) for key in phases}
-            for key, phase in phases.items():
-                with self._store.read() as connection:
-                    added = arrivals(connection, key, self._places[key])
-                if added is not None:
-                    self._writer.take_over(phase, added)
+            with self._store.read() as connection:
+                keys = set(phases) if whole else stored.open_phases(connection, milliseconds(self._clock()))
+                added = {key: arrivals(connection, key, self._places[key]) for key in phases if key in keys}
+            for key, new in added.items():
+                if new is not None:
+                    self._writer.take_over(phases[key], new)
                 else:
                     self._load_anew(key)
-                    shrunk = True
-            return shrunk
+                    self._has_shrunk = True
 
     def counts(self, rollout: str, phase: str) -> dict[tuple[str, str], int]:
         """Distinct learners by (variant, segment) in a phase; segment "" are those that came without one."""

@@ -111,6 +111,13 @@ def save(connection: Connection, phase: ExposedPhase, exposures: Sequence[tuple[
     return numbers
 
 
+def open_phases(connection: Connection, now_ms: int) -> set[int]:
+    """Keys of the phases that have exposures whose windows are open."""
+    columns = exposure_phases.c
+    is_open = columns.newest_ms + columns.window_ms >= now_ms
+    return {unsigned(key) for key in connection.scalars(select(columns.phase_key).where(is_open))}
+
+
 def segment_names(connection: Connection, phase_key: int) -> list[str]:
     """The segments of a phase by the store's number."""
     columns = exposure_segments.c

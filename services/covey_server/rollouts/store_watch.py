@@ -8,7 +8,7 @@ from collections.abc import Callable
 from threading import Event, Thread
 from typing import TYPE_CHECKING
 
-from covey_server.store import StoreError
+from covey_server.store.following import Follower
 
 if TYPE_CHECKING:
     from covey_server.rollouts.board import BoardKeeper
@@ -39,38 +39,24 @@ class StoreWatch:
         look_seconds: float = _LOOK_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._store = store
         self._keeper = keeper
         self._blind_seconds = blind_seconds
         self._look_seconds = look_seconds
-        self._monotonic = monotonic
-        self._read_at = monotonic()
+        self._reader = Follower("the store", store.probe, look_seconds, monotonic)
         self._stopped = Event()
         self._watcher = Thread(target=self._watch, name="store-watch", daemon=True)
-        # Not waited for at the end: it may hang for good.
-        Thread(target=self._read, name="store-reader", daemon=True).start()
         self._watcher.start()
 
     @property
     def unread_seconds(self) -> float:
         """Time since the store was last read."""
-        return self._monotonic() - self._read_at
+        return self._reader.unfollowed_seconds
 
     def stop(self) -> None:
         """End the watch."""
+        self._reader.stop(_LOOK_SECONDS)
         self._stopped.set()
         self._watcher.join()
-
-    def _read(self) -> None:
-        while not self._stopped.wait(self._look_seconds):
-            try:
-                self._store.probe()
-                self._read_at = self._monotonic()
-            except StoreError as error:
-                _log.error("the store cannot be read: %s", error)
-            except Exception:
-                if not self._stopped.is_set():
-                    _log.exception("the store cannot be read")
 
     def _watch(self) -> None:
         is_blind = False

@@ -43,10 +43,10 @@ class Follower:
         """Time since a look that succeeded, or since the start."""
         return self._monotonic() - self._followed_at
 
-    def stop(self) -> None:
-        """End the thread."""
+    def stop(self, most_seconds: float | None = None) -> None:
+        """End the thread, and wait for its end at most so long: one that hangs with its store may never come to it."""
         self._stopped.set()
-        self._thread.join()
+        self._thread.join(most_seconds)
 
     def _follow_until_stopped(self) -> None:
         is_blind = False
@@ -58,7 +58,8 @@ class Follower:
                     _log.error("%s cannot be followed: %s", self.subject, error)
                 is_blind = True
             except Exception:
-                _log.exception("%s cannot be followed; trying again", self.subject)
+                if not self._stopped.is_set():
+                    _log.exception("%s cannot be followed; trying again", self.subject)
             else:
                 self._followed_at = self._monotonic()
                 if is_blind:
