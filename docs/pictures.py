@@ -6,7 +6,10 @@ A rollout in virtual time, made by the real decide(), so that the same pictures 
 from __future__ import annotations
 
 import io
+import shutil
+import subprocess
 import sys
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,6 +18,7 @@ from rich.terminal_theme import TerminalTheme
 
 from covey.cli.rollout_live import ShareHistory
 from covey.cli.rollout_screen import screen
+from covey.report import build_report
 from covey.rollout.resource import to_resource
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -23,6 +27,7 @@ import worlds  # noqa: E402 - tests are no package
 
 IMAGES = PROJECT / "docs" / "images"
 COLUMNS = 80
+REPORT_PIXELS = "1000,1180"
 THEME = TerminalTheme(
     (16, 22, 29), (214, 221, 228),
     [(60, 68, 77), (255, 123, 114), (63, 185, 128), (227, 179, 65), (88, 166, 255), (210, 153, 255), (57, 197, 207),
@@ -65,5 +70,19 @@ def draw_watch(path: Path) -> None:
     path.write_text(svg + "\n", encoding="utf-8")
 
 
+def draw_report(path: Path) -> None:
+    """The top of the report of a rollback, as a browser shows it: needs Chromium."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser")
+    if browser is None:
+        sys.exit(f"{path.name} needs Chromium; apt-get install chromium")
+    with tempfile.TemporaryDirectory() as folder:
+        page = Path(folder) / "report.html"
+        page.write_text(build_report(worlds.rolled_back().journal).html(), encoding="utf-8")
+        # As root in a container a browser has no sandbox; the page is our own and loads nothing.
+        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={REPORT_PIXELS}"]
+        subprocess.run([*command, f"--screenshot={path}", page.as_uri()], check=True, capture_output=True, timeout=120)
+
+
 if __name__ == "__main__":
     draw_watch(IMAGES / "watch.svg")
+    draw_report(IMAGES / "report.png")

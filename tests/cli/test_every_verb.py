@@ -104,7 +104,15 @@ def test_generated_events_and_tokens(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert yaml.safe_load(out) == {"id": made["id"], "revoked": True}
 
 
-LOOKS = [("status",), ("list",), ("explain",), ("history",), ("incident",), ("report", "--directory", "report")]
+LOOKS = [
+    ("status",),
+    ("schedule",),
+    ("list",),
+    ("explain",),
+    ("history",),
+    ("incident",),
+    ("report", "--directory", "report"),
+]
 
 
 def test_verbs_that_look_fit_80_columns_and_are_data_too(

@@ -32,7 +32,7 @@ _ORDER = (
         "postpone",
         "abort",
     ),
-    *("approve", "deny", "revoke", "ack", "incident", "history", "report", "replay"),
+    *("approve", "deny", "revoke", "ack", "incident", "schedule", "history", "report", "postmortem", "replay"),
 )
 
 app = rollout_app

@@ -1,20 +1,27 @@
-"""`covey rollout history` and `covey rollout report`: what happened, from the journal."""
+"""Verbs that tell from the journal: history, report, postmortem, schedule."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from covey.cli.connection import ExitCode, Session, plain, verb
-from covey.cli.output import CommandError, print_data, print_text
-from covey.cli.rollout_arguments import NameArgument, rollout_app
+from covey.cli.output import CommandError, print_data, print_text, print_wrapped
+from covey.cli.rollout_arguments import NameArgument, complete_rollouts, rollout_app
 
 if TYPE_CHECKING:
     from covey.v1.journal_pb2 import Entry
+
+OptionalNameArgument = Annotated[
+    str,
+    typer.Argument(metavar="[ROLLOUT]", help="rollouts/x, or x.", show_default=False, autocompletion=complete_rollouts),
+]
+JournalOption = Annotated[Path | None, typer.Option(help="Read `history --ticks --output json` instead of a server.")]
 
 
 @verb(rollout_app)
@@ -58,18 +65,14 @@ def _print_story(entries: Iterable[Entry]) -> None:
 @verb(rollout_app)
 def report(
     session: Session,
-    name: Annotated[str, typer.Argument(metavar="[ROLLOUT]", help="rollouts/x, or x.", show_default=False)] = "",
+    name: OptionalNameArgument = "",
     directory: Annotated[Path, typer.Option(help="Where report.md, report.html and report.json go.")] = Path(),
-    journal: Annotated[
-        Path | None, typer.Option(help="Read `history --ticks --output json` instead of a server.")
-    ] = None,
+    journal: JournalOption = None,
 ) -> None:
     """Write the report: Markdown, one HTML file with pictures, JSON. With --output json|yaml print the data instead."""
     from covey.report import build_report
 
-    if bool(name) == bool(journal):
-        raise ValueError("name one rollout, or give --journal FILE")
-    entries = read_journal(journal) if journal else list(session.client.list_entries(name))
+    entries = _entries_of(session, name, journal)
     if not session.is_table:
         print_data(json.loads(build_report(entries).to_json()), session.output)
         return
@@ -81,6 +84,62 @@ def report(
             print_text(str(directory / file_name))
     except OSError as error:
         raise CommandError(f"{error.filename}: {error.strerror}; name a folder to write to with --directory") from error
+
+
+@verb(rollout_app)
+def postmortem(
+    session: Session,
+    name: OptionalNameArgument = "",
+    journal: JournalOption = None,
+) -> None:
+    """Begin a post-mortem, in Markdown: after a rollback or an incident, what is on record and what people must add."""
+    from covey.report.postmortem import postmortem as draft_of
+
+    entries = _entries_of(session, name, journal)
+    try:
+        text = draft_of(entries)
+    except ValueError as error:
+        raise CommandError(str(error)) from error
+    if session.is_table:
+        print_text(text.rstrip())
+    else:
+        print_data({"name": entries[0].created.rollout, "markdown": text}, session.output)
+
+
+@verb(rollout_app)
+def schedule(session: Session, name: OptionalNameArgument = "", journal: JournalOption = None) -> None:
+    """What comes next: when each phase begins and ends at the earliest, what it waits for, and who is called."""
+    from dataclasses import asdict
+
+    from covey.report import words
+    from covey.report.schedule import on_call_text, schedule_lines
+    from covey.rollout.state import fold
+
+    entries = _entries_of(session, name, journal)
+    state = fold(entries)
+    now = entries[-1].time.ToDatetime(UTC) if journal else datetime.now(UTC)
+    lines = schedule_lines(state, now)
+    if not session.is_table:
+        print_data({"name": state.name, "phases": [asdict(line) for line in lines]}, session.output)
+        return
+    if not lines:
+        print_text(f"{state.name} is {words.state(state.state)}: nothing comes next")
+        return
+    for line in lines:
+        print_text(words.clean(f"{line.phase}, {words.share(line.share_bp)}: {line.begins} to {line.ends}"))
+        print_wrapped(words.clean(f"  waits for {line.waits_for}"), 4)
+    print_wrapped(words.clean(f"on call: {on_call_text(state.spec.on_call)}"), 2)
+
+
+def _entries_of(session: Session, name: str, journal: Path | None) -> list[Entry]:
+    """The journal that a verb is about, from a file or the server.
+
+    Raises:
+        ValueError: neither or both are named.
+    """
+    if bool(name) == bool(journal):
+        raise ValueError("name one rollout, or give --journal FILE")
+    return read_journal(journal) if journal else list(session.client.list_entries(name))
 
 
 def read_journal(path: Path) -> list[Entry]:

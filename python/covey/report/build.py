@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC
 
 from covey.report import lines, plan, story, words
+from covey.report.alpha import alpha_lines
 from covey.report.forms import Report
 from covey.report.model import Panel, Totals, VerdictLine
+from covey.report.schedule import schedule_lines
 from covey.report.series import Accumulator, panels
+from covey.report.stabilisation import stabilisation
 from covey.rollout.state import RolloutState
 from covey.rollout.verdicts import current_verdicts
 from covey.v1 import journal_pb2
@@ -29,6 +32,7 @@ def build_report(entries: Iterable[journal_pb2.Entry]) -> Report:
     told = story.tell(journal)
     overridden = {entry.sequence for entry in journal if entry.phase_entered.overridden_calendar}
     phases = lines.phase_lines(journal, state, series)
+    undecided = lines.undecided_lines(journal, phases)
     decision, headline, reason = _decision(journal, state, series)
     first, last = journal[0], journal[-1]
     return Report(
@@ -54,7 +58,7 @@ def build_report(entries: Iterable[journal_pb2.Entry]) -> Report:
         phases=phases,
         plan=plan.plan_lines(state.spec),
         plan_triggers=[plan.trigger_text(trigger) for trigger in state.spec.triggers],
-        undecided=lines.undecided_lines(journal, phases),
+        undecided=undecided,
         timeline=told,
         approvals=lines.approval_lines(journal),
         checkpoints=lines.checkpoint_lines(journal),
@@ -67,6 +71,10 @@ def build_report(entries: Iterable[journal_pb2.Entry]) -> Report:
             {entry.actor for entry in journal if not entry.actor_verified and entry.actor not in {"", "server"}}
         ),
         panels=series,
+        alpha=alpha_lines(journal, state),
+        alpha_budget=state.spec.false_rollback_budget,
+        schedule=schedule_lines(state, last.time.ToDatetime(UTC)),
+        stabilisation=stabilisation(state, series, told, undecided),
     )
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from importlib.resources import files
 
 from covey.report import words
+from covey.report.markdown import percent
 from covey.report.model import Contents
 from covey.report.pictures import Picture
+from covey.report.stabilisation import share_text
 
 
 def write_html(report: Contents, drawn: Sequence[Picture]) -> str:
@@ -21,8 +23,10 @@ def write_html(report: Contents, drawn: Sequence[Picture]) -> str:
         "span": words.span,
         "number": words.count,
         "text": words.clean,
+        "percent": percent,
         "slug": lambda text: text.lower().replace(" ", "-"),
     }
+    environment.globals["share_of"] = share_text
     template = environment.from_string(files("covey.report").joinpath("report.html.j2").read_text(encoding="utf-8"))
     pictures = [(picture, Markup(picture.inline)) for picture in drawn]  # noqa: S704 - escaped by matplotlib
     palette = Markup(files("covey.report").joinpath("palette.css").read_text(encoding="utf-8"))  # noqa: S704 - our own

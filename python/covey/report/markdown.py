@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from covey.report import words
 from covey.report.model import Contents, VerdictLine
 from covey.report.pictures import Picture
+from covey.report.stabilisation import share_text
 
 _SPECIAL = re.compile(r"([\\`*_\[\]#|~!])")
 
@@ -34,8 +35,11 @@ def write_markdown(report: Contents, pictures: Iterable[Picture], picture_prefix
     """The whole report, with links to the pictures by the prefix of their file names."""
     lines = [
         *_head(report),
+        *_schedule(report),
+        *_stabilisation(report),
         *_pictures(pictures, picture_prefix),
         *_evidence(report),
+        *_alpha(report),
         *_people(report),
         *_timeline(report),
         *_plan(report),
@@ -71,7 +75,7 @@ def _head(report: Contents) -> Iterator[str]:
     if report.decided_by:
         yield "## What decided" if report.finished else "## Where it stands"
         yield ""
-        yield from _verdicts(report.decided_by)
+        yield from verdict_table(report.decided_by)
         for line in report.decided_by:
             if line.proof:
                 yield f"- {code(line.statement)}: {escape('; '.join(line.proof))}"
@@ -86,7 +90,8 @@ def _failed(requests: int, errors: int) -> str:
     return f"{words.count(requests)}, {words.count(errors)} failed"
 
 
-def _verdicts(lines: Sequence[VerdictLine]) -> Iterator[str]:
+def verdict_table(lines: Sequence[VerdictLine]) -> Iterator[str]:
+    """The lines of a table of verdicts, and an empty one."""
     yield from table(
         ("statement", "verdict", "estimate [interval]", "counters", "needs", "ln E of"),
         [
@@ -118,11 +123,11 @@ def _evidence(report: Contents) -> Iterator[str]:
         yield f"Began {phase.entered}, lasted {lasted} of the {asked} asked for."
         yield ""
         if phase.criteria:
-            yield from _verdicts(phase.criteria)
+            yield from verdict_table(phase.criteria)
         if phase.triggers:
             yield "Triggers:"
             yield ""
-            yield from _verdicts(phase.triggers)
+            yield from verdict_table(phase.triggers)
     yield "## What could not be decided"
     yield ""
     if not report.undecided:
@@ -138,6 +143,85 @@ def _evidence(report: Contents) -> Iterator[str]:
         ],
     )  # fmt: skip
     yield ""
+
+
+def _schedule(report: Contents) -> Iterator[str]:
+    if not report.schedule:
+        return
+    yield "## What comes next"
+    yield ""
+    yield from table(
+        ("phase", "traffic", "begins at the earliest", "ends at the earliest", "waits for"),
+        [
+            (escape(line.phase), words.share(line.share_bp), escape(line.begins), escape(line.ends),
+             escape(line.waits_for))
+            for line in report.schedule
+        ],
+    )  # fmt: skip
+    yield ""
+    yield f"On call: {escape(report.schedule[0].on_call)}."
+    yield ""
+
+
+def _stabilisation(report: Contents) -> Iterator[str]:
+    stable = report.stabilisation
+    if stable is None:
+        return
+    yield f"## With everybody: phase {escape(stable.phase)}"
+    yield ""
+    lasted = words.span(stable.seconds) + ("" if stable.is_over else f" of {words.span(stable.planned_seconds)} so far")
+    failed = share_text(stable.errors, stable.requests)
+    yield f"{lasted}: {words.count(stable.requests)} requests, {words.count(stable.errors)} failed ({failed})."
+    yield ""
+    limits = [f"slower than {limit * 1000:g} ms" for limit in stable.slower_limits]
+    yield from table(
+        ("from", "to", "requests", "failed", *limits),
+        [
+            (
+                words.span(line.begin_seconds),
+                words.span(line.end_seconds),
+                words.count(line.requests),
+                share_text(line.errors, line.requests),
+                *(share_text(slower, line.requests) for slower in line.slower),
+            )
+            for line in stable.lines
+        ],
+    )
+    yield ""
+    for event in stable.disturbances:
+        yield f"- {event.time} {escape(event.text)}"
+    for open_line in stable.still_open:
+        yield f"- still open: {code(open_line.verdict.statement)}, {escape(open_line.settled)}"
+    yield f"- {escape(stable.way_back)}"
+    yield ""
+
+
+def _alpha(report: Contents) -> Iterator[str]:
+    if not report.alpha:
+        return
+    yield "## Chance of a false rollback"
+    yield ""
+    yield from table(
+        ("family", "may spend", "spent", "on these triggers", "and on refuting these criteria"),
+        [
+            (line.family, percent(line.alpha), percent(line.spent) if line.spent else "nothing",
+             ", ".join(code(text) for text in line.triggers) or "-",
+             ", ".join(code(text) for text in line.refutations) or "-")
+            for line in report.alpha
+        ],
+    )  # fmt: skip
+    yield ""
+    total = sum(line.alpha for line in report.alpha)
+    yield (
+        f"A candidate that does no harm is rolled back by evidence with at most {percent(total)} chance over the whole "
+        f"rollout, however often one looks; the plan's budget is {percent(report.alpha_budget)}."
+    )
+    yield ""
+
+
+def percent(part: float) -> str:
+    """A chance as per cent: 0.01 is "1 %"."""
+    return f"{words.rounded(100 * part)} %"
 
 
 def _people(report: Contents) -> Iterator[str]:

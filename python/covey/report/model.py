@@ -172,6 +172,61 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class AlphaLine:
+    """A family of the ledger: what it may spend of the chance of a false rollback, on what, and whether it did."""
+
+    family: str
+    alpha: float
+    spent: float
+    triggers: list[str]
+    refutations: list[str]
+
+
+@dataclass(frozen=True)
+class ScheduleLine:
+    """A phase in force or to come: begin and end at the earliest in the calendar's time, and what it waits for.
+
+    `ends_at` is the end in UTC, ISO 8601; empty where it is not known.
+    """
+
+    phase: str
+    share_bp: int
+    begins: str
+    ends: str
+    ends_at: str
+    waits_for: str
+    on_call: str
+
+
+@dataclass(frozen=True)
+class StabilisationLine:
+    """A stretch of the last phase, in seconds since it began: the candidate's counters, `slower` one per limit."""
+
+    begin_seconds: float
+    end_seconds: float
+    requests: int
+    errors: int
+    slower: list[int]
+
+
+@dataclass(frozen=True)
+class Stabilisation:
+    """The time in which everybody has the candidate."""
+
+    phase: str
+    seconds: float
+    planned_seconds: float
+    is_over: bool
+    requests: int
+    errors: int
+    slower_limits: list[float]
+    lines: list[StabilisationLine]
+    disturbances: list[Event]
+    still_open: list[UndecidedLine]
+    way_back: str
+
+
+@dataclass(frozen=True)
 class Contents:
     """A rollout told from its journal.
 
@@ -210,3 +265,7 @@ class Contents:
     on_call: dict[str, str]
     unverified_actors: list[str]
     panels: list[Panel]
+    alpha: list[AlphaLine]
+    alpha_budget: float
+    schedule: list[ScheduleLine]
+    stabilisation: Stabilisation | None

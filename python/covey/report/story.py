@@ -60,6 +60,7 @@ def cause(value: journal_pb2.RollbackStarted.Cause.ValueType) -> str:
         "crash loop": "the server crashed repeatedly while the candidate had traffic",
         "criterion": "a criterion was refuted",
         "denied": "approval was denied",
+        "router": "the router did not show the share of the journal",
     }.get(name, name)
 
 

@@ -97,10 +97,10 @@ def quantity(verdict: evidence_pb2.Verdict, value: float, *, unit: bool = True) 
     if math.isinf(value):
         return "∞" if value > 0 else "-∞"
     if is_ratio(verdict):
-        return f"{_rounded(value)}{' x' if unit else ''}"
+        return f"{rounded(value)}{' x' if unit else ''}"
     if is_percentage(verdict):
-        return f"{_rounded(100 * value)}{' %' if unit else ''}"
-    return _rounded(value)
+        return f"{rounded(100 * value)}{' %' if unit else ''}"
+    return rounded(value)
 
 
 def estimate(verdict: evidence_pb2.Verdict) -> str:
@@ -134,7 +134,7 @@ def proof(verdict: evidence_pb2.Verdict) -> list[str]:
     """What is behind a verdict beyond its counters, one fact each: tests, design effect, alpha, learners."""
     facts = [
         f"{test.name}: ln E {test.log_e_value:.3g} of {test.log_threshold:.3g}"
-        + (f", at {_rounded(test.estimate)} against {_rounded(test.null_value)}" if test.HasField("estimate") else "")
+        + (f", at {rounded(test.estimate)} against {rounded(test.null_value)}" if test.HasField("estimate") else "")
         for test in verdict.tests
     ]
     if verdict.design_effect > 1:
@@ -166,7 +166,7 @@ def _is_latency(statement: str) -> bool:
     return statement[:1] == "p" and statement[1:2].isdigit()
 
 
-def _rounded(value: float) -> str:
+def rounded(value: float) -> str:
     """Three significant digits, more near 100 so that 99.97 is not 100, one below 0.001; never an exponent."""
     if value == 0:
         return "0"
