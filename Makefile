@@ -94,17 +94,20 @@ CANCELS ?= 1000
 RESTARTS ?= 20
 ROTATIONS ?= 50
 STORM_SECONDS ?= 60
+ROUNDS ?= 5
+PHASES ?= 3
+CANDIDATES ?= 6
 JUMPS ?= 20
 JUMPED_PHASES ?= 8
 JOURNALS ?= 1000
 PAUSES ?= 200
 IMAGES ?= 60
-FAULT_BOUNDS := SEED KILLS CALLS NTH ZEROES CANCELS RESTARTS ROTATIONS JUMPS JUMPED_PHASES JOURNALS PAUSES IMAGES
+FAULT_BOUNDS := SEED KILLS CALLS NTH ROUNDS PHASES CANDIDATES ZEROES CANCELS RESTARTS ROTATIONS JUMPS JUMPED_PHASES JOURNALS PAUSES IMAGES
 faults: $(DEV) ## kill -9, lost answers, full and failing disks, flipped bytes: SEED= KILLS= CALLS= NTH=; docs/reliability.md
 	$(foreach bound,$(FAULT_BOUNDS),COVEY_FAULTS_$(bound)=$($(bound))) COVEY_FAULTS_SECONDS=$(STORM_SECONDS) \
 	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden tests/controller/test_no_wrong_decision.py tests/server/test_audit.py tests/server/test_journal_kills.py \
 	  tests/server/test_overload.py tests/server/test_rolling_restarts.py tests/server/access/test_tls.py \
-	  tests/core/test_cancellation.py tests/server/test_cancelled_analysis.py $(TESTS)
+	  tests/core/test_cancellation.py tests/server/test_cancelled_analysis.py tests/e2e/test_bad_candidates.py $(TESTS)
 
 soak: $(DEV) ## a server and a controller under every kind of call for SECONDS=3600: do they keep their memory? leaves .cache/soak
 	PYTHONPATH=tests $(BIN)/python -m soak.campaign --seconds $(or $(SECONDS),3600) --seed $(SEED)

@@ -15,6 +15,7 @@ from covey.demo.supervisor import Supervisor
 from covey.rollout.spec import load_spec
 from covey.v1.rollouts_pb2 import Rollout
 
+from .amounts import amount
 from .harness import Interferer, in_phase, kill_9, short_options
 
 pytestmark = pytest.mark.e2e
@@ -22,9 +23,9 @@ pytestmark = pytest.mark.e2e
 PHASES = ("canary", "ramp", "rollout")
 
 
-@pytest.mark.parametrize("phase", PHASES)
+@pytest.mark.parametrize("phase", PHASES[: amount("PHASES", 1)])
 def test_server_and_controller_killed_in_a_phase(phase: str, tmp_path: Path) -> None:
-    """The server dies in one phase, the controller in the next; over the three runs each dies in each phase.
+    """The server dies in one phase, the controller in the next; over three runs (`make faults`) in each phase.
 
     The server dies once per run: twice in a row with weight on the candidate would be a crash loop, and rolled back.
     """

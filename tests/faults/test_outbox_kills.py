@@ -22,10 +22,14 @@ from programs import free_port
 from covey.client import CallFailed, Client
 from covey.rollout.spec import load_spec
 
+from .amounts import amount
+
 pytestmark = pytest.mark.e2e
 
 NAME = "rollouts/told"
-ROUNDS = 5
+# A controller that dies is succeeded after three ticks.
+HASTY = PLAN.replace("tick_interval: 30s", "tick_interval: 1s")
+ROUNDS = amount("ROUNDS", 2)
 LATER = datetime(2090, 1, 1, tzinfo=UTC)
 
 
@@ -83,7 +87,7 @@ def test_nothing_is_lost_and_doubles_share_a_key(started: Callable[..., Process]
     with receiver() as received, Client(control=control, data=data, actor="ada") as client:
         addresses = ("--listen", data, "--control-listen", control, "--metrics-listen", metrics)
         server = started("covey_server.main", "--data-directory", str(tmp_path / "data"), *addresses)
-        until_done(lambda: client.create_rollout(NAME, load_spec(PLAN, "plan"), request_id="create"))
+        until_done(lambda: client.create_rollout(NAME, load_spec(HASTY, "plan"), request_id="create"))
         # Its first phase never begins: two crashes under a candidate would end the rollout.
         until_done(lambda: client.postpone_rollout(NAME, "canary", LATER, reason="not today", request_id="postpone"))
         until_done(lambda: client.start_rollout(NAME, request_id="start"))
