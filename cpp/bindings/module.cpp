@@ -14,6 +14,7 @@ void bind_cohorts(pybind11::module_& module);
 void bind_online(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
 void bind_neighbours(pybind11::module_& module);
+void bind_stats(pybind11::module_& module);
 }  // namespace covey::bindings
 
 PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
@@ -29,5 +30,6 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_online(module);
     bind_moments(module);
     bind_neighbours(module);
+    bind_stats(module);
     bind_appended(module);
 }

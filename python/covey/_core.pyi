@@ -1,8 +1,8 @@
-"""covey's compiled core: traits, k-means, silhouette, hashes and id factorisation over NumPy columns.
+"""covey's compiled core: traits, k-means, silhouette, hashes and id factorisation over NumPy columns; statistics.
 
-Every function releases the GIL while it works and takes arrays without a copy: a wrong dtype, a wrong number of
-dimensions or a non-contiguous array is a `TypeError` that names the argument, a wrong length or value a `ValueError`
-that names it. Results have the same bits on every instruction set, thread count and row order.
+Every function over columns releases the GIL while it works and takes arrays without a copy: a wrong dtype, a wrong
+number of dimensions or a non-contiguous array is a `TypeError` that names the argument, a wrong length or value a
+`ValueError` that names it. Results have the same bits on every instruction set, thread count and row order.
 
 `threads` is at least 1. `isa` is None for the default implementation (the best one of this machine, or what the
 environment variable COVEY_ISA names) or one of `available_isas()`.
@@ -13,7 +13,7 @@ from mmap import mmap
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 _IdColumn = NDArray[np.int64] | NDArray[np.uint64]
 
@@ -594,3 +594,84 @@ def available_isas() -> list[_IsaName]:
 
 def build_info() -> dict[str, str]:
     """`version`, `compiler` and `isa` (the default implementation)."""
+
+# The arithmetic of covey.stats, whose docstrings say what it is. Elementwise functions broadcast, and give a float
+# where every argument is a number. They convert what they are given to float64, and hold the GIL.
+
+_Numbers = float | NDArray[Any]
+_Result = float | NDArray[np.float64]
+
+def stirling_remainder(z: _Numbers, /) -> _Result:
+    """As `covey.stats.special.stirling_remainder`."""
+
+def log_sum_exp(values: NDArray[np.float64], /) -> NDArray[np.float64]:
+    """`ln sum(exp(values))` over the last axis; minus infinity where every term is."""
+
+def bernoulli_log_e_greater(successes: _Numbers, trials: _Numbers, p0: _Numbers, prior: float, /) -> _Result:
+    """As `covey.stats.bernoulli_level`, and refuses the same counts and levels."""
+
+def bernoulli_log_e_less(successes: _Numbers, trials: _Numbers, p0: _Numbers, prior: float, /) -> _Result:
+    """The other alternative."""
+
+def bernoulli_lower_end(successes: _Numbers, trials: _Numbers, log_threshold: float, prior: float, /) -> _Result:
+    """As `covey.stats.bernoulli_interval`, with ln(1 / alpha), and refuses the same counts."""
+
+def bernoulli_upper_end(successes: _Numbers, trials: _Numbers, log_threshold: float, prior: float, /) -> _Result:
+    """The other end."""
+
+def rate_ratio_step(x: _Numbers, y: _Numbers, share: _Numbers, null: _Numbers, ratio: _Numbers, /) -> _Result:
+    """As `covey.stats.rates.ratio_terms`."""
+
+def advance_start_times(
+    log_masses: NDArray[np.float64] | None,
+    log_increments: NDArray[np.float64],
+    log_weights: NDArray[np.float64],
+    log_at_start: float,
+    log_starting: float,
+    log_waiting: float,
+    /,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """One tick of `covey.stats.over_start_times`: masses of the increments' shape, ln E without the last axis."""
+
+def design_effect(
+    square: ArrayLike, events: ArrayLike, trials: ArrayLike, ticks: ArrayLike, fewest_ticks: float, /
+) -> _Result:
+    """As `covey.stats.dispersion.effect_of_sums`."""
+
+def shown_design_effect(
+    square: ArrayLike, events: ArrayLike, trials: ArrayLike, ticks: ArrayLike, fewest_ticks: float, /
+) -> _Result:
+    """As `covey.stats.dispersion.shown_effect_of_sums`."""
+
+def plus_tick(
+    square: NDArray[np.float64],
+    events: NDArray[np.float64],
+    trials: NDArray[np.float64],
+    ticks: NDArray[np.float64],
+    tick_events: NDArray[np.float64],
+    tick_trials: NDArray[np.float64],
+    /,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """As `covey.stats.dispersion.sums_with_tick`."""
+
+def between_learner_error(
+    shard_events: NDArray[np.float64], shard_trials: NDArray[np.float64], weight: NDArray[np.float64], /
+) -> NDArray[np.float64]:
+    """As `covey.stats.dispersion.between_learner_error`."""
+
+def two_sided_half_width(variance: ArrayLike, n: ArrayLike, alpha: ArrayLike, n_star: float, /) -> _Result:
+    """Half of the width of `covey.stats.asymptotic_cs`, and refuses the same variances, n and alpha."""
+
+def one_sided_half_width(variance: ArrayLike, n: ArrayLike, alpha: ArrayLike, n_star: float, /) -> _Result:
+    """From the mean to the bounded end of a one-sided sequence."""
+
+def relative_effects(
+    candidate: NDArray[np.float64], baseline: NDArray[np.float64], with_covariate: NDArray[np.bool_], /
+) -> NDArray[np.float64]:
+    """As `covey.stats.means.relative_effects_of_sums`."""
+
+def generalised_q(effects: ArrayLike, standard_errors: ArrayLike, tau2: float, /) -> float:
+    """Cochran's Q with weights 1 / (standard_error^2 + tau2); refuses what `covey.stats.heterogeneity` does."""
+
+def tau2_of_q(effects: ArrayLike, standard_errors: ArrayLike, target: float, /) -> float:
+    """The tau2 at which Q falls to the target; 0 where it is no more without any."""

@@ -1,5 +1,6 @@
 #pragma once
-// Logarithms in plain IEEE double operations: no libm, no fused multiply-add, so the same bits on every machine.
+// Logarithms and exponentials in plain IEEE double operations: no libm, no fused multiply-add, so the same bits on
+// every machine.
 
 namespace covey {
 
@@ -8,6 +9,12 @@ double natural_log(double x);
 
 // Base-2 logarithm of a finite x > 0, same error, exact at powers of two.
 double binary_log(double x);
+
+// ln(1 + x) of a finite x > -1, error below 4 ulp, also where x is far below the last bit of 1.
+double log_of_one_plus(double x);
+
+// e^x, error below 2 ulp; 0 below -746 and of minus infinity, infinity above 709.79.
+double exponential(double x);
 
 // base^exponent by squaring; 0^0 is 1.
 double power(double base, unsigned long long exponent);

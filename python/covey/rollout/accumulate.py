@@ -6,13 +6,14 @@ It costs the same at every tick, however long the journal is.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, TypeAlias
 
 from covey.rollout.counts import Counts, counts_of, fallen, faults_of, plain_counts, probe_counts
 from covey.rollout.gates.look import Arm, Look, PageFault, durations_of, shards_of, summed
+from covey.rollout.gates.values import changed
 from covey.rollout.hygiene import believed_learners, believed_outcomes, believed_probes
 from covey.rollout.model import EFFECTIVE_AFTER, LONGEST_GAP_INTERVALS, RolloutState, State
 from covey.rollout.outcomes import moments_of, relative_effect
@@ -64,7 +65,7 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
     if not state.in_phase:
         if state.state in BEFORE_PHASES and happened:
             changes["gates"] = state.gates.waited(state.plan.gates, _look(happened.values(), Counts()))
-        return replace(state, **changes)
+        return changed(state, changes)
     took_effect = _took_effect(state, observed_at)
     confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
     probes = probe_counts(probed, state.spec.candidate, state.spec.baseline)
@@ -90,7 +91,7 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
         changes |= _phase_evidence(state, of_phase, 0.0 if missing else observed)
     changes["confirmed_replicas"] = frozenset(believed) if confirmed else frozenset()
     changes["gates"] = state.gates.advanced(state.plan.gates, state.phase_index, look, of_phase=of_phase)
-    return replace(state, **changes)
+    return changed(state, changes)
 
 
 def _took_effect(state: RolloutState, observed_at: datetime) -> bool:

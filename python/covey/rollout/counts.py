@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from operator import add, sub
+from operator import add, attrgetter, sub
 
 from covey.rollout.statement import Kind, Statement
 from covey.v1.evidence_pb2 import ProbeCounts, ReplicaReading, ShadowCounters, VariantCounters
@@ -157,7 +157,7 @@ def plain_counts(
     found: dict[str, Counts] = {}
     limits = list(limits_seconds)
     for counters in reading.variants:
-        overs = [(over.limit_seconds, over.request_count) for over in counters.over_limits]
+        overs = list(map(_limit_and_count, counters.over_limits))
         if [limit for limit, _ in overs] != limits:
             return None
         shadow = reading.shadow if counters.variant == candidate else _NO_SHADOW
@@ -178,6 +178,7 @@ def plain_counts(
 
 
 _NO_SHADOW = ShadowCounters()
+_limit_and_count = attrgetter("limit_seconds", "request_count")
 
 
 def _over_limits(counters: VariantCounters, limits_seconds: Sequence[float]) -> list[int | None]:

@@ -287,6 +287,8 @@ class RolloutState:
             return []
         phase = self.spec.phases[self.phase_index]
         found = list(zip(phase.criteria, self.plan.criteria[self.phase_index], strict=True))
+        if not self.deferred:
+            return found
         own = {statement.text for _, statement in found}
         for target, text in self.deferred:
             if target == phase.name and text not in own:

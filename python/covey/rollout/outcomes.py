@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from covey.stats.means import relative_effects_of_sums
 from covey.stats.special import Floats
 from covey.v1.evidence_pb2 import OutcomeMoments
 from covey.v1.rollout_spec_pb2 import RolloutSpec
@@ -19,6 +19,13 @@ FEWEST_LEARNERS = 2
 # Before so much is there the asymptotic guarantee is not worth its name.
 BURN_IN_TICKS = 30
 BURN_IN_NONZERO = 100
+_series_of = attrgetter("metric", "variant", "segment")
+# The fields of ArmSums, then what else an effect depends on; the covariate's name comes last.
+SUMS = 7
+_told_of = attrgetter(
+    *("learner_count", "center", "sum", "sum_of_squares", "covariate_sum", "covariate_sum_of_squares", "cross_sum"),
+    *("nonzero_count", "covariate_center", "covariate"),
+)
 
 # Candidate and baseline; None where nothing is known of an arm.
 Arms: TypeAlias = tuple[OutcomeMoments | None, OutcomeMoments | None]
@@ -31,21 +38,24 @@ def moments_of(outcomes: Sequence[OutcomeMoments], spec: RolloutSpec, metric: st
 
 def arms_by_segment(outcomes: Sequence[OutcomeMoments], spec: RolloutSpec, metric: str) -> dict[str, Arms]:
     """The moments of an outcome for the spec's candidate and baseline, by segment; "" is all learners."""
-    found: dict[str, Arms] = {}
-    for moments in outcomes:
-        if moments.metric != metric:
-            continue
-        candidate, baseline = found.get(moments.segment, (None, None))
-        if moments.variant == spec.candidate:
+    return arms_by_metric(outcomes, spec).get(metric, {})
+
+
+def arms_by_metric(outcomes: Sequence[OutcomeMoments], spec: RolloutSpec) -> dict[str, dict[str, Arms]]:
+    """`arms_by_segment` of every outcome."""
+    found: dict[str, dict[str, Arms]] = {}
+    for moments, (metric, variant, segment) in zip(outcomes, map(_series_of, outcomes), strict=True):
+        segments = found.setdefault(metric, {})
+        candidate, baseline = segments.get(segment, (None, None))
+        if variant == spec.candidate:
             candidate = moments
-        elif moments.variant == spec.baseline:
+        elif variant == spec.baseline:
             baseline = moments
-        found[moments.segment] = (candidate, baseline)
+        segments[segment] = (candidate, baseline)
     return found
 
 
-@dataclass(frozen=True)
-class RelativeEffect:
+class RelativeEffect(NamedTuple):
     """Candidate against baseline, as a share of the baseline's mean.
 
     Attributes:
@@ -67,16 +77,15 @@ class RelativeEffect:
     baseline_part: float = 0.0
 
     def variance_against(self, limit: float) -> float:
-        """The variance with which the estimate is held against a limit."""
-        return float(variance_against(self.estimate, self.variance, self.baseline_part, limit))
+        """The variance with which the estimate is held against a limit, as `variance_against` says."""
+        return self.variance + max(0.0, (1 + limit) ** 2 - (1 + self.estimate) ** 2) * self.baseline_part
 
 
 def effects_by_metric(
     outcomes: Sequence[OutcomeMoments], spec: RolloutSpec
 ) -> dict[str, dict[str, RelativeEffect | None]]:
     """The relative effect on every outcome in every segment, in one evaluation; segment "" is all learners."""
-    metrics = dict.fromkeys(moments.metric for moments in outcomes)
-    arms = {metric: arms_by_segment(outcomes, spec, metric) for metric in metrics}
+    arms = arms_by_metric(outcomes, spec)
     found = iter(relative_effects([pair for segments in arms.values() for pair in segments.values()]))
     return {metric: {segment: next(found) for segment in segments} for metric, segments in arms.items()}
 
@@ -93,30 +102,22 @@ def relative_effects(pairs: Sequence[Arms]) -> list[RelativeEffect | None]:
     pooled arms.
     """
     effects: list[RelativeEffect | None] = [None] * len(pairs)
-    known = [
-        (place, candidate, baseline)
+    told = [
+        (place, _told_of(candidate), _told_of(baseline))
         for place, (candidate, baseline) in enumerate(pairs)
-        if candidate is not None
-        and baseline is not None
-        and min(candidate.learner_count, baseline.learner_count) >= FEWEST_LEARNERS
+        if candidate is not None and baseline is not None
     ]
+    known = [(place, mine, other) for place, mine, other in told if min(mine[0], other[0]) >= FEWEST_LEARNERS]
     if not known:
         return effects
-    mine, other = ArmSums.of([arm for _, arm, _ in known]), ArmSums.of([arm for _, _, arm in known])
-    found = effects_of_sums(mine, other, np.array([_one_covariate(arm, rival) for _, arm, rival in known]))
-    columns = zip(*(column.tolist() for column in found), strict=True)
-    for (place, candidate, baseline), (estimate, variance, part, explained) in zip(known, columns, strict=True):
-        if math.isnan(estimate):
-            continue
-        effects[place] = RelativeEffect(
-            estimate,
-            variance,
-            candidate.learner_count,
-            baseline.learner_count,
-            min(candidate.nonzero_count, baseline.nonzero_count),
-            explained,
-            part,
-        )
+    sums = np.array([(mine[:SUMS], other[:SUMS]) for _, mine, other in known], dtype=np.float64)
+    # Sums of the same covariate around the same center.
+    covariates = np.array([bool(mine[-1]) and mine[-2:] == other[-2:] for _, mine, other in known])
+    found = relative_effects_of_sums(sums[:, 0], sums[:, 1], covariates)
+    for (place, mine, other), (estimate, variance, part, explained) in zip(known, found.T.tolist(), strict=True):
+        if not math.isnan(estimate):
+            fewest_nonzero = min(mine[SUMS], other[SUMS])
+            effects[place] = RelativeEffect(estimate, variance, mine[0], other[0], fewest_nonzero, explained, part)
     return effects
 
 
@@ -146,20 +147,7 @@ def effects_of_sums(mine: ArmSums, other: ArmSums, asked: NDArray[np.bool_]) -> 
 
     There is none where the baseline's mean is not above 0.
     """
-    from covey.stats import ratio_delta
-
-    inner = mine.within(), other.within()
-    slope, explained = _slopes(*inner, asked)
-    middle = (mine.x + other.x) / (mine.n + other.n)
-    mean_c, var_c = mine.adjusted(inner[0], slope, middle)
-    mean_b, var_b = other.adjusted(inner[1], slope, middle)
-    usable = mean_b > 0
-    # Where there is none, any baseline will do for the formula.
-    mean_b = np.where(usable, mean_b, 1.0)
-    estimate, variance = ratio_delta(mean_c, var_c, mine.n, mean_b, var_b, other.n)
-    part = var_b / (other.n * mean_b**2)
-    none = np.where(usable, 0.0, np.nan)
-    return Effects(estimate + none, variance + none, part + none, np.where(usable, explained, 0.0))
+    return Effects(*relative_effects_of_sums(np.stack(mine, axis=-1), np.stack(other, axis=-1), asked))
 
 
 def variance_against(estimate: ArrayLike, variance: ArrayLike, baseline_part: ArrayLike, limit: float) -> Floats:
@@ -173,13 +161,6 @@ def variance_against(estimate: ArrayLike, variance: ArrayLike, baseline_part: Ar
     return found
 
 
-_sums_of = attrgetter(
-    "learner_count", "center", "sum", "sum_of_squares", "covariate_sum", "covariate_sum_of_squares", "cross_sum"
-)
-# Sums of squares and products around an arm's own means: outcome, covariate, both.
-Within: TypeAlias = tuple[Floats, Floats, Floats]
-
-
 class ArmSums(NamedTuple):
     """Sums of many arms, each of shape (arms,): outcome y and covariate x less their centers."""
 
@@ -190,42 +171,3 @@ class ArmSums(NamedTuple):
     x: Floats
     xx: Floats
     xy: Floats
-
-    @classmethod
-    def of(cls, arms: Sequence[OutcomeMoments]) -> ArmSums:
-        """The sums of moments, one arm after the other."""
-        return cls(*np.array([_sums_of(arm) for arm in arms], dtype=np.float64).T)
-
-    def within(self) -> Within:
-        """Sums of squares and products around each arm's own means: outcome, covariate, both."""
-        return (
-            np.maximum(0.0, self.yy - self.y**2 / self.n),
-            np.maximum(0.0, self.xx - self.x**2 / self.n),
-            self.xy - self.y * self.x / self.n,
-        )
-
-    def adjusted(self, within: Within, slope: Floats, middle: Floats) -> tuple[Floats, Floats]:
-        """Means and sample variances of y - slope (x - middle)."""
-        yy, xx, xy = within
-        spread = (yy - 2 * slope * xy + slope**2 * xx) / (self.n - 1)
-        means = self.center + self.y / self.n - slope * (self.x / self.n - middle)
-        return means, np.maximum(0.0, spread)
-
-
-def _one_covariate(candidate: OutcomeMoments, baseline: OutcomeMoments) -> bool:
-    """Whether both arms carry sums of the same covariate around the same center."""
-    same = candidate.covariate == baseline.covariate and candidate.covariate_center == baseline.covariate_center
-    return bool(candidate.covariate) and same
-
-
-def _slopes(mine: Within, other: Within, asked: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Slopes of the outcome on its covariate over both arms, and the share of the variance that they explain.
-
-    `covey.stats.cuped` of sums around each arm's own means: what differs between arms is the effect, not the
-    covariate's. Both are 0 where it is not asked, and where the sums are not those of any data.
-    """
-    yy, xx, xy = (one + another for one, another in zip(mine, other, strict=True))
-    usable = asked & (xx > 0) & (xy * xy <= xx * yy)
-    slope = np.where(usable, xy, 0.0) / np.where(usable, xx, 1.0)
-    explained = np.minimum(slope * xy / np.where(yy > 0, yy, 1.0), 1.0)
-    return slope, np.where(usable & (yy > 0), explained, 0.0)

@@ -60,27 +60,26 @@ class Question(NamedTuple):
 
 def criterion_questions(state: RolloutState, *, only: Kind | None = None) -> list[Question]:
     """One per criterion of the phase, on the phase's evidence; those of one kind where it is given."""
-    counts, limits = state.phase_counts, state.plan.limits_seconds
-    last = counts if only in UNCOUNTED else _last_part(state)
-    refutation = state.plan.ledger.refutation_alphas[state.phase_index] if state.phase_index >= 0 else ()
+    criteria, metrics = state.gates.criteria, state.plan.gates.metrics
+    if criteria is None:
+        return []
+    counted = lately = [(0, 0)] * len(criteria.statements)
+    if only not in UNCOUNTED:
+        counted = criteria.counted_exactly(state.phase_counts, metrics)
+        lately = criteria.counted_exactly(_last_part(state), metrics)
+    refutation = state.plan.ledger.refutation_alphas[state.phase_index]
     questions = []
     for row, (criterion, statement) in enumerate(state.phase_criteria()):
         if only is not None and statement.kind is not only:
             continue
-        events = trials = last_events = last_trials = 0
-        if statement.counts_events:
-            events, trials = counts.events_and_trials(statement, limits)
-            last_events, last_trials = last.events_and_trials(statement, limits)
         questions.append(
             Question(
                 statement,
                 Verdict.ROLE_CRITERION,
                 row,
                 criterion.alpha,
-                events,
-                trials,
-                last_events,
-                last_trials,
+                *counted[row],
+                *lately[row],
                 criterion.report_only,
                 # A deferred criterion has no share of its own in the ledger: it withholds, and does not roll back.
                 refutation[row] if row < len(refutation) else 0.0,

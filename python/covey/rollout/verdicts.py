@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from covey.rollout.answers import Answer, Test, answer_criteria, answer_triggers
 from covey.rollout.missing import needed_count
 from covey.rollout.model import RolloutState
-from covey.rollout.outcome_verdicts import outcome_verdict, segments_verdict
+from covey.rollout.outcome_verdicts import outcome_result, outcome_verdict, segments_result, segments_verdict
 from covey.rollout.questions import Question, criterion_questions, literal_rule_holds, trigger_questions
 from covey.rollout.sentences import counts_sentence, incidents_sentence, literal_sentence
 from covey.rollout.statement import Kind
@@ -16,6 +16,7 @@ from covey.rollout.validity import invalid_reason
 from covey.rollout.weighing import harms, relative_counts, weigh_criteria
 from covey.stats import bernoulli_interval, rate_ratio_interval
 from covey.v1.evidence_pb2 import TestResult, Verdict
+from covey.v1.rollouts_pb2 import Incident
 
 INCIDENTS_TEST = "open critical incidents"
 
@@ -39,7 +40,7 @@ def results_of(state: RolloutState, questions: Sequence[Question]) -> list[Verdi
         if _is_counted(question):
             result = next(harmful if question.is_trigger else counted)
         else:
-            result = _uncounted_verdict(state, question).result
+            result = _uncounted_result(state, question)
         if invalid and _needs_validity(question):
             result = Verdict.RESULT_INVALID
         results.append(result)
@@ -83,6 +84,18 @@ def _uncounted_verdict(state: RolloutState, question: Question) -> Verdict:
     if kind is Kind.INCIDENTS:
         return _incidents_verdict(state, question)
     return outcome_verdict(state, question) if kind is Kind.OUTCOME else segments_verdict(state, question)
+
+
+def _uncounted_result(state: RolloutState, question: Question) -> Verdict.Result.ValueType:
+    """The result of `_uncounted_verdict`, which costs less than its words."""
+    kind = question.statement.kind
+    if kind is Kind.INCIDENTS:
+        return Verdict.RESULT_FAIL if _critical_incidents(state) else Verdict.RESULT_PASS
+    return outcome_result(state, question) if kind is Kind.OUTCOME else segments_result(state, question)
+
+
+def _critical_incidents(state: RolloutState) -> list[Incident]:
+    return [incident for incident in state.open_incidents if incident.critical]
 
 
 def _needs_validity(question: Question) -> bool:
@@ -214,7 +227,7 @@ def _add_needed(state: RolloutState, question: Question, needed: int | None, ver
 
 
 def _incidents_verdict(state: RolloutState, question: Question) -> Verdict:
-    critical = [incident for incident in state.open_incidents if incident.critical]
+    critical = _critical_incidents(state)
     verdict = Verdict(
         role=question.role,
         statement=question.statement.text,

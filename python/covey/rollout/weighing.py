@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +54,12 @@ class Weighed:
 def reaches(log_e: Floats, thresholds: Floats) -> NDArray[np.bool_]:
     """Whether ln E reaches its threshold, with the 9 digits that a verdict shows: the last bits are not its own."""
     shown = np.asarray(log_e >= thresholds)
-    for place in np.flatnonzero(np.abs(log_e - thresholds) < CLOSE):
-        shown[place] = rounded(float(log_e[place])) >= thresholds[place]
+    close = np.abs(log_e - thresholds) < CLOSE
+    if close.any():
+        shown[close] = [
+            rounded(value) >= threshold
+            for value, threshold in zip(log_e[close].tolist(), thresholds[close].tolist(), strict=True)
+        ]
     return shown
 
 
@@ -67,19 +72,21 @@ def weigh_criteria(state: RolloutState, questions: Sequence[Question]) -> Weighe
     limits = memory.criteria.limit[rows]
     has_level = memory.criteria.has_level[rows]
     compared = memory.criteria.compared[rows] & (state.candidate_weight_bp < 10_000)
-    # Evidence on the margin, or that the rate is too small to matter: either is enough, so their mean is judged.
-    asked = np.stack([has_level, has_level & compared])
-    tested = np.stack([limits, np.full(limits.shape, spec.error_floor)])
-    below, floor = _level(np.stack([events] * 2), np.stack([trials] * 2), tested, "less", asked)
-    above = _level(events, trials, limits, "greater", has_level & (events > trials * limits))
-    margin = log_sum_exp(memory.margins[rows]) - math.log(memory.margins.shape[1])
-    relative = np.where(has_level, mean_of_two(margin, floor), margin)
-    thresholds = np.array([log_threshold(question.alpha) for question in questions])
-    refutations = np.array([log_threshold(question.refutation_alpha) for question in questions])
-    shown = (
-        (has_level | compared) & (~has_level | reaches(below, thresholds)) & (~compared | reaches(relative, thresholds))
+    # A row without a level has no counts, and so no evidence.
+    below = bernoulli_level(events, trials, limits, alternative="less")
+    above = _level(events, trials, limits, "greater", events > trials * limits)
+    relative = margin = log_sum_exp(memory.margins[rows]) - math.log(memory.margins.shape[1])
+    both = has_level & compared
+    if both.any():
+        # Evidence on the margin, or that the rate is too small to matter: either is enough, so their mean is judged.
+        floor = _level(events, trials, np.full(limits.shape, spec.error_floor), "less", both)
+        relative = np.where(both, mean_of_two(margin, floor), margin)
+    thresholds = _log_thresholds(tuple([question.alpha for question in questions]))
+    refutations = _log_thresholds(tuple([question.refutation_alpha for question in questions]))
+    level_shown, ratio_shown, refuted = reaches(
+        np.array([below, relative, above]), np.array([thresholds, thresholds, refutations])
     )
-    refuted = reaches(above, refutations)
+    shown = (has_level | compared) & (~has_level | level_shown) & (~compared | ratio_shown)
     results: list[Verdict.Result.ValueType] = []
     for question, passes, fails in zip(questions, shown.tolist(), refuted.tolist(), strict=True):
         if fails:
@@ -89,6 +96,12 @@ def weigh_criteria(state: RolloutState, questions: Sequence[Question]) -> Weighe
         else:
             results.append(Verdict.RESULT_INSUFFICIENT)
     return Weighed(results, below, relative, has_level, compared, np.minimum(below, relative), thresholds)
+
+
+@lru_cache(maxsize=64)
+def _log_thresholds(alphas: tuple[float, ...]) -> Floats:
+    """What each ln E must reach; the same at every look of a phase."""
+    return np.array([log_threshold(alpha) for alpha in alphas])
 
 
 def harms(state: RolloutState, questions: Sequence[Question]) -> list[Verdict.Result.ValueType]:

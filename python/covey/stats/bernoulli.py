@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from covey.stats.special import (
-    HALF_LOG_TWO_PI,
-    SMALLEST_PLAIN_TAIL,
-    Floats,
-    log_beta_fraction,
-    special,
-    stirling_remainder,
-)
+from covey import _core
+from covey.stats.checked import probability
+from covey.stats.special import Floats
 
 Alternative = Literal["greater", "less"]
-
-# Halvings of the bracket of an interval's end, which is a logit: what they leave of it is below 1e-11.
-BISECTION_STEPS = 43
-WIDEST_LOGIT = 45.0
 
 
 def bernoulli_level(
@@ -55,17 +47,16 @@ def bernoulli_level(
     stays on its side of p0 under the null. Bursts (events that come together) break that; see the design effect of
     the gates.
 
+    Computed by the continued fraction of the incomplete beta function, on the side where it converges fast (DLMF
+    8.17.22), in logarithms: a tail that is no double loses no digit (`cpp/src/bernoulli.cpp`).
+
     Source: Robbins (1970), "Statistical methods related to the law of the iterated logarithm"; Ville (1939) for the
         bound.
     """
-    s, n, p = _validated(successes, trials, p0)
     if alternative not in {"greater", "less"}:
         raise ValueError(f"alternative is {alternative!r}; expected 'greater' or 'less'")
-    if not (np.isfinite(prior) and prior > 0):
-        raise ValueError(f"prior is {prior!r}; expected a finite number above 0")
-    q = 1.0 - p
-    # One side serves both: "less" is "greater" for the complementary event.
-    return _log_e_greater(n - s, n, q, p, prior) if alternative == "less" else _log_e_greater(s, n, p, q, prior)
+    log_e = _core.bernoulli_log_e_greater if alternative == "greater" else _core.bernoulli_log_e_less
+    return np.asarray(log_e(_floats(successes), _floats(trials), _floats(p0), _prior(prior)))
 
 
 def bernoulli_interval(
@@ -89,85 +80,17 @@ def bernoulli_interval(
     Raises:
         ValueError: as `bernoulli_level`, or an alpha outside (0, 1).
     """
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha is {alpha!r}; expected a number in (0, 1)")
-    s, n, _ = _validated(successes, trials, 0.5)
-    # The upper end is the lower end for the complementary event; both are sought at once.
-    ends = _lower_logit(np.stack([s, n - s]), np.stack([n, n]), float(np.log(1.0 / alpha)), prior)
-    return np.where(s > 0, _expit(ends[0]), 0.0), np.where(n > s, _expit(-ends[1]), 1.0)
+    counts = _floats(successes), _floats(trials)
+    threshold = -math.log(probability(alpha, "alpha"))
+    lower = _core.bernoulli_lower_end(*counts, threshold, _prior(prior))
+    return np.asarray(lower), np.asarray(_core.bernoulli_upper_end(*counts, threshold, _prior(prior)))
 
 
-def _lower_logit(s: Floats, n: Floats, threshold: float, prior: float) -> Floats:
-    """The logit of the p0 at which "greater" is just rejected: below it is rejected, from there to the estimate not."""
-    estimate = np.clip(s / np.maximum(n, 1.0), 1e-18, 1.0 - 1e-15)
-    inside = np.log(estimate) - np.log1p(-estimate)
-    outside = np.full_like(inside, -WIDEST_LOGIT)
-    for _ in range(BISECTION_STEPS):
-        middle = 0.5 * (inside + outside)
-        rejected = _log_e_greater(s, n, _expit(middle), _expit(-middle), prior) >= threshold
-        outside = np.where(rejected, middle, outside)
-        inside = np.where(rejected, inside, middle)
-    return np.asarray(outside, dtype=np.float64)
+def _floats(value: ArrayLike) -> Floats:
+    return np.asarray(value, dtype=np.float64)
 
 
-def _expit(logit: Floats) -> Floats:
-    return np.asarray(1.0 / (1.0 + np.exp(-logit)), dtype=np.float64)
-
-
-def _validated(successes: ArrayLike, trials: ArrayLike, p0: ArrayLike) -> tuple[Floats, Floats, Floats]:
-    s, n, p = np.broadcast_arrays(
-        np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64), np.asarray(p0, dtype=np.float64)
-    )
-    if not (np.isfinite(s).all() and np.isfinite(n).all()):
-        raise ValueError("successes and trials must be finite numbers")
-    if (s < 0).any() or (s > n).any():
-        raise ValueError("successes must lie between 0 and trials")
-    if not ((p > 0) & (p < 1)).all():
-        raise ValueError("p0 must lie strictly between 0 and 1")
-    return s, n, p
-
-
-def _log_e_greater(s: Floats, n: Floats, p: Floats, q: Floats, prior: float) -> Floats:
-    """The ln E of "greater", with q = 1 - p given apart because it may be too small to be a difference."""
-    a, b = prior * p, prior * q
-    zero = np.zeros_like(s)
-    # With data and without, in one evaluation. Without data both are the same number, so that ln E is exactly 0.
-    both = _log_weighted_tail(np.stack([s, zero]), np.stack([n, zero]), p, q, a, b)
-    return np.asarray(both[0] - both[1], dtype=np.float64)
-
-
-def _times_log1p(weight: Floats, value: Floats) -> Floats:
-    """`weight ln(1 + value)`, and 0 where the weight is 0, whatever the value."""
-    return np.where(weight > 0, weight * np.log1p(np.maximum(value, -1.0 + 1e-16)), 0.0)
-
-
-def _log_weighted_tail(s: Floats, n: Floats, p: Floats, q: Floats, a: Floats, b: Floats) -> Floats:
-    """`ln B(A, B) + ln sf(p; A, B) - S ln p - (N-S) ln q` with A = a + S, B = b + N - S.
-
-    Far out, where the tail underflows, B(A, B) cancels against the one inside the tail, and what is left is small and
-    exact. Elsewhere the large terms are gathered as S ln((A/T)/p) + (N-S) ln((B/T)/q), whose logarithms are near 0 near
-    the null.
-    """
-    upper_a, upper_b = a + s, b + (n - s)
-    total = upper_a + upper_b
-    tail = special().betaincc(upper_a, upper_b, p + 0.0 * s)
-    far = tail < SMALLEST_PLAIN_TAIL
-    # Both forms are the same number; each keeps its digits where its probability is small.
-    excess = np.where(p < 0.5, s - n * p, n * q - (n - s))
-    remainder = stirling_remainder(np.stack([upper_a, upper_b, total]))
-    near_value = (
-        _times_log1p(s, excess / (total * p))
-        + _times_log1p(n - s, -excess / (total * q))
-        + (a - 0.5) * np.log(upper_a / total)
-        + (b - 0.5) * np.log(upper_b / total)
-        - 0.5 * np.log(total)
-        + HALF_LOG_TWO_PI
-        + (remainder[0] + remainder[1] - remainder[2])
-        + np.log(np.where(far, 1.0, tail))
-    )
-    if not far.any():
-        return np.asarray(near_value, dtype=np.float64)
-    # sf(p; A, B) = I_q(B, A), so B(A, B) sf = q^B p^A F(B, A, q) / B.
-    fa, fb, fq = np.where(far, upper_a, 1.0), np.where(far, upper_b, 1.0), np.where(far, q, 0.1)
-    far_value = b * np.log(q) + a * np.log(p) - np.log(fb) + log_beta_fraction(fb, fa, fq)
-    return np.asarray(np.where(far, far_value, near_value), dtype=np.float64)
+def _prior(prior: float) -> float:
+    if not (math.isfinite(prior) and prior > 0):
+        raise ValueError(f"prior is {prior!r}; expected a finite number above 0")
+    return float(prior)

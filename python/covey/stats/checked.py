@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from covey import _core
 from covey.stats.special import Floats
 
 # Shares and weights that add up to 1 up to this much are taken to mean it.
@@ -106,8 +107,4 @@ def log_weights(weights: ArrayLike | None, count: int) -> Floats:
 
 def log_sum_exp(values: Floats) -> Floats:
     """`ln sum(exp(values))` over the last axis, without overflow; minus infinity where every term is."""
-    top = values.max(axis=-1, keepdims=True)
-    anchor = np.where(np.isfinite(top), top, 0.0)
-    with np.errstate(divide="ignore"):
-        total = np.log(np.exp(values - anchor).sum(axis=-1))
-    return np.asarray(anchor[..., 0] + total, dtype=np.float64)
+    return np.asarray(_core.log_sum_exp(values))

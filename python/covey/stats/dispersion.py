@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from covey import _core
 from covey.stats.checked import events_among
 from covey.stats.special import Floats
 
@@ -37,11 +38,61 @@ def design_effect(events: ArrayLike, trials: ArrayLike) -> Floats:
     """
     x, n = events_among(events, trials)
     used = n > 0
-    ticks = used.sum(axis=-1)
-    total = n.sum(axis=-1)
-    rate = x.sum(axis=-1) / np.where(total > 0, total, 1.0)
-    defined = (ticks >= FEWEST_TICKS) & (rate > 0) & (rate < 1)
-    rate = np.where(defined, rate, 0.5)[..., np.newaxis]
-    squares = np.where(used, (x - n * rate) ** 2 / (np.where(used, n, 1.0) * rate * (1.0 - rate)), 0.0)
-    found = squares.sum(axis=-1) / np.maximum(ticks - 1, 1)
-    return np.where(defined, np.maximum(found, 1.0), 1.0)
+    square = np.where(used, x * x / np.where(used, n, 1.0), 0.0).sum(axis=-1)
+    return effect_of_sums(square, x.sum(axis=-1), n.sum(axis=-1), used.sum(axis=-1))
+
+
+def sums_with_tick(
+    sums: tuple[Floats, Floats, Floats, Floats], events: Floats, trials: Floats
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """The sums of `effect_of_sums` with one more tick, which counts where it has trials; arrays of one shape."""
+    return _core.plus_tick(*sums, events, trials)
+
+
+def effect_of_sums(
+    square: ArrayLike, events: ArrayLike, trials: ArrayLike, ticks: ArrayLike, *, fewest_ticks: int = FEWEST_TICKS
+) -> Floats:
+    """`design_effect` from sums over the ticks with trials, for gates that keep them; all broadcast.
+
+    Args:
+        square: sum of x_t^2 / n_t.
+        events: sum of x_t.
+        trials: sum of n_t.
+        ticks: how many.
+        fewest_ticks: with fewer the effect is 1; never below 2.
+    """
+    return np.asarray(_core.design_effect(square, events, trials, ticks, fewest_ticks))
+
+
+def shown_effect_of_sums(
+    square: ArrayLike, events: ArrayLike, trials: ArrayLike, ticks: ArrayLike, *, fewest_ticks: int = FEWEST_TICKS
+) -> Floats:
+    """`effect_of_sums` where it is shown: 1 where chance gives as much without any bursts.
+
+    Without bursts N events in T ticks give 1 with a standard error of sqrt(2 / (T - 1)) and a tail to the right,
+    because two events that meet in one tick count as much as 2 / N: the bound is three standard errors and the
+    Cornish-Fisher term (3^2 - 1) / 3 x (2 / T + 1 / N) of that skewness. Noise would cost every rollout without
+    bursts up to a tenth of its evidence.
+    """
+    return np.asarray(_core.shown_design_effect(square, events, trials, ticks, fewest_ticks))
+
+
+def between_learner_error(shard_events: Floats, shard_trials: Floats, weight: ArrayLike) -> Floats:
+    """Standard error of the ratio of two rates from *lasting* differences between learners, from the baseline's shards.
+
+        se = sqrt(max(0, sum_s (x_s - p n_s)^2 - (1 + 2 sqrt(2 / S)) sum_s x_s)) / sum_s x_s x sqrt(1 / w)
+
+    The spread of S shards has a Poisson part even where all learners are alike; it is taken off together with two
+    standard errors of itself, because the ratio test accounts for it already. Left in, it costs the power that the
+    design promises: at 100 candidate requests a tick and 0.085 % failures a threefold rate was found in 66 % of
+    simulated phases instead of 100 %.
+
+    Args:
+        shard_events: x_s of the baseline, shape (..., shards).
+        shard_trials: n_s likewise, or shape (shards,) for all.
+        weight: w, the candidate's share of the learners, shape (...) or a number.
+
+    Returns:
+        Shape (...); 0 where there is no event yet, or nobody gets the candidate.
+    """
+    return _core.between_learner_error(shard_events, shard_trials, np.asarray(weight, dtype=np.float64))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from covey.stats.special import Floats
+from covey import _core
+from covey.stats.checked import numbers
+from covey.stats.special import Floats, special
 
 # Chance that the true spread lies above `tau_upper`.
 SPREAD_BOUND_ALPHA = 0.05
@@ -18,7 +21,7 @@ def asymptotic_cs(
     mean: ArrayLike,
     variance: ArrayLike,
     n: ArrayLike,
-    alpha: float,
+    alpha: ArrayLike,
     *,
     n_star: float = 5000,
     side: Literal["two", "lower", "upper"] = "two",
@@ -35,7 +38,7 @@ def asymptotic_cs(
         mean: of the observations so far; any shape.
         variance: their sample variance, >= 0; broadcasts.
         n: their number, > 0; broadcasts.
-        alpha: chance of ever missing the mean, in (0, 1).
+        alpha: chance of ever missing the mean, in (0, 1); of one side, below 1/2; broadcasts.
         n_star: the n at which the sequence is tightest.
         side: "two", or the end that is bounded; the other end is infinite.
 
@@ -51,29 +54,18 @@ def asymptotic_cs(
     Source: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas (2024), "Time-uniform central limit theory and asymptotic
         confidence sequences".
     """
-    m, v, count = np.broadcast_arrays(
-        np.asarray(mean, dtype=np.float64), np.asarray(variance, dtype=np.float64), np.asarray(n, dtype=np.float64)
-    )
-    if not (np.isfinite(m).all() and np.isfinite(v).all() and np.isfinite(count).all()):
-        raise ValueError("mean, variance and n must be finite numbers")
-    if (v < 0).any():
-        raise ValueError("variance must not be negative")
-    if (count <= 0).any():
-        raise ValueError("n must be above 0")
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha is {alpha!r}; expected a number in (0, 1)")
     if side not in {"two", "lower", "upper"}:
         raise ValueError(f"side is {side!r}; expected 'two', 'lower' or 'upper'")
-    tuned = alpha if side == "two" else min(2 * alpha, 1.0)
-    r2 = (-2 * np.log(tuned) + np.log(1 - 2 * np.log(tuned))) / n_star
-    if r2 <= 0:  # only a one-sided alpha of a half or more
-        raise ValueError(f"alpha is {alpha!r}; expected a number below 0.5 for a one-sided sequence")
-    spread = count * r2 + 1
-    growth = np.log(np.sqrt(spread) / alpha) if side == "two" else np.log1p(np.sqrt(spread) / (2 * alpha))
-    half_width = np.sqrt(v * 2 * spread / (count**2 * r2) * growth)
-    lower = m - half_width if side != "upper" else np.full_like(m, -np.inf)
-    upper = m + half_width if side != "lower" else np.full_like(m, np.inf)
-    return lower, upper
+    m = numbers(mean, "mean, variance and n")
+    if side == "two":
+        half_width = _core.two_sided_half_width(variance, n, alpha, n_star)
+        return np.asarray(m - half_width), np.asarray(m + half_width)
+    half_width = _core.one_sided_half_width(variance, n, alpha, n_star)
+    if side == "lower":
+        lower = np.asarray(m - half_width)
+        return lower, np.full_like(lower, np.inf)
+    upper = np.asarray(m + half_width)
+    return np.full_like(upper, -np.inf), upper
 
 
 def ratio_delta(
@@ -113,6 +105,24 @@ def ratio_delta(
     return mc / mb - 1, vc / (nc * mb**2) + mc**2 * vb / (nb * mb**4)
 
 
+def relative_effects_of_sums(candidate: Floats, baseline: Floats, with_covariate: NDArray[np.bool_]) -> Floats:
+    """Relative effects of many candidates over their baselines: `ratio_delta` of means adjusted by `cuped`.
+
+    Args:
+        candidate: one row per arm: learners n, the center c, sums of y - c and its square, of the covariate x and its
+            square, and of their products; shape (arms, 7).
+        baseline: likewise.
+        with_covariate: whether the covariate is used, shape (arms,): one slope from both arms' sums around their own
+            means, because what differs between arms is the effect and not the covariate's. 0 where the sums are not
+            those of any data.
+
+    Returns:
+        Estimate m_c / m_b - 1, its variance, what the baseline brings to that at an effect of 0, and the share of the
+        outcome's variance that the covariate took away, shape (4, arms); NaN where the baseline's mean is not above 0.
+    """
+    return _core.relative_effects(candidate, baseline, with_covariate)
+
+
 def chance_spread_bound(standard_errors: ArrayLike) -> float:
     """The `tau_upper` to expect from segments whose true effects are equal: what such data can exclude at best.
 
@@ -129,19 +139,18 @@ def chance_spread_bound(standard_errors: ArrayLike) -> float:
     Raises:
         ValueError: fewer than two standard errors, or one not above 0.
     """
-    se = np.asarray(standard_errors, dtype=np.float64)
-    if se.ndim != 1 or se.size < 2 or not (se > 0).all():
+    errors = np.asarray(standard_errors, dtype=np.float64).tolist()
+    if not isinstance(errors, list) or len(errors) < 2 or not all(error > 0 for error in errors):
         raise ValueError("standard_errors must be two or more numbers above 0")
-    degrees = se.size - 1
-    return float(np.sqrt(np.mean(se**2) * (degrees / _spread_quantile(degrees) - 1)))
+    degrees = len(errors) - 1
+    mean_square = math.fsum(error * error for error in errors) / len(errors)
+    return math.sqrt(mean_square * (degrees / _spread_quantile(degrees) - 1))
 
 
 @lru_cache(maxsize=64)
 def _spread_quantile(degrees: int) -> float:
     """What Q exceeds with the confidence of the spread's bound where true effects are equal."""
-    from scipy.stats import chi2
-
-    return float(chi2.ppf(SPREAD_BOUND_ALPHA, degrees))
+    return float(special().chdtri(degrees, 1.0 - SPREAD_BOUND_ALPHA))
 
 
 class Heterogeneity(NamedTuple):
@@ -177,31 +186,18 @@ def heterogeneity(effects: ArrayLike, standard_errors: ArrayLike) -> Heterogenei
     A fixed-time test: one planned look. Estimates are taken as normal. Sources: DerSimonian and Laird (1986);
     Viechtbauer (2007).
     """
-    from scipy.optimize import brentq
-    from scipy.stats import chi2
-
     e, se = np.asarray(effects, dtype=np.float64), np.asarray(standard_errors, dtype=np.float64)
-    if e.ndim != 1 or e.shape != se.shape or e.size < 2:
-        raise ValueError("effects and standard_errors must be two lists of one length, two segments or more")
-    if not (np.isfinite(e).all() and np.isfinite(se).all()) or (se <= 0).any():
-        raise ValueError("effects must be finite and standard errors finite and above 0")
-    degrees = e.size - 1
+    q = _core.generalised_q(e, se, 0.0)
+    degrees, w = e.size - 1, 1 / se**2
+    tau2 = max(0.0, (q - degrees) / float(w.sum() - (w**2).sum() / w.sum()))
+    return Heterogeneity(q, float(special().chdtrc(degrees, q)), tau2, spread_bound(e, se))
 
-    def generalised_q(tau2: float) -> float:
-        weights = 1 / (se**2 + tau2)
-        return float(np.sum(weights * (e - np.sum(weights * e) / np.sum(weights)) ** 2))
 
-    q = generalised_q(0.0)
-    w = 1 / se**2
-    tau2 = max(0.0, (q - degrees) / float(np.sum(w) - np.sum(w**2) / np.sum(w)))
-    target = _spread_quantile(degrees)
-    if q <= target:
-        upper = 0.0
-    else:
-        ceiling = float(np.max(se) ** 2)
-        while generalised_q(ceiling) > target:
-            ceiling *= 4
-        # The default tolerance is absolute: effects on a small scale would get a far too wide bound.
-        tolerance = 1e-12 * ceiling
-        upper = float(brentq(lambda value: generalised_q(value) - target, 0.0, ceiling, xtol=tolerance))
-    return Heterogeneity(q, float(chi2.sf(q, degrees)), tau2, float(np.sqrt(upper)))
+def spread_bound(effects: ArrayLike, standard_errors: ArrayLike) -> float:
+    """The `tau_upper` of `heterogeneity` alone, for a gate that asks for it at every look.
+
+    Raises:
+        ValueError: as `heterogeneity`.
+    """
+    e = np.asarray(effects, dtype=np.float64)
+    return math.sqrt(_core.tau2_of_q(e, standard_errors, _spread_quantile(max(1, e.size - 1))))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
+from covey import _core
 from covey.stats.checked import log_sum_exp, log_weights, numbers, positive, series
 from covey.stats.special import Floats
 
@@ -94,10 +95,7 @@ def rate_ratio_increments(
         raise ValueError("ratios must be one or more")
     if not ((r > null).all() or (r < null).all()):
         raise ValueError("ratios must all lie above r0 (or all below it): one on the other side gains on the null")
-    informative = (share > 0) & (share < 1)
-    s = np.where(informative, share, 0.5)[..., np.newaxis]
-    x, y = (np.where(informative, events, 0.0)[..., np.newaxis] for events in (x, y))
-    return ratio_terms(x, y, s, null, r)
+    return ratio_terms(x[..., np.newaxis], y[..., np.newaxis], share[..., np.newaxis], null, r)
 
 
 def ratio_terms(x: Floats, y: Floats, share: Floats, null: Floats, ratios: Floats) -> Floats:
@@ -106,14 +104,11 @@ def ratio_terms(x: Floats, y: Floats, share: Floats, null: Floats, ratios: Float
     Args:
         x: candidate events, 0 or more.
         y: baseline events.
-        share: strictly between 0 and 1.
-        null: r0, above 0.
+        share: the candidate's share of exposure; at 0 and at 1 the term is 0.
+        null: r0, above 0; where it is no number the term is 0.
         ratios: above or below r0.
     """
-    # ln((r0 s + 1 - s) / (r s + 1 - s)) as log1p of a distance that is never negative: no digit is lost anywhere.
-    distance = np.abs(ratios - null) * share / (np.minimum(ratios, null) * share + (1.0 - share))
-    per_total = np.copysign(np.log1p(distance), null - ratios)
-    return np.asarray(x * np.log(ratios / null) + (x + y) * per_total, dtype=np.float64)
+    return np.asarray(_core.rate_ratio_step(x, y, share, null, ratios))
 
 
 def _validated(

@@ -7,7 +7,8 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from covey.stats.checked import log_sum_exp, log_weights, whole_number
+from covey import _core
+from covey.stats.checked import log_weights, whole_number
 from covey.stats.special import Floats
 
 # Of the mass that is not put on the first moment: this part is for starts within the plan, the rest for later ones.
@@ -61,8 +62,14 @@ def over_start_times(
     masses: Floats | None = None
     mixture = log_weights(weights, increments.shape[-1])
     for index in range(ticks):
-        masses = _grown(masses, increments[..., index, :], at_start, float(starting[index]))
-        log_e[..., index] = _mixed(masses, mixture, float(waiting[index]))
+        masses, log_e[..., index] = _core.advance_start_times(
+            masses,
+            increments[..., index, :],
+            mixture,
+            _log(at_start),
+            _log(float(starting[index])),
+            _log(float(waiting[index])),
+        )
     return log_e
 
 
@@ -100,9 +107,14 @@ def advance_start_times(
     _validate(planned_ticks, share_at_start)
     masses = None if log_masses is None else np.asarray(log_masses, dtype=np.float64)
     rest = 1.0 - share_at_start
-    grown = _grown(masses, increments, share_at_start, _starting_at(tick, planned_ticks, rest))
-    mixture = log_weights(weights, increments.shape[-1])
-    return grown, _mixed(grown, mixture, _waiting_after(tick, planned_ticks, rest))
+    return _core.advance_start_times(
+        masses,
+        increments,
+        log_weights(weights, increments.shape[-1]),
+        _log(share_at_start),
+        _log(_starting_at(tick, planned_ticks, rest)),
+        _log(_waiting_after(tick, planned_ticks, rest)),
+    )
 
 
 def start_weights(ticks: int, *, planned_ticks: int, share_at_start: float = 0.5) -> tuple[float, Floats, Floats]:
@@ -154,18 +166,6 @@ def _waiting_after(tick: float, planned: int, rest: float) -> float:
     if tick <= planned:
         return rest * (SHARE_WITHIN_PLAN * (planned - tick) / planned + (1.0 - SHARE_WITHIN_PLAN))
     return (1.0 - SHARE_WITHIN_PLAN) * rest * planned / tick
-
-
-def _grown(masses: Floats | None, increments: Floats, at_start: float, starting: float) -> Floats:
-    """Ln M_k after a tick; NaN and plus infinity are refused here, in one pass over the data."""
-    if not increments.max(initial=-np.inf) < np.inf:
-        raise ValueError("log_increments must be numbers or minus infinity; found NaN or plus infinity")
-    begun = _log(at_start) if masses is None else masses
-    return np.asarray(np.logaddexp(begun, _log(starting)) + increments, dtype=np.float64)
-
-
-def _mixed(masses: Floats, mixture: Floats, waiting: float) -> Floats:
-    return np.asarray(np.logaddexp(log_sum_exp(masses + mixture), _log(waiting)), dtype=np.float64)
 
 
 def _log(share: float) -> float:

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from covey.rollout.gates.formulas import advance_null, between_learner_error, rollback_null
+from covey.rollout.gates.formulas import advance_null, rollback_null
 from covey.stats import ROLLBACK_RATIOS, over_start_times, rate_ratio_increments
+from covey.stats.dispersion import between_learner_error
 from covey.v1.evidence_pb2 import Verdict
 
 from ..lane import Lane, plan_text, spread

@@ -8,6 +8,7 @@ is scaled to the candidate's size.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -50,12 +51,11 @@ class Bursts(ComparedByValue):
         counted, tried = np.zeros((2, len(self.sums.events)))
         counted[: self.metrics], tried[: self.metrics] = events, trials
         if shards is not None:
-            count = len(shards.trials)
             # A prefix of the shards of the candidate's size, for each weight.
-            ends = [max(1, min(count, -(-bp * count // 10_000))) - 1 for bp in weights_bp]
-            up_to = shards.table.cumsum(axis=1)[:, ends]
-            tried[self.metrics :] = np.repeat(up_to[0], FIRST_LIMIT)
-            counted[self.metrics :] = np.minimum(up_to[1:], up_to[0]).T.ravel()
+            up_to = shards.table.cumsum(axis=1)[:, _ends(weights_bp, shards.table.shape[1])]
+            by_weight = (len(weights_bp), FIRST_LIMIT)
+            tried[self.metrics :].reshape(by_weight)[:] = up_to[0][:, np.newaxis]
+            counted[self.metrics :].reshape(by_weight)[:] = np.minimum(up_to[1:], up_to[0]).T
         return Bursts(self.sums.plus(counted, tried), self.metrics, self.has_shards or shards is not None)
 
     def joined(self, other: Bursts) -> Bursts:
@@ -72,6 +72,12 @@ class Bursts(ComparedByValue):
             mine = self.metrics + FIRST_LIMIT * weight_number
             effects[:FIRST_LIMIT] = shown[mine : mine + FIRST_LIMIT]
         return effects
+
+
+@lru_cache(maxsize=64)
+def _ends(weights_bp: tuple[int, ...], shards: int) -> tuple[int, ...]:
+    """The last of the shards that are together as large as the candidate, for each weight."""
+    return tuple(max(1, min(shards, -(-bp * shards // 10_000))) - 1 for bp in weights_bp)
 
 
 def design_effects(shown_before: Floats, own: Bursts, weight_number: int, weight_bp: int) -> Floats:

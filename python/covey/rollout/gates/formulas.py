@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from covey.stats import ADVANCE_RATIOS, LEVEL_MULTIPLES, ROLLBACK_RATIOS
+from covey.stats.dispersion import effect_of_sums, shown_effect_of_sums, sums_with_tick
 from covey.stats.rates import ratio_terms
 from covey.stats.special import Floats
 
@@ -19,8 +20,6 @@ FEWEST_OWN_TICKS = 10
 LARGEST_IGNORED_ERROR = 0.1
 LARGEST_USABLE_ERROR = 1.0
 ERROR_MULTIPLE = 2.0
-# Standard errors of chance beyond which a design effect is shown.
-SHOWN_BEYOND_ERRORS = 3.0
 # An advance's null must stay above its largest alternative.
 SMALLEST_MARGIN = 1.3
 # A failure rate is an excess that matters where so many learners met it, however small the rate.
@@ -82,69 +81,19 @@ class DispersionSums(NamedTuple):
 
     def plus(self, events: Floats, trials: Floats) -> DispersionSums:
         """With one more tick."""
-        used = trials > 0
-        counted = events * used
-        return DispersionSums(
-            self.square + counted * (counted / np.maximum(trials, 1.0)),
-            self.events + counted,
-            self.trials + trials,
-            self.ticks + used,
-        )
+        return DispersionSums(*sums_with_tick(self, events, trials))
 
     def joined(self, other: DispersionSums) -> DispersionSums:
         """Both stretches as one."""
         return DispersionSums(*(mine + theirs for mine, theirs in zip(self, other, strict=True)))
 
     def effect(self, fewest_ticks: int = 2) -> Floats:
-        """The design effect, 1 with fewer ticks or without variation; the sum over ticks multiplied out."""
-        events, trials = self.events, self.trials
-        defined = (self.ticks >= max(2, fewest_ticks)) & (events > 0) & (events < trials)
-        rate = np.where(defined, events / np.maximum(trials, 1.0), 0.5)
-        squares = self.square - rate * (2.0 * events - rate * trials)
-        found = squares / (rate * (1.0 - rate) * np.maximum(self.ticks - 1.0, 1.0))
-        return np.where(defined, np.maximum(found, 1.0), 1.0)
+        """The design effect, 1 with fewer ticks or without variation."""
+        return effect_of_sums(*self, fewest_ticks=fewest_ticks)
 
     def shown_effect(self, fewest_ticks: int = 2) -> Floats:
-        """The design effect where it is shown: 1 where chance gives as much without any bursts.
-
-        Without bursts N events in T ticks give 1 with a standard error of sqrt(2 / (T - 1)) and a tail to the right,
-        because two events that meet in one tick count as much as 2 / N: the bound is three standard errors and the
-        Cornish-Fisher term (3^2 - 1) / 3 x (2 / T + 1 / N) of that skewness. Noise would cost every rollout without
-        bursts up to a tenth of its evidence.
-        """
-        found, ticks = self.effect(fewest_ticks), np.maximum(self.ticks, 2.0)
-        skewness = 2.0 / ticks + 1.0 / np.maximum(self.events, 1.0)
-        noise = SHOWN_BEYOND_ERRORS * np.sqrt(2.0 / (ticks - 1.0)) + (SHOWN_BEYOND_ERRORS**2 - 1.0) / 3.0 * skewness
-        return np.where(found > 1.0 + noise, found, 1.0)
-
-
-def between_learner_error(shard_events: Floats, shard_trials: Floats, weight: ArrayLike) -> Floats:
-    """Standard error of the ratio of two rates from *lasting* differences between learners, from the baseline's shards.
-
-        se = sqrt(max(0, sum_s (x_s - p n_s)^2 - (1 + 2 sqrt(2 / S)) sum_s x_s)) / sum_s x_s x sqrt(1 / w)
-
-    The spread of S shards has a Poisson part even where all learners are alike; it is taken off together with two
-    standard errors of itself, because the ratio test accounts for it already. Left in, it costs the power that the
-    design promises: at 100 candidate requests a tick and 0.085 % failures a threefold rate was found in 66 % of
-    simulated phases instead of 100 %.
-
-    Args:
-        shard_events: x_s of the baseline, shape (..., shards).
-        shard_trials: n_s likewise.
-        weight: w, the candidate's share of the learners, shape (...) or a number.
-
-    Returns:
-        Shape (...); 0 where there is no event yet, or nobody gets the candidate.
-    """
-    shards = shard_events.shape[-1]
-    events, trials = shard_events.sum(axis=-1), shard_trials.sum(axis=-1)
-    rate = events / np.where(trials > 0, trials, 1.0)
-    squares = np.square(shard_events - rate[..., np.newaxis] * shard_trials).sum(axis=-1)
-    lasting = np.maximum(squares - (1.0 + 2.0 * np.sqrt(2.0 / shards)) * events, 0.0)
-    share = np.asarray(weight, dtype=np.float64)
-    known = (events > 0) & (share > 0)
-    scale = np.sqrt(1.0 / np.where(share > 0, share, 1.0))
-    return np.where(known, np.sqrt(lasting) / np.where(events > 0, events, 1.0) * scale, 0.0)
+        """The design effect where it is shown: 1 where chance gives as much without any bursts."""
+        return shown_effect_of_sums(*self, fewest_ticks=fewest_ticks)
 
 
 def rollback_null(tolerance: Floats, error: Floats) -> Floats:
@@ -171,11 +120,9 @@ def ratio_step(
         advance: against `ADVANCE_RATIOS`, else against `ROLLBACK_RATIOS` times r0.
     """
     # Counts of an arm without exposure are late answers of another weight: they say nothing about the ratio.
-    told = np.isfinite(null) & (share > 0) & (share < 1)
-    r0 = np.where(told, null, 2.0)[..., np.newaxis]
-    x, y = np.where(told, candidate_events, 0.0)[..., np.newaxis], np.where(told, baseline_events, 0.0)[..., np.newaxis]
-    alternatives = _ADVANCE if advance else _ROLLBACK * r0
-    return ratio_terms(x, y, np.where(told, share, 0.5)[..., np.newaxis], r0, alternatives)
+    r0 = null[..., np.newaxis]
+    x, y, s = candidate_events[..., np.newaxis], baseline_events[..., np.newaxis], share[..., np.newaxis]
+    return ratio_terms(x, y, s, r0, _ADVANCE if advance else _ROLLBACK * r0)
 
 
 def share_of(candidate_trials: Floats, baseline_trials: Floats) -> Floats:

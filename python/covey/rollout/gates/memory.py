@@ -6,6 +6,7 @@ scales a tick's evidence - design effect, difference between learners, latency t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -19,15 +20,15 @@ from covey.rollout.gates.formulas import (
     LARGEST_USABLE_ERROR,
     SMALLEST_MARGIN,
     advance_null,
-    between_learner_error,
     level_step,
     ratio_step,
     rollback_null,
 )
 from covey.rollout.gates.look import NOTHING, Arm, Look
 from covey.rollout.gates.rows import FIRST_LIMIT, Metrics, Rows
-from covey.rollout.gates.values import ComparedByValue
+from covey.rollout.gates.values import ComparedByValue, changed
 from covey.stats import ADVANCE_RATIOS, ROLLBACK_RATIOS, advance_start_times
+from covey.stats.dispersion import between_learner_error
 from covey.stats.special import Floats
 
 SHARE_AT_START = 0.5
@@ -136,12 +137,15 @@ class GateMemory(ComparedByValue):
 
     def waited(self, plan: GatePlan, look: Look) -> GateMemory:
         """One tick before the first phase: only the baseline is learnt."""
-        _, rival = self._slower(look, self._edges(plan.metrics))
+        slower = self._slower(look, self._edges(plan.metrics))
         trials = float(look.baseline.counts.requests)
         return replace(
             self,
             before=self.before.plus(
-                _events(plan.metrics, look.baseline.counts, rival), trials, look.baseline.shards, plan.weights_bp
+                _failures(plan.metrics, [look.baseline.counts], slower[1:])[0],
+                trials,
+                look.baseline.shards,
+                plan.weights_bp,
             ),
             baseline=self.baseline.plus(look.baseline),
             earlier_ticks=self.earlier_ticks + (trials > 0),
@@ -179,7 +183,7 @@ class GateMemory(ComparedByValue):
             if of_phase.candidate is not look.candidate or of_phase.baseline is not look.baseline:
                 tick = _TickCounts.of(plan.metrics, of_phase, self._slower(of_phase, edges))
             changes |= self._criteria(plan, self.criteria, of_phase, tick, effects, errors)
-        return replace(self, **changes)
+        return changed(self, changes)
 
     def _triggers(
         self, plan: GatePlan, look: Look, tick: _TickCounts, effects: Floats, errors: Floats
@@ -261,47 +265,51 @@ class _TickCounts(NamedTuple):
     """One look in numbers.
 
     Attributes:
-        mine, rival: failures of candidate and baseline by metric, shape (metrics,).
-        mine_shed, rival_shed: requests refused for overload: failures and trials of relative tests only.
-        mine_requests, rival_requests: the others.
+        rival: failures of the baseline by metric, shape (metrics,).
+        rival_requests: its requests.
+        compared: failures of candidate and baseline by metric, as relative tests count them, shape (2, metrics):
+            requests refused for overload are failures and trials.
+        share: the candidate's of the trials of relative tests.
         slower: beyond the edges of relative latencies, shape (2, quantiles).
     """
 
-    mine: Floats
     rival: Floats
-    mine_shed: int
-    rival_shed: int
-    mine_requests: int
     rival_requests: int
+    compared: Floats
+    share: float
     slower: Floats
 
     @classmethod
     def of(cls, metrics: Metrics, look: Look, slower: Floats) -> _TickCounts:
         """Both arms of a look."""
-        mine, rival = look.candidate.counts, look.baseline.counts
-        return cls(
-            _events(metrics, mine, slower[0]),
-            _events(metrics, rival, slower[1]),
-            mine.shed,
-            rival.shed,
-            mine.requests,
-            rival.requests,
-            slower,
-        )
+        mine, other = look.candidate.counts, look.baseline.counts
+        failures = _failures(metrics, (mine, other), slower)
+        compared = failures.copy()
+        if mine.shed or other.shed:
+            compared[:, :FIRST_LIMIT] += [[mine.shed], [other.shed]]
+        trials = (mine.requests + mine.shed, other.requests + other.shed)
+        np.minimum(compared, np.array(trials, dtype=np.float64)[:, np.newaxis], out=compared)
+        share = trials[0] / sum(trials) if any(trials) else 0.0
+        return cls(failures[1], other.requests, compared, share, slower)
 
     def ratio_steps(self, rows: Rows, null: Floats, *, advance: bool) -> Floats:
         """What the tick adds to each ratio of the rows that are compared, shape (compared, ratios)."""
-        metric = rows.compared_metric
-        shed = metric < FIRST_LIMIT
-        n, m = self.mine_requests + self.mine_shed, self.rival_requests + self.rival_shed
-        x = np.minimum(self.mine[metric] + shed * self.mine_shed, n)
-        y = np.minimum(self.rival[metric] + shed * self.rival_shed, m)
-        share = np.full(x.shape, n / (n + m) if n + m else 0.0)
-        return ratio_step(x, y, share, null, advance=advance)
+        x, y = self.compared[:, rows.compared_metric]
+        return ratio_step(x, y, np.array(self.share), null, advance=advance)
 
 
-def _events(metrics: Metrics, counts: Counts, slower: Floats) -> Floats:
-    """Bad events of each metric, shape (metrics,)."""
-    over = counts.over or (0,) * len(metrics.limits_seconds)
-    late = [min(slow, counts.requests) for slow in over]
-    return np.array([counts.errors, counts.unavailable, *late, *slower], dtype=np.float64)
+def _failures(metrics: Metrics, arms: Sequence[Counts], slower: Floats) -> Floats:
+    """Bad events of each arm by metric, shape (arms, metrics)."""
+    none = (0,) * len(metrics.limits_seconds)
+    return np.array(
+        [
+            [
+                arm.errors,
+                arm.unavailable,
+                *[min(late, arm.requests) for late in arm.over or none],
+                *slow,
+            ]
+            for arm, slow in zip(arms, slower.tolist(), strict=True)
+        ],
+        dtype=np.float64,
+    )

@@ -112,11 +112,16 @@ class Rows(ComparedByValue):
 
     def counted(self, counts: Counts, metrics: Metrics, *, with_probes: bool = False) -> Floats:
         """Events and trials of each row, shape (2, rows); 0 where it counts none."""
-        table = _counter_table(counts, metrics, with_probes=with_probes)
+        table = np.array(_counters(counts, metrics, with_probes=with_probes), dtype=np.float64)
         return table[:, self.counter]
 
+    def counted_exactly(self, counts: Counts, metrics: Metrics) -> list[tuple[int, int]]:
+        """Events and trials of each row, as whole numbers."""
+        events, trials = _counters(counts, metrics, with_probes=False)
+        return [(events[column], trials[column]) for column in self.counter.tolist()]
 
-def _counter_table(counts: Counts, metrics: Metrics, *, with_probes: bool) -> Floats:
+
+def _counters(counts: Counts, metrics: Metrics, *, with_probes: bool) -> tuple[list[int], list[int]]:
     """`Counts.events_and_trials` of error rate, availability, each limit, mismatch; last of statements without."""
     probed = with_probes * counts.probes
     requests, compared = counts.requests, counts.equal + counts.different + counts.failed
@@ -124,11 +129,11 @@ def _counter_table(counts: Counts, metrics: Metrics, *, with_probes: bool) -> Fl
     events = [counts.errors, counts.unavailable + with_probes * counts.probes_failed, *slow]
     events += [counts.different + counts.failed, 0]
     trials = [requests, requests + probed, *[requests] * len(slow), compared, 0]
-    return np.array([events, trials], dtype=np.float64)
+    return events, trials
 
 
 def _counter_of(statement: Statement, metrics: Metrics) -> int:
-    """Column of `_counter_table`."""
+    """Place in `_counters`."""
     if statement.kind is Kind.MISMATCH:
         return FIRST_LIMIT + len(metrics.limits_seconds)
     return metrics.index(statement) if statement.counts_events else -1

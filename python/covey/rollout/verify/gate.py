@@ -17,7 +17,6 @@ from covey.rollout.gates.formulas import (
     LARGEST_USABLE_ERROR,
     DispersionSums,
     advance_null,
-    between_learner_error,
     excess_matters,
     level_step,
     level_table,
@@ -31,6 +30,7 @@ from covey.rollout.verify.traffic import Counted
 from covey.rollout.verify.worlds import LOOKS, SHARDS, World
 from covey.stats import ADVANCE_RATIOS, advance_start_times, bernoulli_level
 from covey.stats.checked import log_sum_exp
+from covey.stats.dispersion import between_learner_error
 from covey.stats.special import Floats
 
 ROLLBACK_ALPHA = 0.01
