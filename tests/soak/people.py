@@ -48,6 +48,7 @@ triggers: [{{statement: error_rate > 60 %, tolerance: 0}}]
 """
 TERMINAL = frozenset({pb.Rollout.STATE_SUCCEEDED, pb.Rollout.STATE_ROLLED_BACK, pb.Rollout.STATE_ABORTED})
 LONGEST_SECONDS = 75.0
+_ATTEMPTS = 10
 _REFUSALS = frozenset({grpc.StatusCode.FAILED_PRECONDITION, grpc.StatusCode.ABORTED})
 
 
@@ -136,11 +137,19 @@ class People:
         method = verb if verb.endswith(("Incident", "Approval")) else f"{verb}Rollout"
         request = getattr(pb, f"{method}Request")(name=name, request_id=f"{method} {next(self._numbers)}", **fields)
         actor = (("covey-actor", f"of-{fields.get('role', 'operations')}"),)
-        try:
-            getattr(self._server.rollouts, method)(request, timeout=PATIENCE_SECONDS, metadata=actor)
-        except grpc.RpcError as error:
-            if error.code() not in _REFUSALS:
-                raise
+        for _ in range(_ATTEMPTS):
+            try:
+                getattr(self._server.rollouts, method)(request, timeout=PATIENCE_SECONDS, metadata=actor)
+            except grpc.RpcError as error:
+                # A store that is slow for 2 s is not waited for where weight is taken away; what is safe to try again
+                # is tried again.
+                if error.code() is grpc.StatusCode.UNAVAILABLE:
+                    self._is_stopping.wait(1.0)
+                    continue
+                if error.code() not in _REFUSALS:
+                    raise
+            return
+        raise TimeoutError(f"{method} of {name} found the server unavailable {_ATTEMPTS} times")
 
     def _read(self, name: str) -> None:
         rollouts = self._server.rollouts

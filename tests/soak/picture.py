@@ -45,7 +45,7 @@ def draw(samples: Sequence[Samples], verdicts: Sequence[Verdict], warm_up_second
             axis.set_ylabel("MiB")
             axis.grid(color=_colour(GRID), linewidth=0.6)
             axis.margins(x=0)
-            axis.legend(frameon=False, loc="lower right", fontsize=9)
+            axis.legend(frameon=False, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, fontsize=9, borderpad=0.1)
         axes[-1].set_xlabel("minutes under load; grey: warm-up, not judged")
         figure.savefig(path, dpi=110, metadata={"Date": None} if path.suffix == ".svg" else None)
 

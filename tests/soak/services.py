@@ -212,7 +212,7 @@ class Services:
         kind = chance.randrange(8)
         server, analyzer = self._server, self._server.analyzer
         stale = rollouts_pb2.CommitDecisionRequest(name="rollouts/none", epoch=1, request_id=self._id("stale"))
-        held = rollouts_pb2.AcquireLeaseRequest(target="analyzer", holder="nobody", request_id=self._id("lease"))
+        nameless = rollouts_pb2.AcquireLeaseRequest(target="analyzer", request_id=self._id("lease"))
         variant = pb.CreateVariantRequest(
             variant_id="native", variant=variants_pb2.Variant(engine="native"), request_id=self._id("variant")
         )
@@ -224,7 +224,7 @@ class Services:
             (lambda: analyzer.GetDataset(pb.GetDatasetRequest(name="datasets/none"), timeout=60), "NOT_FOUND"),
             (lambda: analyzer.CreateVariant(variant, timeout=PATIENCE_SECONDS), "ALREADY_EXISTS"),
             (lambda: server.rollouts.CommitDecision(stale, timeout=PATIENCE_SECONDS), "INVALID_ARGUMENT"),
-            (lambda: server.rollouts.AcquireLease(held, timeout=PATIENCE_SECONDS), "FAILED_PRECONDITION"),
+            (lambda: server.rollouts.AcquireLease(nameless, timeout=PATIENCE_SECONDS), "INVALID_ARGUMENT"),
         ][kind]
         try:
             call()

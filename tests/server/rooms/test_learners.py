@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2, events_pb2, outcomes_pb2, variants_pb2
+from covey_server.datasets.learners import ENGINES_KEPT
 from covey_server.split import Split
 
 Request = datasets_pb2.AppendEventsRequest
@@ -194,3 +195,13 @@ def test_a_data_set_that_is_deleted_meanwhile_is_no_damage(
     else:
         refused = {grpc.StatusCode.DATA_LOSS, grpc.StatusCode.UNAVAILABLE}  # the file was not read yet, or it was
         assert failure(server.analyzer.DeleteLearner, request)[0] in refused
+
+
+def test_engines_of_models_that_come_and_go_are_not_kept_for_ever(
+    server: Any, model: cohorts_pb2.CohortModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learners = server.rooms.learners
+    monkeypatch.setattr(server.catalogue, "cohort_model", lambda _name: model)
+    engines = [learners._engine(f"cohortModels/m{number}") for number in range(3 * ENGINES_KEPT)]
+    assert len(learners._engines) == ENGINES_KEPT
+    assert learners._engine(f"cohortModels/m{3 * ENGINES_KEPT - 1}") is engines[-1]
