@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook gates-verify gates-live gates-smoke faults soak proto released-contract dist clean pictures
+.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke faults soak proto released-contract dist clean pictures
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ gates-verify: $(RUN) ## 10,000 simulated rollouts in each of many worlds: do the
 
 gates-live: $(RUN) ## 500 harmless rollouts of the demo's plan at its own rate, through the live decide(): within the ledger of alpha?
 	$(BIN)/covey rollout simulate examples/demo-plan.yaml --rate 200/s --seeds 500 --within-ledger
+
+dashboard-pictures: $(DEV) ## the pictures of docs/dashboard.md, from real rollouts in a real Chromium
+	$(BIN)/python -m tests.dashboard.screenshots
 
 gates-smoke: $(RUN) ## a part of that in seconds: what CI asks
 	$(BIN)/covey gates verify --smoke

@@ -129,11 +129,13 @@ class Traffic:
 class World:
     """A rollout in virtual time, and the journal that it leaves."""
 
-    def __init__(self, traffic: Traffic | None = None, description: str = "The native engine takes over") -> None:
+    def __init__(
+        self, traffic: Traffic | None = None, description: str = "The native engine takes over", spec: str = ""
+    ) -> None:
         self.traffic = traffic or Traffic()
         self.journal: list[Entry] = []
         self.now = START
-        self.spec = with_defaults(load_spec(plan(description), "plan.yaml"))
+        self.spec = with_defaults(load_spec(spec or plan(description), "plan.yaml"))
         self.state: RolloutState | None = None
         self.write(commands.create("rollouts/native-over-reference", "u1d", self.spec), "ada")
 
@@ -192,12 +194,12 @@ class Controller:
         self.clock = clock
         self.traffic = traffic or Traffic()
 
-    def tick(self, name: str, times: int = 1) -> Rollout:
-        """So many looks, or fewer where the rollout ends."""
+    def tick(self, name: str, times: int = 1, until: Rollout.State.ValueType | None = None) -> Rollout:
+        """So many looks, or fewer where the rollout ends or is in the state `until`."""
         rollout = self.client.get_rollout(name)
         state = fold(self.client.list_entries(name))
         for _ in range(times):
-            if state.is_terminal:
+            if state.is_terminal or state.state == until:
                 break
             self.clock.now += timedelta(seconds=state.tick_interval_seconds)
             lease = self.client.acquire_lease("analyzer", "controller-1", time_to_live=timedelta(minutes=5))

@@ -74,6 +74,11 @@ class Follower:
         if client is not None:
             client.close()
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether its thread runs: until the rollout has ended or it was stopped."""
+        return self._thread.is_alive()
+
     def join(self, seconds: float) -> None:
         """Wait for the thread's end."""
         self._thread.join(seconds)

@@ -56,7 +56,11 @@ def offers(state: RolloutState, rollout: Rollout, person: Person, now: datetime)
     found = [*_of_the_rollout(state, person, now), *_of_people(state, rollout, person), *_of_incidents(rollout, person)]
     order = list(VERBS)
     step = advice.what_next(rollout, now).verb
-    marked = [offer._replace(is_next=offer.is_next or offer.verb.name == step) for offer in found]
+    # Which signature is awaited is known already: others of the same verb are not.
+    marked = [
+        offer._replace(is_next=offer.is_next or (offer.verb.name == step and offer.verb.name != "approve"))
+        for offer in found
+    ]
     return sorted(marked, key=lambda offer: (not offer.is_next, order.index(offer.verb.name)))
 
 

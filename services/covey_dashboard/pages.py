@@ -101,10 +101,14 @@ class Pages:
         roles = ", ".join(sorted(person.roles)) or "no role"
         empty = "" if offers else f"There is nothing here for you to press ({person.name}: {roles})."
         return {
-            "buttons": str(self._parts.buttons(offers, name, "rollout", empty)),
-            "people-buttons": str(self._parts.buttons(offers, name, "people", "")),
-            "incident-buttons": str(self._parts.buttons(offers, name, "incidents", "")),
+            # What the rollout waits for stands at the top, wherever else it belongs.
+            "buttons": self._buttons([o for o in offers if o.place == "rollout" or o.is_next], name, "top", empty),
+            "people-buttons": self._buttons([o for o in offers if o.place == "people"], name, "people"),
+            "incident-buttons": self._buttons([o for o in offers if o.place == "incidents"], name, "incidents"),
         }
+
+    def _buttons(self, offers: Sequence[Offer], name: str, place: str, empty: str = "") -> str:
+        return str(self._parts.buttons(offers, name, place, empty))
 
     def list_parts(self, items: Sequence[RolloutItem]) -> dict[str, str]:
         """The list of rollouts."""

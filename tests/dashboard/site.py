@@ -16,6 +16,9 @@ import httpx
 from covey.access.credentials import Credential, digest, new_token, text_of
 from covey.access.principals import Principal, Role
 from covey.client import Client, Security
+from covey.demo.learners import read_event_table
+from covey.demo.setup import discover, store_events
+from covey.generate import GenerationPlan, write_parquet
 from covey.rollout.spec import load_spec
 from covey_dashboard.config import Config
 from covey_dashboard.dashboard import Dashboard
@@ -29,6 +32,7 @@ PEOPLE: dict[str, tuple[set[Role], set[str]]] = {
     "edda": ({Role.APPROVER}, {"engineering"}),
     "otto": ({Role.APPROVER, Role.OPERATOR}, {"operations"}),
     "inga": ({Role.INGEST}, set()),
+    "adam": ({Role.ADMIN}, set()),
     "controller-1": ({Role.CONTROLLER}, set()),
     "the-dashboard": ({Role.VIEWER}, set()),
 }
@@ -40,6 +44,7 @@ class Site:
     Attributes:
         tokens: secrets by name.
         dashboard: in this process.
+        model: name of the cohort model, once there is one.
         server: in this process; None while it is dead.
     """
 
@@ -48,6 +53,7 @@ class Site:
         self._worlds = worlds
         self.clock = worlds.Clock()
         self.tokens: dict[str, str] = {}
+        self._controllers: dict[str, Any] = {}
         self._known: dict[str, Credential] = {}
         self.tokens_file = directory / "tokens.json" if has_tokens else None
         for name, (roles, signs_for) in PEOPLE.items():
@@ -57,10 +63,10 @@ class Site:
         self._write_tokens()
         self.control, self.data = FREE, FREE
         self.server: AnalyzerServer | None = None
+        self.model = ""
         self.start_server()
-        security = Security(token=self.tokens["the-dashboard"]) if has_tokens else Security()
-        config = Config(port=0, control=str(self.control), data=str(self.data), security=security, call_seconds=2.0)
-        self.dashboard = Dashboard(config, clock=self.clock)
+        self._port = 0
+        self.start_dashboard()
 
     def start_server(self) -> None:
         """Start the server, where it was before."""
@@ -76,6 +82,19 @@ class Site:
         self.data = Address("127.0.0.1", self.server.data_port)
         self.control = Address("127.0.0.1", self.server.control_port)
 
+    def start_dashboard(self) -> None:
+        """Start the dashboard, where it was before."""
+        security = Security(token=self.tokens["the-dashboard"]) if self.tokens_file else Security()
+        addresses = {"control": str(self.control), "data": str(self.data)}
+        self.dashboard = Dashboard(
+            Config(port=self._port, security=security, call_seconds=2.0, **addresses), clock=self.clock
+        )
+        self._port = self.dashboard.port
+
+    def stop_dashboard(self) -> None:
+        """Take the dashboard away."""
+        self.dashboard.stop()
+
     def stop_server(self) -> None:
         """Take the server away."""
         assert self.server is not None
@@ -83,6 +102,8 @@ class Site:
         self.server = None
 
     def close(self) -> None:
+        for controller in self._controllers.values():
+            controller.client.close()
         self.dashboard.stop()
         if self.server is not None:
             self.server.stop()
@@ -110,11 +131,23 @@ class Site:
             with self.client("olga") as olga:
                 olga.start_rollout(name, reason="release 7")
 
-    def tick(self, name: str, times: int, **traffic: Any) -> Any:
-        """So many looks of a controller."""
-        with self.client("controller-1") as client:
-            controller = self._worlds.Controller(client, self.clock, self._worlds.Traffic(**traffic))
-            return controller.tick(name, times)
+    def tick(self, name: str, times: int, until: Any = None, **traffic: Any) -> Any:
+        """So many looks of the controller of a rollout, at traffic of these attributes from now on."""
+        controller = self._controllers.get(name)
+        if controller is None:
+            client = self.client("controller-1")
+            controller = self._controllers[name] = self._worlds.Controller(client, self.clock)
+        for attribute, value in traffic.items():
+            setattr(controller.traffic, attribute, value)
+        return controller.tick(name, times, until)
+
+    def discover(self) -> None:
+        """Find the cohorts of made-up learners; `model` is then the model's name."""
+        events = self._directory / "events.parquet"
+        write_parquet(GenerationPlan(learner_count=400, seed=7), events)
+        with self.client("adam") as adam:
+            store_events(adam, read_event_table(events))
+            self.model = discover(adam).name.removeprefix("cohortModels/")
 
     def later(self, **span: float) -> None:
         """Move the wall clock."""

@@ -52,6 +52,7 @@ def test_a_hold_without_traffic_says_what_is_not_shown(held: Any) -> None:
     assert (said.state, said.tone) == ("HOLDING", "wait")
     assert said.what == "Phase canary does not advance. 10 % of learners get native."
     assert said.why.startswith("Not shown yet: error_rate < 1 %")
+    assert said.forecast == "error_rate < 1 % cannot be shown at this rate"
 
 
 def test_a_silent_controller_is_bad_news_and_comes_first(worlds: ModuleType) -> None:

@@ -71,6 +71,18 @@ def test_approvers_get_their_own_roles_while_the_phase_is_to_come(worlds: Module
     assert names(offered(world, ENGINEER)) == ["revoke"]
 
 
+def test_only_the_signature_that_is_awaited_stands_out(worlds: ModuleType) -> None:
+    spec = worlds.plan().replace(
+        "- {statement: error_rate < 1 %, margin: 0}", "- {statement: error_rate < 1 %, accept_by: finance}"
+    )
+    spec = spec.replace("  - name: rollout", "    approvals: {roles: [operations]}\n  - name: rollout")
+    world = worlds.World(worlds.Traffic(requests_per_second=0.5), spec=spec)
+    world.start()
+    world.run(700)
+    stand_out = {offer.label for offer in offered(world) if offer.is_next}
+    assert stand_out == {"Accept error_rate < 1 % for finance", "I look after it"}
+
+
 def test_incidents_are_reported_and_resolved(worlds: ModuleType) -> None:
     world = worlds.World()
     world.start()

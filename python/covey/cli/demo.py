@@ -56,6 +56,7 @@ def demo(
     ] = None,
     keep: Annotated[Path | None, typer.Option(help="Keeps data and logs in this new or empty folder.")] = None,
     report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("demo-output"),
+    dashboard: Annotated[bool, typer.Option("--dashboard", help="Serves pages to watch it on, too.")] = False,
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Roll the native engine out over the reference engine, in three phases, on real evidence.
@@ -76,6 +77,7 @@ def demo(
             faults=tuple(fault or ()),
             rate=traffic,
             patience_seconds=patience if patience is not None else 60.0 if traffic else 10.0,
+            dashboard=dashboard,
         )
         raise typer.Exit(_run(options, output))
 

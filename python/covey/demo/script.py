@@ -55,6 +55,7 @@ class DemoOptions:
         patience_seconds: how long a phase may go on beyond its hold before the demonstration ends as held.
         learner_count: generated learners.
         seed: of the generator and of the arrivals.
+        dashboard: whether pages to watch it on are served too.
     """
 
     directory: Path
@@ -65,6 +66,7 @@ class DemoOptions:
     patience_seconds: float = 60.0
     learner_count: int = 1000
     seed: int = 0
+    dashboard: bool = False
 
 
 @dataclass
@@ -122,6 +124,8 @@ class Demo:
         with Supervisor(options.directory) as supervisor:
             stack = self.stack = Stack(supervisor, options.directory, faults=options.faults)
             events = prepare(stack, options, self._audience)
+            if options.dashboard:
+                self._audience.say(f"dashboard: {stack.start_dashboard()} (log in by any name)")
             with stack.client("demo") as client:
                 name = begin_rollout(stack, client, spec, options, events, self._audience)
             with stack.client("demo", timeout_seconds=_WATCH_SECONDS) as client:

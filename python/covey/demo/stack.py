@@ -113,6 +113,24 @@ class Stack:
                 return summary if isinstance(summary, dict) else {}
         return {}
 
+    def start_dashboard(self) -> str:
+        """Starts the pages and waits until they are served; returns their address.
+
+        Raises:
+            ProcessError: they are not served, such as for want of `covey[dashboard]`.
+        """
+        path = self._directory / "dashboard-ports.json"
+        child = self._supervisor.start("dashboard", lambda: self._dashboard_command(path))
+        port = json.loads(self._supervisor.wait_for_file(child, path, seconds=_READY_SECONDS))["pages"]
+        return f"http://127.0.0.1:{port}/"
+
+    def _dashboard_command(self, ports_file: Path) -> list[str]:
+        ports = self._known_ports()
+        return [
+            *(sys.executable, "-m", "covey_dashboard.main", "--listen", _ANY_PORT),
+            *("--control", ports.control_address, "--data", ports.data_address, "--ports-file", str(ports_file)),
+        ]
+
     def _known_ports(self) -> Ports:
         if self.ports is None:
             raise RuntimeError("the server is not ready yet")

@@ -14,7 +14,7 @@ from covey_dashboard.charts import svg
 from covey_dashboard.history import Mark, Step
 
 _HEIGHT = 128.0
-_TOP, _BOTTOM = 30.0, 104.0
+_TOP, _BOTTOM = 26.0, 104.0
 _LEFT = 42.0
 _GAP = 5.0
 _SMALLEST_COLUMN = 0.4

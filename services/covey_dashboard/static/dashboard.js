@@ -86,8 +86,19 @@ function listen() {
   source.onerror = () => {
     setLost(true);
     // A refusal closes the stream for good, as far as the browser is concerned.
-    if (source.readyState === EventSource.CLOSED) retry = setTimeout(listen, RETRY_MS);
+    if (source.readyState === EventSource.CLOSED) retry = setTimeout(comeBack, RETRY_MS);
   };
+}
+
+// Streams do not say why they are refused; a page that leads to the form means that the session is over.
+async function comeBack() {
+  try {
+    const answer = await fetch("/", { method: "HEAD", redirect: "manual" });
+    if (answer.type === "opaqueredirect") return location.reload();
+  } catch {
+    // It is still away.
+  }
+  return listen();
 }
 
 async function ask(event, link) {

@@ -84,7 +84,8 @@ def answer(rollout: Rollout, now: datetime) -> Answer:
 
 def forecast(rollout: Rollout) -> str:
     """When the phase can end by itself, if all goes on like this; empty where it does not advance by itself."""
-    if rollout.state not in {Rollout.STATE_RUNNING, Rollout.STATE_SOAKING} or rollout.paused:
+    goes_on = {Rollout.STATE_RUNNING, Rollout.STATE_SOAKING, Rollout.STATE_HOLDING}
+    if rollout.state not in goes_on or rollout.paused:
         return ""
     elapsed, hold = _seconds(rollout)
     longest = max(hold - elapsed, 0.0)
@@ -151,7 +152,9 @@ def _why(rollout: Rollout, silence: timedelta | None) -> str:
 
 def _sentence(text: str) -> str:
     text = text.strip().rstrip(".")
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+    # Names of metrics, such as error_rate, stay as they are written.
+    begin = text[:1].upper() if text.split(" ", 1)[0].rstrip(":;,").isalpha() else text[:1]
+    return f"{begin}{text[1:]}." if text else ""
 
 
 def _share_bp(rollout: Rollout) -> int:
