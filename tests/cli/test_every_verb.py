@@ -16,7 +16,7 @@ from typer.main import get_command
 from covey.cli import COMMANDS, main
 
 PROJECT = Path(__file__).resolve().parents[2]
-PROCESSES = {"serve", "controller"}
+PROCESSES = {"serve", "controller", "dashboard"}
 # They print the configuration of another program, in that program's own form.
 CONFIGURATIONS = {"router haproxy", "router xds-bootstrap", "monitoring rules", "monitoring dashboard"}
 EXAMPLE = str(PROJECT / "examples" / "demo-plan.yaml")
