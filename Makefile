@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke faults soak proto released-contract dist clean pictures
+.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke experiments-verify faults soak proto released-contract dist clean pictures
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -86,6 +86,9 @@ dashboard-pictures: $(DEV) ## the pictures of docs/dashboard.md, from real rollo
 
 gates-smoke: $(RUN) ## a part of that in seconds: what CI asks
 	$(BIN)/covey gates verify --smoke
+
+experiments-verify: $(DEV) ## 5,000 simulated experiments per estimator: do intervals cover, do sequential readings hold?
+	COVEY_EXPERIMENT_RUNS=5000 $(BIN)/python -m pytest -n 2 tests/experiment/test_coverage.py
 
 # Bounds of the fault suite; `make test` tries a part of each.
 SEED ?= 1

@@ -66,7 +66,7 @@ class AnalyzerServer:
     Attributes:
         config: as it was asked to run.
         facts: what GetServerInfo tells.
-        data_port: number of the port of AnalyzerService and OutcomeService.
+        data_port: number of the port of AnalyzerService, OutcomeService and ExperimentService.
         control_port: number of the port of RolloutService.
         metrics_port: number of the port of the metrics page.
         gate: who may call what.
@@ -228,6 +228,7 @@ class AnalyzerServer:
         self._rooms.callback(breaker.closing)
 
     def _open_data_port(self) -> None:
+        from covey_server.experiments.service import ExperimentServicer
         from covey_server.outcomes.service import OutcomeServicer
         from covey_server.ports.analyzer_service import AnalyzerServicer
 
@@ -249,9 +250,14 @@ class AnalyzerServer:
             facts=self.facts,
             clock=self.clock,
         )
-        port.serve(analyzer, OutcomeServicer(self.outcomes))
+        experiments = ExperimentServicer(self.outcomes, self.board, self._share_of)
+        port.serve(analyzer, OutcomeServicer(self.outcomes), experiments)
         # Append streams and watchers last until told: they end before the port waits for its calls.
         self._rooms.callback(self.dataset_rooms.stop)
+
+    def _share_of(self, rollout: str, phase: str) -> float:
+        """The candidate's share of a phase by the rollout's spec."""
+        return next((p.traffic_share for p in self.journal.state(rollout).plan.spec.phases if p.name == phase), 0.0)
 
     def _learner_calls(self, pool: WorkerPool) -> LearnerCalls:
         config = self.config

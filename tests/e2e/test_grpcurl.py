@@ -20,7 +20,12 @@ from covey.v1 import analyzer_pb2, outcomes_pb2, rollouts_pb2
 
 pytestmark = pytest.mark.e2e
 
-DATA_SERVICES = {"covey.v1.AnalyzerService", "covey.v1.OutcomeService", "grpc.health.v1.Health"}
+DATA_SERVICES = {
+    "covey.v1.AnalyzerService",
+    "covey.v1.OutcomeService",
+    "covey.v1.ExperimentService",
+    "grpc.health.v1.Health",
+}
 CONTROL_SERVICES = {"covey.v1.AccessService", "covey.v1.RolloutService", "grpc.health.v1.Health"}
 
 

@@ -17,7 +17,14 @@ import grpc
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
 
-from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, events_pb2, outcomes_pb2_grpc, rollouts_pb2_grpc
+from covey.v1 import (
+    analyzer_pb2,
+    analyzer_pb2_grpc,
+    events_pb2,
+    experiments_pb2_grpc,
+    outcomes_pb2_grpc,
+    rollouts_pb2_grpc,
+)
 from covey_server.config import Address, ServerConfig
 from covey_server.split import Split
 from covey_server.wiring import AnalyzerServer, wall_clock
@@ -41,6 +48,7 @@ class Stubs:
         self.control_channel = grpc.insecure_channel(f"127.0.0.1:{control_port}")
         self.analyzer = analyzer_pb2_grpc.AnalyzerServiceStub(self.data_channel)
         self.outcomes = outcomes_pb2_grpc.OutcomeServiceStub(self.data_channel)
+        self.experiments = experiments_pb2_grpc.ExperimentServiceStub(self.data_channel)
         self.rollouts = rollouts_pb2_grpc.RolloutServiceStub(self.control_channel)
 
     def close(self) -> None:

@@ -44,7 +44,9 @@ def test_the_descriptor_set_ships_with_the_package() -> None:
     path = Path(covey.v1.__path__[0]) / "covey.binpb"
     files = FileDescriptorSet.FromString(path.read_bytes()).file
     services = {f"{file.package}.{service.name}" for file in files for service in file.service}
-    assert services == {f"covey.v1.{name}Service" for name in ("Access", "Analyzer", "Outcome", "Rollout")}
+    assert services == {
+        f"covey.v1.{name}Service" for name in ("Access", "Analyzer", "Experiment", "Outcome", "Rollout")
+    }
     assert "google/rpc/status.proto" in {file.name for file in files}
 
 

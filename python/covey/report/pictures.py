@@ -91,7 +91,7 @@ def _svg(key: str, panels: Sequence[Panel], draw_one: Drawer) -> str:
         _legend(figure, axes)
         target = io.StringIO()
         figure.savefig(target, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _tidy(target.getvalue(), key)
+    return tidy_svg(target.getvalue(), key)
 
 
 def _frame(axis: Axes, panel: Panel) -> None:
@@ -127,7 +127,7 @@ def _legend(figure: Figure, axes: Sequence[Axes]) -> None:
         figure.legend(found.values(), found.keys(), loc="outside lower left", ncols=min(len(found), 4), fontsize=8)
 
 
-def _tidy(svg: str, key: str) -> str:
+def tidy_svg(svg: str, key: str) -> str:
     """Drops the XML prologue and makes ids unique among the pictures of one page."""
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)

@@ -14,7 +14,7 @@ from covey.stats.covariates import Cuped, cuped
 from covey.stats.dispersion import design_effect
 from covey.stats.levels import LEVEL_MULTIPLES, level_increments
 from covey.stats.means import Heterogeneity, asymptotic_cs, chance_spread_bound, heterogeneity, ratio_delta
-from covey.stats.multiplicity import e_bh
+from covey.stats.multiplicity import e_bh, holm
 from covey.stats.needed import needed_n
 from covey.stats.power import minimum_detectable_effect, required_n
 from covey.stats.proportions import clustered_shares, wilson_interval
@@ -44,6 +44,7 @@ __all__ = [
     "e_bh",
     "empirical_bernstein_cs",
     "heterogeneity",
+    "holm",
     "kaplan_meier",
     "level_increments",
     "log_rank",

@@ -68,6 +68,15 @@ def asymptotic_cs(
     return np.full_like(upper, -np.inf), upper
 
 
+def mixture_rate(alpha: float, n_star: float) -> float:
+    """The r^2 of `asymptotic_cs`: variance of the mixed effects over that of one observation, tightest at n_star.
+
+    `mixture_sprt` with tau2 = r^2 s^2 reaches ln(1 / alpha) exactly where the two-sided sequence leaves 0 out.
+    """
+    log_alpha = np.log(alpha)
+    return float((-2 * log_alpha + np.log(1 - 2 * log_alpha)) / n_star)
+
+
 def ratio_delta(
     mean_c: ArrayLike, var_c: ArrayLike, n_c: ArrayLike, mean_b: ArrayLike, var_b: ArrayLike, n_b: ArrayLike
 ) -> tuple[Floats, Floats]:

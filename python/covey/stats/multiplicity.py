@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from covey.stats.checked import probability
+from covey.stats.special import Floats
 
 Indices: TypeAlias = NDArray[np.intp]
 
@@ -47,3 +48,31 @@ def e_bh(log_e: ArrayLike, alpha: float) -> Indices:
     reached = np.flatnonzero(values[order] >= bounds - ROUNDING)
     rejected = order[: reached[-1] + 1] if reached.size else order[:0]
     return np.sort(rejected)
+
+
+def holm(log_p: ArrayLike) -> Floats:
+    """Ln of Holm's adjusted p values: reject those up to alpha, and the chance of any false call is at most alpha.
+
+    The k-th smallest of m is multiplied by m - k + 1, and none is smaller than one before it.
+
+    Args:
+        log_p: ln p of each hypothesis, shape (hypotheses,), at most 0; minus infinity is allowed.
+
+    Returns:
+        Shape (hypotheses,), in the order given, at most 0.
+
+    Raises:
+        ValueError: not a list, NaN in it, or a logarithm above 0.
+
+    Holds under any dependence, for one look. Source: Holm (1979), "A simple sequentially rejective multiple test
+    procedure".
+    """
+    values = np.asarray(log_p, dtype=np.float64)
+    if values.ndim != 1 or np.isnan(values).any() or (values > 0).any():
+        raise ValueError("log_p must be a list of logarithms of p values; found another shape, NaN or one above 0")
+    order = np.argsort(values, kind="stable")
+    factors = np.log(values.size - np.arange(values.size))
+    adjusted = np.minimum(np.maximum.accumulate(values[order] + factors), 0.0) if values.size else values
+    result = np.empty_like(values)
+    result[order] = adjusted
+    return result

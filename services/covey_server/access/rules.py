@@ -42,6 +42,8 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "GetServerInfo": EVERY_ROLE,
     },
     "covey.v1.OutcomeService": {"ReportOutcomes": _SERVICES},
+    # Sums over learners, and nothing of one learner.
+    "covey.v1.ExperimentService": {"AnalyzeExperiment": READERS, "PlanExperiment": EVERY_ROLE},
     "covey.v1.RolloutService": {
         "CreateRollout": _OPERATORS,
         "GetRollout": READERS,

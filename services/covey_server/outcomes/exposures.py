@@ -191,7 +191,7 @@ class ExposureLedger:
 
     def counts(self, rollout: str, phase: str) -> dict[tuple[str, str], int]:
         """Distinct learners by (variant, segment) in a phase; segment "" are those that came without one."""
-        found = self._find_by_name(rollout, phase)
+        found = self.phase_named(rollout, phase)
         if found is None:
             return {}
         counts = self._writer.counts(found)
@@ -297,7 +297,8 @@ class ExposureLedger:
             self._phases = {**self._phases, **{phase.key: phase for phase in found}}
         self._places[key] = Place()
 
-    def _find_by_name(self, rollout: str, phase: str) -> ExposedPhase | None:
+    def phase_named(self, rollout: str, phase: str) -> ExposedPhase | None:
+        """The exposures of a phase by name, from the store where need be; None where nobody was exposed."""
         for known in self._phases.values():
             if known.rollout == rollout and known.phase == phase:
                 return known

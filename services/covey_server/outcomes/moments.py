@@ -17,7 +17,7 @@ _MIDDLE_OF_SHARES = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Closed:
+class Closed:
     """The learners of one variant whose windows have closed, ordered by hash."""
 
     learners: NDArray[np.uint64]
@@ -66,15 +66,15 @@ def phase_moments(
     Where a learner of either arm has no value of the trait (exposed by a version that kept none), the metric has no
     covariate in this phase: arms must be adjusted alike.
     """
-    closed = [_closed(phase, number, now_ms, excluded_segments) for number in range(len(phase.variants))]
+    closed = [closed_of(phase, number, now_ms, excluded_segments) for number in range(len(phase.variants))]
     for metric in sorted(sums):
         low, high = phase.caps.get(metric, (-np.inf, np.inf))
         center = (low + high) / 2 if np.isfinite(low) and np.isfinite(high) else 0.0
         trait = (covariates or {}).get(metric, "")
-        traits = _traits(phase, trait, closed)
+        traits = traits_of(phase, trait, closed)
         trait_center = _MIDDLE_OF_SHARES if trait in TRAIT_NAMES else 0.0
         for number, learners in enumerate(closed):
-            values = np.clip(_values(learners.learners, sums[metric][number]), low, high)
+            values = np.clip(values_of(learners.learners, sums[metric][number]), low, high)
             observed = _Observed(
                 metric,
                 phase.variants[number],
@@ -91,17 +91,18 @@ def phase_moments(
                     yield _moments(observed, name, learners.segments == segment)
 
 
-def _closed(phase: ExposedPhase, number: int, now_ms: int, excluded_segments: Collection[str]) -> _Closed:
+def closed_of(phase: ExposedPhase, number: int, now_ms: int, excluded_segments: Collection[str]) -> Closed:
+    """The learners of one variant whose windows have closed, without those of excluded segments."""
     learners, details = phase.tables[number].columns()
     found = segments(details)
     is_judged = times_ms(details) + phase.window_ms < now_ms
     if excluded_segments:
         numbers = [place for place, name in enumerate(phase.segments) if name in excluded_segments]
         is_judged &= ~np.isin(found, numbers)
-    return _Closed(learners[is_judged], found[is_judged])
+    return Closed(learners[is_judged], found[is_judged])
 
 
-def _values(learners: NDArray[np.uint64], sums: dict[int, float]) -> NDArray[np.float64]:
+def values_of(learners: NDArray[np.uint64], sums: dict[int, float]) -> NDArray[np.float64]:
     """The sum of each learner, 0 for those without outcomes."""
     values = np.zeros(len(learners))
     keys = np.fromiter(sums.keys(), np.uint64, len(sums))
@@ -112,7 +113,7 @@ def _values(learners: NDArray[np.uint64], sums: dict[int, float]) -> NDArray[np.
     return values
 
 
-def _traits(phase: ExposedPhase, trait: str, closed: list[_Closed]) -> list[NDArray[np.float64]]:
+def traits_of(phase: ExposedPhase, trait: str, closed: list[Closed]) -> list[NDArray[np.float64]]:
     """Values of a trait of the learners of each variant; empty where a learner has none."""
     tables = phase.covariates.get(trait)
     if tables is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias
@@ -16,6 +16,7 @@ from covey_server.catalogue.names import LONGEST_LEARNER_ID_BYTES
 from covey_server.outcomes.exposures import Credit, ExposureLedger, milliseconds
 from covey_server.outcomes.exposures_table import learner_hash
 from covey_server.outcomes.moments import phase_moments
+from covey_server.outcomes.observations import Observations, phase_observations
 from covey_server.outcomes.store import OutcomeRow, credited_after, forget, newest, save, sums
 from covey_server.store import check_request_id, commit_once
 from covey_server.violations import Violations
@@ -96,6 +97,25 @@ class OutcomeBook:
         covariates = {rule.metric: rule.covariate for rule in split.outcomes if rule.covariate}
         now_ms = milliseconds(now or self._clock())
         return list(phase_moments(phase, frozen, now_ms, covariates, split.excluded_segments))
+
+    def observations(
+        self, rollout: str, phase: str, excluded_segments: Collection[str] = (), now: datetime | None = None
+    ) -> Observations | None:
+        """One row per learner exposed in a phase whose window has closed; None where nobody was exposed in it.
+
+        Args:
+            rollout: rollouts/{rollout}.
+            phase: its name.
+            excluded_segments: routed back to the baseline; left out.
+            now: which windows have closed; default the clock's time.
+        """
+        found = self._ledger.phase_named(rollout, phase)
+        if found is None:
+            return None
+        with self._lock:
+            known = self._sums_of(found)
+            frozen = {metric: (dict(pair[0]), dict(pair[1])) for metric, pair in known.items()}
+        return phase_observations(found, frozen, milliseconds(now or self._clock()), excluded_segments)
 
     def follow(self) -> None:
         """Take over the exposures and outcomes that came to any server of a shared store, this one included.

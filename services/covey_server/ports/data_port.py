@@ -1,4 +1,4 @@
-"""The data port: AnalyzerService and OutcomeService on a thread pool, with health and reflection."""
+"""The data port: AnalyzerService, OutcomeService and ExperimentService on a thread pool, with health and reflection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from covey.v1 import analyzer_pb2_grpc, outcomes_pb2_grpc
+from covey.v1 import analyzer_pb2_grpc, experiments_pb2_grpc, outcomes_pb2_grpc
 from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
 from covey_server.answering.budget import MemoryBudget
@@ -98,10 +98,12 @@ class DataPort:
         self,
         analyzer: analyzer_pb2_grpc.AnalyzerServiceServicer,
         outcomes: outcomes_pb2_grpc.OutcomeServiceServicer,
+        experiments: experiments_pb2_grpc.ExperimentServiceServicer,
     ) -> None:
         """Answer calls from now on."""
         analyzer_pb2_grpc.add_AnalyzerServiceServicer_to_server(analyzer, self._server)
         outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(outcomes, self._server)
+        experiments_pb2_grpc.add_ExperimentServiceServicer_to_server(experiments, self._server)
         self._server.start()
 
     def stop(self, grace_seconds: float) -> None:

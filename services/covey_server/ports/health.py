@@ -10,7 +10,7 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-DATA_PORT_SERVICES = ("covey.v1.AnalyzerService", "covey.v1.OutcomeService")
+DATA_PORT_SERVICES = ("covey.v1.AnalyzerService", "covey.v1.OutcomeService", "covey.v1.ExperimentService")
 
 
 class Health:

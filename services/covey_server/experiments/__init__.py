@@ -1,0 +1,1 @@
+"""Experiments over gRPC: a rollout's own exposures and outcomes, tables of callers, plans."""

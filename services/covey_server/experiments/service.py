@@ -1,0 +1,120 @@
+"""ExperimentService: analyses of rollouts and tables, and plans."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from covey.errors import InputError
+from covey.experiment import analyze, analyze_segments, experiment_data, plan, plan_data, segments_data
+from covey.v1 import experiments_pb2 as pb
+from covey.v1 import experiments_pb2_grpc
+from covey_server.catalogue.calls import unary
+from covey_server.errors import CallError
+from covey_server.experiments.asked import columns_of, design_of, message_of, planned_of, table_of
+
+if TYPE_CHECKING:
+    from covey.experiment import Design
+    from covey_server.outcomes.outcomes import OutcomeBook
+    from covey_server.split import SplitBoard
+
+RETRY_AFTER_SECONDS = 2.0
+
+
+class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
+    """The methods of covey.v1.ExperimentService.
+
+    Args:
+        outcomes: what learners of rollouts did.
+        board: which segments are routed back to the baseline.
+        share_of: the candidate's share of a phase of a rollout by its spec.
+    """
+
+    def __init__(self, outcomes: OutcomeBook, board: SplitBoard, share_of: Callable[[str, str], float]) -> None:
+        self._outcomes = outcomes
+        self._board = board
+        self._share_of = share_of
+        self._at_work = threading.Lock()
+
+    @unary
+    def AnalyzeExperiment(  # noqa: N802 - named by the contract
+        self, request: pb.AnalyzeExperimentRequest, context: grpc.ServicerContext
+    ) -> pb.AnalyzeExperimentResponse:
+        """Compare the variants of a rollout's phase or of a table."""
+        # Answers to learners come first: an analysis takes a processor for up to seconds, and one of them does.
+        if not self._at_work.acquire(blocking=False):
+            raise CallError(
+                grpc.StatusCode.RESOURCE_EXHAUSTED,
+                "another experiment is being analysed; come again in a moment",
+                reason="ANALYSIS_RUNNING",
+                retry_after_seconds=RETRY_AFTER_SECONDS,
+            )
+        try:
+            return self._analyzed(request)
+        except InputError as error:
+            raise _invalid("source", error) from error
+        finally:
+            self._at_work.release()
+
+    @unary
+    def PlanExperiment(  # noqa: N802 - named by the contract
+        self, request: pb.PlanExperimentRequest, context: grpc.ServicerContext
+    ) -> pb.PlanExperimentResponse:
+        """How many units each outcome takes."""
+        outcomes = planned_of(request)
+        try:
+            made = plan(
+                outcomes,
+                variants=request.variant_count or 2,
+                control_share=request.control_share or None,
+                alpha=request.alpha or 0.05,
+                power=request.power or 0.8,
+                looks=request.look_count or 5,
+                units_per_day=request.units_per_day or None,
+                units=request.unit_count or None,
+            )
+        except (InputError, ValueError) as error:
+            raise _invalid("request", error) from error
+        answer: pb.PlanExperimentResponse = message_of(plan_data(made), pb.PlanExperimentResponse())
+        return answer
+
+    def _analyzed(self, request: pb.AnalyzeExperimentRequest) -> pb.AnalyzeExperimentResponse:
+        source = request.WhichOneof("source")
+        if source == "rollout":
+            columns, design = self._of_rollout(request)
+        elif source == "table":
+            columns = table_of(request.table)
+            design = design_of(request, (), "", {})
+        else:
+            raise _invalid("source", ValueError("is missing; give a rollout or a table"))
+        answer = pb.AnalyzeExperimentResponse()
+        message_of(experiment_data(analyze(columns, design)), answer.analysis)
+        if design.segments:
+            message_of(segments_data(analyze_segments(columns, design)), answer.segments)
+        return answer
+
+    def _of_rollout(self, request: pb.AnalyzeExperimentRequest) -> tuple[dict[str, Any], Design]:
+        named = request.rollout
+        share = self._share_of(named.rollout, named.phase)
+        split = self._board.latest()
+        excluded = split.excluded_segments if split is not None and split.rollout == named.rollout else frozenset()
+        observed = self._outcomes.observations(named.rollout, named.phase, excluded)
+        if observed is None or not len(observed.learners):
+            raise CallError(
+                grpc.StatusCode.FAILED_PRECONDITION,
+                f"{named.rollout} has no learner in phase '{named.phase}' whose outcome window has closed; wait until "
+                "the window is over",
+                reason="NO_CLOSED_WINDOWS",
+            )
+        baseline, candidate = observed.variants
+        shares = {baseline: 1 - share, candidate: share} if 0 < share < 1 else {}
+        return columns_of(observed), design_of(request, tuple(observed.metrics), baseline, shares)
+
+
+def _invalid(field: str, error: Exception) -> CallError:
+    return CallError(
+        grpc.StatusCode.INVALID_ARGUMENT, f"{field}: {error}", violations=[(field, str(error))], reason="INVALID_FIELD"
+    )
