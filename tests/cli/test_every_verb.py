@@ -17,8 +17,14 @@ from covey.cli import COMMANDS, main
 
 PROJECT = Path(__file__).resolve().parents[2]
 PROCESSES = {"serve", "controller", "dashboard"}
-# They print the configuration of another program, in that program's own form.
-CONFIGURATIONS = {"router haproxy", "router xds-bootstrap", "monitoring rules", "monitoring dashboard"}
+# They print the configuration of another program, in that program's own form, or a page.
+OTHER_FORMS = {
+    "router haproxy",
+    "router xds-bootstrap",
+    "monitoring rules",
+    "monitoring dashboard",
+    "experiment report",
+}
 EXAMPLE = str(PROJECT / "examples" / "demo-plan.yaml")
 
 
@@ -62,7 +68,7 @@ def test_help_fits_80_columns_and_says_what_every_option_is_for(verb: str, capsy
     assert all(option.opts[0] in shown for option in visible if option.opts[0].startswith("--"))
 
 
-@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in PROCESSES | CONFIGURATIONS])
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in PROCESSES | OTHER_FORMS])
 def test_every_verb_answers_in_every_form(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run(capsys, *verb.split(), "--output", "xml")
     assert code == 2
