@@ -3,6 +3,7 @@
 #include <pybind11/pybind11.h>
 
 namespace covey::bindings {
+void bind_activity(pybind11::module_& module);
 void bind_appended(pybind11::module_& module);
 void bind_cancellation(pybind11::module_& module);
 void bind_dispatch(pybind11::module_& module);
@@ -23,6 +24,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_cancellation(module);  // first: the signatures of the others name its types
     bind_dispatch(module);
     bind_traits(module);
+    bind_activity(module);
     bind_trait_state(module);
     bind_identifiers(module);
     bind_hash(module);

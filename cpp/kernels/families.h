@@ -51,6 +51,12 @@ void plain_learners(const PlainBlock& block, const uint32_t* begins, size_t coun
                     const PlainAhead& ahead, const PlainSums& sums);
 void plain_traits(const PlainSums& sums, size_t count, const PlainTraits& rules, const PlainColumns& out);
 
+uint32_t day_ages(const int64_t* time_us, size_t size, int64_t as_of_us, uint64_t rest_of_day_us, uint32_t* day_age);
+uint32_t day_ages_of_seconds(const uint32_t* seconds, size_t size, int64_t age_of_origin_us, uint64_t rest_of_day_us,
+                             uint32_t* day_age);
+void active_days(const uint32_t* day_age, const uint32_t* begins, size_t count, uint32_t* oldest, uint32_t* newest,
+                 uint64_t* days);
+
 void nearest(Points points, size_t size, const float* centroids, size_t count, int32_t* labels,
              float* squared_distance);
 void relabel(Points points, size_t size, const float* centroids, size_t count, const int32_t* known, int32_t* labels,

@@ -174,6 +174,18 @@ struct Kernels {
     // What follows from the sums; meaningless where they are.
     void (*plain_traits)(const PlainSums& sums, size_t count, const PlainTraits& rules, const PlainColumns& out);
 
+    // ---- days of activity; the times are not padded, day ages are ----
+    // Day ages as `ages` has them. Returns some_later | some_out_of_range. size >= 1.
+    uint32_t (*day_ages)(const int64_t* time_us, size_t size, int64_t as_of_us, uint64_t rest_of_day_us,
+                         uint32_t* day_age);
+    // The same of seconds since an origin of that age, which may be negative. Returns some_later, or 0.
+    uint32_t (*day_ages_of_seconds)(const uint32_t* seconds, size_t size, int64_t age_of_origin_us,
+                                    uint64_t rest_of_day_us, uint32_t* day_age);
+    // Of the learners whose events are begins[i] ... begins[i + 1]: the largest and the smallest day age, and a bit for
+    // each of the 64 days from the oldest on. Nothing is written for learners without events.
+    void (*active_days)(const uint32_t* day_age, const uint32_t* begins, size_t count, uint32_t* oldest,
+                        uint32_t* newest, uint64_t* days);
+
     // ---- cohorts ----
     // Squared distance = sum over d = 0, 1, ... of (p_d - c_d) * (p_d - c_d) in float32. Not padded.
     // labels[i] = lowest index among the nearest of `count` centroids (row-major, count x dimensions), i < size;

@@ -240,6 +240,19 @@ COVEY_INLINE f64v to_double(u64v value) {
     return small_to_double(value >> 32) * 0x1p32 + small_to_double(value & 0xFFFFFFFFull);
 }
 
+// 86,400 s in microseconds is 10,546,875 * 2^13: after the shift every quotient is exact in a double.
+constexpr int day_shift = 13;
+constexpr double day_divisor = 10546875.0;
+
+// floor(value / 86,400 s). rint of the quotient is the floor or one above it; the exact remainder tells which.
+COVEY_INLINE u64v whole_days(u64v value) {
+    const f64v shifted = small_to_double(value >> day_shift);
+    const f64v magic = shifted * (1.0 / day_divisor) + 0x1p52;
+    const f64v remainder = shifted - (magic - 0x1p52) * day_divisor;
+    const i64v one_too_high = remainder < spread(0.0);
+    return (reinterpret_cast<u64v>(magic) & 0xFFFFFFFFFFFFFull) + reinterpret_cast<u64v>(one_too_high);
+}
+
 constexpr double rounding_magic = 0x1.8p52;
 
 // rint(value) as an integer, half to even, for |value| <= 2^51.

@@ -41,6 +41,10 @@ const Kernels kernels = {
     plain_first_uses,
     plain_learners,
     plain_traits,
+    // days of activity
+    day_ages,
+    day_ages_of_seconds,
+    active_days,
     // cohorts
     nearest,
     relabel,

@@ -2,13 +2,14 @@
 
 #include <algorithm>
 
+#include "event_tasks.hpp"
+
 namespace covey {
 namespace {
 
 constexpr std::size_t plain_block_rows = 1024;    // scratch of one block: about 50 KB
 constexpr std::size_t general_block_rows = 1024;  // about 40 KB with weights
 constexpr std::size_t events_per_thread = 32768;
-constexpr std::size_t events_per_task = 65536;
 
 }  // namespace
 
@@ -71,50 +72,20 @@ TraitPass::Worker& TraitPass::worker(std::size_t number) {
     return *workers_[number];
 }
 
-// A learner of many events is one task; many learners without any are cut by their number.
 void TraitPass::run_by_offsets() {
     const std::int64_t* offsets = events_.learner_offsets;
-    const std::size_t learners = events_.learner_count;
-    std::vector<std::size_t> begins{0};
-    while (begins.back() < learners) {
-        const std::size_t begin = begins.back();
-        const std::size_t end = std::min(learners, begin + events_per_task);
-        const std::int64_t row = offsets[begin] + static_cast<std::int64_t>(events_per_task);
-        const auto next = static_cast<std::size_t>(std::upper_bound(offsets + begin, offsets + end, row) - offsets);
-        begins.push_back(next < end ? std::max(begin + 1, next - 1) : end);
-    }
+    const std::vector<std::size_t> begins = learner_tasks(offsets, events_.learner_count);
     team_.run(begins.size() - 1, [&](std::size_t task, std::size_t number) {
         LearnerBlocks blocks(offsets, begins[task], begins[task + 1], 0, block_rows_, kernels_);
         analyze(worker(number), events_, blocks);
     });
 }
 
-// First rows of tasks: of about equal numbers of events where the index never decreases, each the first of a learner.
-// Their learners ascend strictly and are in range whatever the index holds, or there is none.
-std::vector<std::size_t> TraitPass::task_begins() const {
-    const std::int32_t* learner = events_.learner_index;
-    const std::size_t size = events_.size;
-    if (learner[0] < 0 || static_cast<std::uint32_t>(learner[size - 1]) >= events_.learner_count) {
-        return {};
-    }
-    std::vector<std::size_t> begins{0};
-    for (std::size_t row = events_per_task; row < size; row += events_per_task) {
-        const auto begin = static_cast<std::size_t>(std::lower_bound(learner, learner + row, learner[row]) - learner);
-        if (learner[begin] < learner[begins.back()] || learner[begin] > learner[size - 1]) {
-            return {};
-        }
-        if (learner[begin] > learner[begins.back()]) {
-            begins.push_back(begin);
-        }
-    }
-    return begins;
-}
-
 // Returns false where the index decreases somewhere; then any row of `traits` may hold anything. Each block is checked
 // before its learners are written, while it is in the nearest cache anyway. No two tasks write a row of one learner
 // even if the check of another fails, for each keeps to the learners from its first row's to the next task's.
 bool TraitPass::run_by_index() {
-    const std::vector<std::size_t> begins = task_begins();
+    const std::vector<std::size_t> begins = row_tasks(events_);
     if (begins.empty()) {
         return false;
     }

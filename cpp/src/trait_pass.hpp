@@ -39,7 +39,6 @@ private:
     void run_by_offsets();
     bool run_by_index();
     void run_partitioned();
-    std::vector<std::size_t> task_begins() const;
     Worker& worker(std::size_t number);
     void analyze(Worker& worker, const EventColumns& events, LearnerBlocks& blocks);
     void analyze_generally(Worker& worker, const EventColumns& events, std::size_t row, const BlockLearners& learners,

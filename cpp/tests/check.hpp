@@ -30,6 +30,7 @@ void test_parallel();
 void test_stats();
 void test_trait_state();
 void test_traits(const Kernels& kernels);
+void test_activity(const Kernels& kernels);
 void test_cohorts(const Kernels& kernels);
 void test_partition(const Kernels& kernels);
 void test_plain(const Kernels& kernels);

@@ -19,6 +19,7 @@ int main(int count, char** arguments) {
         const covey::Kernels& kernels = covey::select_kernels(name);
         CHECK(name == kernels.name);
         covey::tests::test_traits(kernels);
+        covey::tests::test_activity(kernels);
         covey::tests::test_cohorts(kernels);
         covey::tests::test_partition(kernels);
         covey::tests::test_plain(kernels);

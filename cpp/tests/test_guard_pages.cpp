@@ -170,6 +170,13 @@ void guard_trait_kernels(const Kernels& kernels, GuardedColumns& memory, bool at
     const auto* weight = memory.column<double>(size, vector_bytes, [&](std::size_t) { return random() % 5; });
     auto* steps = memory.empty<std::int64_t>(size, vector_bytes);
     CHECK(kernels.ages(time, size, 5'000'000, 0, age, day) == 0);
+    CHECK(kernels.day_ages(time, size, 5'000'000, 0, day) == 0);
+    const auto* seconds = memory.column<std::uint32_t>(size, 0, [&](std::size_t) { return random() % 500; });
+    CHECK(kernels.day_ages_of_seconds(seconds, size, 500'000'000, 0, day) == 0);
+    const std::uint32_t begins[] = {0, static_cast<std::uint32_t>(size)};
+    std::uint32_t range[2];
+    std::uint64_t active = 0;
+    kernels.active_days(day, begins, 1, range, range + 1, &active);
     kernels.age_range(age, weight, size);
     kernels.largest_weight(weight, day, 28, size);
     kernels.quantise(weight, size, 8.0, 1.0, steps);

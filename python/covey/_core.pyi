@@ -69,6 +69,70 @@ class TraitParameters:
         day_start_seconds: int = 0,
     ) -> None: ...
 
+def days_of_activity(
+    learner_index: NDArray[np.int32] | None,
+    learner_count: int,
+    time: NDArray[np.int64] | NDArray[np.uint32],
+    as_of_us: int,
+    words: int = 1,
+    day_start_seconds: int = 0,
+    threads: int = 1,
+    isa: str | None = None,
+    *,
+    learner_offsets: NDArray[np.int64] | None = None,
+    time_origin_us: int = 0,
+    cancellation: Cancellation | None = None,
+) -> dict[str, Any]:
+    """On which days each learner had an event at or before `as_of_us`.
+
+    Args:
+        learner_index: as for `compute_traits`, as are `learner_offsets`, `time` and `time_origin_us`.
+        learner_count: rows of the result.
+        time: of the events.
+        as_of_us: later events are ignored and counted.
+        words: of 64 days, from the first day on; 1 to 64.
+        day_start_seconds: when a day begins, seconds after UTC midnight.
+        threads: at least 1.
+        isa: see above.
+        learner_offsets: in place of the index, rows grouped by learner.
+        time_origin_us: what seconds count from.
+        cancellation: ends the work early.
+
+    Returns:
+        first_day and last_day, int32, shape (learner_count,), floor((time - day start) / 86,400 s); a learner without
+        events has the largest int32 and the smallest. active, uint64, shape (learner_count, words): bit d % 64 of word
+        d // 64 is an event on day first_day + d. ignored_event_count, an int.
+    """
+
+def count_retained(
+    first_day: NDArray[np.int32],
+    last_day: NDArray[np.int32],
+    active: NDArray[np.uint64],
+    group: NDArray[np.int32],
+    group_count: int,
+    intervals: Sequence[tuple[int, int | None]],
+    last_complete_day: int,
+    threads: int = 1,
+    *,
+    cancellation: Cancellation | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Learners who have completed each interval of days after their first, and those of them active in it.
+
+    Args:
+        first_day: from `days_of_activity`, as are `last_day` and `active`.
+        last_day: of the newest event.
+        active: days of activity.
+        group: int32, shape (n,): a number below `group_count`, or negative to leave the learner out.
+        group_count: rows of the result.
+        intervals: first and last day; None: every later day.
+        last_complete_day: an interval is completed when its last day, or the first of one without a last, is not later.
+        threads: at least 1.
+        cancellation: ends the work early.
+
+    Returns:
+        Two int64 arrays of shape (group_count, intervals).
+    """
+
 def compute_traits(
     learner_index: NDArray[np.int32] | None,
     learner_count: int,

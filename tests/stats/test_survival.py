@@ -94,6 +94,7 @@ def test_nothing_is_said_beyond_the_data() -> None:
     survival, low, high = curve.at([0, 1.9, 2, 5, 5.1])
     np.testing.assert_allclose(survival, [1, 1, 2 / 3, 2 / 3, np.nan])
     assert np.isnan(low[-1]) and np.isnan(high[-1]) and low[2] < 2 / 3 < high[2]
+    assert low[0] == pytest.approx(0.025 ** (1 / 3)), "no event among three says little"
     assert np.isnan(curve.quantile(0.5))
     assert curve.restricted_mean(5) == pytest.approx(2 + 3 * 2 / 3)
     assert np.isnan(curve.restricted_mean(6))

@@ -23,6 +23,7 @@ COMMANDS = {
     "analyze": _Home("covey.cli.analyze:app", "Find the cohorts of a Parquet file or folder of events."),
     "experiment": _Home("covey.cli.experiment:app", "Plan, analyse and report experiments on learners."),
     "segments": _Home("covey.cli.segments:app", "Who gains and who is harmed: an experiment by segment."),
+    "retention": _Home("covey.cli.retention:app", "Who comes back, and how long learners stay."),
     "generate": _Home("covey.cli.generate:app", "Write events of made-up learners of known kinds."),
     "serve": _Home("covey.cli.serve:app", "Serve analyses and rollouts over gRPC."),
     "controller": _Home("covey.cli.controller:app", "Drive rollouts through their phases."),

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
+from covey.cli import columns
 from covey.cli.output import OutputFormat
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-_COLUMNS = "Columns"
 _ANALYSIS = "Analysis"
 _ANSWER = "Answer"
 
@@ -25,43 +24,18 @@ class EngineChoice(StrEnum):
     reference = "reference"
 
 
-def _k(text: str) -> int | Literal["auto"]:
-    if text == "auto":
-        return "auto"
-    try:
-        return int(text)
-    except ValueError:
-        raise typer.BadParameter(f"'{text}' is neither a number nor 'auto'") from None
-
-
-def _as_of(text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"'{text}' is no ISO 8601 time, such as 2025-03-01T00:00:00Z") from None
-
-
 @app.command()
 def analyze(
     path: Annotated[Path, typer.Argument(help="A Parquet file, a folder of them, or a CSV file.", show_default=False)],
-    learner: Annotated[str | None, typer.Option(help="Learner ids.", rich_help_panel=_COLUMNS)] = None,
-    time: Annotated[str | None, typer.Option(help="Times.", rich_help_panel=_COLUMNS)] = None,
-    time_unit: Annotated[
-        str | None, typer.Option(help="Unit of numeric times: day, s, ms, us, ns.", rich_help_panel=_COLUMNS)
-    ] = None,
-    domain: Annotated[str | None, typer.Option(help="Domains.", rich_help_panel=_COLUMNS)] = None,
-    domain_from: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PATH:KEY:VALUE", help="Parquet table that gives each KEY its domain.", rich_help_panel=_COLUMNS
-        ),
-    ] = None,
-    capability: Annotated[str | None, typer.Option(help="Capabilities.", rich_help_panel=_COLUMNS)] = None,
-    kind: Annotated[str | None, typer.Option(help="Kinds of event.", rich_help_panel=_COLUMNS)] = None,
-    action_taken: Annotated[str | None, typer.Option(help="Feedback acted on.", rich_help_panel=_COLUMNS)] = None,
-    weight: Annotated[str | None, typer.Option(help="Weights.", rich_help_panel=_COLUMNS)] = None,
+    learner: columns.LearnerColumn = None,
+    time: columns.TimeColumn = None,
+    time_unit: columns.TimeUnit = None,
+    domain: columns.DomainColumn = None,
+    domain_from: columns.DomainFrom = None,
+    capability: columns.CapabilityColumn = None,
+    kind: columns.KindColumn = None,
+    action_taken: columns.ActionColumn = None,
+    weight: columns.WeightColumn = None,
     as_of: Annotated[
         str | None,
         typer.Option(help="ISO 8601 time that ages refer to; the newest event if absent.", rich_help_panel=_ANALYSIS),
@@ -110,7 +84,7 @@ def analyze(
     from covey.out_of_core import traits_of_parquet
     from covey.out_of_core_budget import memory_bytes
 
-    chosen_k, instant = _k(k), _as_of(as_of)
+    chosen_k, instant = columns.cohort_count(k), columns.instant(as_of)
     join = analyze_report.parse_join(join_share, join_where)
     mapping = EventMapping(
         learner=learner,

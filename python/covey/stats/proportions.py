@@ -123,3 +123,37 @@ def clustered_shares_of(
     effective = np.minimum(independent, total)
     low, high = wilson_interval(share * effective, effective, confidence, comparisons)
     return np.where(total > 0, share, np.nan), low, high
+
+
+def clustered_mean(
+    totals: ArrayLike, rows: ArrayLike, confidence: float = 0.95, comparisons: int = 1
+) -> tuple[float, float, float]:
+    """Mean per row of anything that comes in clusters, with normal limits that allow for that.
+
+    sum(totals) / sum(rows), its variance linearised over the n clusters that have rows, as in `clustered_shares`.
+
+    Args:
+        totals: sum over the rows of each cluster, shape (clusters,).
+        rows: of each cluster, same shape.
+        confidence: as `wilson_interval`.
+        comparisons: as `wilson_interval`.
+
+    Returns:
+        Mean, low and high; NaN without rows.
+
+    Good from some tens of clusters on, none of which holds most of the rows.
+
+    Raises:
+        ValueError: numbers out of range.
+    """
+    t, m = np.broadcast_arrays(numbers(totals, "totals"), numbers(rows, "rows"))
+    if (m < 0).any():
+        raise ValueError("rows must not be negative")
+    t, m = t[m > 0], m[m > 0]
+    count = len(m)
+    if not count:
+        return float("nan"), float("nan"), float("nan")
+    z = -float(special().ndtri((1.0 - probability(confidence, "confidence")) / (2.0 * comparisons)))
+    mean = float(t.sum() / m.sum())
+    variance = count / max(count - 1, 1) * float(((t - mean * m) ** 2).sum()) / float(m.sum()) ** 2
+    return mean, mean - z * variance**0.5, mean + z * variance**0.5

@@ -43,8 +43,7 @@ class SurvivalCurve:
         low: lower limit of the pointwise log-log band.
         high: upper limit.
         confidence: of the band at each single duration; not of the whole curve.
-        unit_count: units that the curve is made of.
-        longest: the longest duration of anyone: the curve says nothing beyond it; 0 without units.
+        table: what the curve is made of.
     """
 
     durations: Floats
@@ -55,21 +54,33 @@ class SurvivalCurve:
     low: Floats
     high: Floats
     confidence: float
-    unit_count: int
-    longest: float
+    table: LifeTable
+
+    @property
+    def unit_count(self) -> int:
+        """Units that the curve is made of."""
+        return int(self.table.at_risk[0]) if len(self.table.at_risk) else 0
+
+    @property
+    def longest(self) -> float:
+        """The longest duration of anyone: the curve says nothing beyond it; 0 without units."""
+        return float(self.table.durations[-1]) if len(self.table.durations) else 0.0
 
     def at(self, durations: ArrayLike) -> tuple[Floats, Floats, Floats]:
         """Survival, low and high at any durations; NaN beyond `longest`, where the data do not say.
 
-        Before the first event survival is 1 and the log-log band has no width: nothing has been estimated there.
+        Before the first event survival is 1 and Greenwood's variance 0, however few units there are. The lower limit
+        is then that of no event among the n units still at risk, (alpha / 2)^(1 / n) (Clopper and Pearson, 1934).
         """
         wanted = numbers(durations, "durations")
         step = np.searchsorted(self.durations, wanted, side="right")
-        found = []
-        for values in (self.survival, self.low, self.high):
-            stepped = np.concatenate([[1.0], values])[step]
-            found.append(np.where(wanted > self.longest, np.nan, stepped))
-        return found[0], found[1], found[2]
+        beyond = wanted > self.longest
+        later = np.minimum(np.searchsorted(self.table.durations, wanted), len(self.table.durations) - 1)
+        at_risk = self.table.at_risk[later] if len(self.table.at_risk) else np.ones(wanted.shape)
+        eventless = ((1.0 - self.confidence) / 2.0) ** (1.0 / at_risk)
+        survival, low, high = (np.concatenate([[1.0], values])[step] for values in (self.survival, self.low, self.high))
+        low = np.where(step == 0, eventless, low)
+        return np.where(beyond, np.nan, survival), np.where(beyond, np.nan, low), np.where(beyond, np.nan, high)
 
     def quantile(self, share: float) -> float:
         """The duration by which `share` of the units have had the event (0.5: the median); NaN where it is not reached.
@@ -157,8 +168,6 @@ def kaplan_meier_of(table: LifeTable, confidence: float = 0.95) -> SurvivalCurve
     Source: Kaplan and Meier (1958); Greenwood (1926); Kalbfleisch and Prentice (1980) for the log-log transform.
     """
     z = float(special().ndtri((1.0 + probability(confidence, "confidence")) / 2.0))
-    unit_count = int(table.at_risk[0]) if len(table.at_risk) else 0
-    longest = float(table.durations[-1]) if len(table.durations) else 0.0
     steps = table.events > 0
     at_risk, events = table.at_risk[steps], table.events[steps]
     survival = np.asarray(np.cumprod(1.0 - events / at_risk), dtype=np.float64)
@@ -180,8 +189,7 @@ def kaplan_meier_of(table: LifeTable, confidence: float = 0.95) -> SurvivalCurve
         low=low,
         high=high,
         confidence=confidence,
-        unit_count=unit_count,
-        longest=longest,
+        table=table,
     )
 
 
