@@ -24,6 +24,7 @@ COMMANDS = {
     "experiment": _Home("covey.cli.experiment:app", "Plan, analyse and report experiments on learners."),
     "segments": _Home("covey.cli.segments:app", "Who gains and who is harmed: an experiment by segment."),
     "retention": _Home("covey.cli.retention:app", "Who comes back, and how long learners stay."),
+    "evolve": _Home("covey.cli.evolve:app", "How learners move between cohorts, and what comes next."),
     "generate": _Home("covey.cli.generate:app", "Write events of made-up learners of known kinds."),
     "serve": _Home("covey.cli.serve:app", "Serve analyses and rollouts over gRPC."),
     "controller": _Home("covey.cli.controller:app", "Drive rollouts through their phases."),
