@@ -91,6 +91,7 @@ def report(
     population: PopulationOption = 100_000,
     smallest_segment: SmallestOption = 100,
     threads: ThreadsOption = None,
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Write the analysis and, with --segment, the deep dive as one HTML file with its pictures."""
     from covey.cli.output import CommandError, print_text
@@ -110,7 +111,10 @@ def report(
         to.write_text(write_experiment_html(title or table.name, result, dive), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{to}: cannot be written ({error.strerror})") from error
-    print_text(f"{result['headline']}\nwritten to {to}")
+    if output is OutputFormat.table:
+        print_text(f"{result['headline']}\nwritten to {to}")
+    else:
+        print_data({"headline": result["headline"], "written_to": str(to)}, output)
 
 
 @app.command()
