@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from covey.events_mapping import EventMapping
     from covey.parameters import TraitParameters
+    from covey.retention import Interval, Retention
     from covey.traits import Traits
 
 RowProgress = Callable[[int, int], None]
@@ -214,6 +215,20 @@ class Events:
 
         as_of_us = self.newest_us if as_of is None else instant_to_us(as_of)
         return compute(self, as_of_us, parameters, engine, threads)
+
+    def retention(self, intervals: Sequence[Interval] | None = None, **options: Any) -> Retention:
+        """Who comes back, by the week of the first event: `events.retention().plot()`.
+
+        Args:
+            intervals: days after the first one to count; the completed weeks by default.
+            options: groups, periods and limits, as `covey.retention.measure` takes them.
+
+        Raises:
+            InputError: as `covey.retention.measure`.
+        """
+        from covey.retention import measure
+
+        return measure(self, intervals, **options)
 
     def __repr__(self) -> str:
         from covey.notebook.text import of_events

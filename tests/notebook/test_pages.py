@@ -34,6 +34,7 @@ def test_every_block_of_the_page_runs(tmp_path, monkeypatch, capsys):
                 told = CliRunner().invoke(app, line.removeprefix("covey ").split(), catch_exceptions=False)
                 assert told.exit_code == 0, told.output
     assert Path("separation.svg").read_text(encoding="utf-8").count("</svg>") == 1
+    assert Path("retention.svg").exists()
     assert "3 cohorts of 2,000 learners" in capsys.readouterr().out
 
 

@@ -14,6 +14,7 @@ from covey.parameters import TRAIT_NAMES
 if TYPE_CHECKING:
     from covey.cohorts import Cohorts
     from covey.events import Events
+    from covey.retention import Cell, Retention
     from covey.traits import Traits
 
 SHORT_TRAIT_NAMES = ("velocity", "affinity", "frequency", "feedback", "retention")
@@ -76,6 +77,29 @@ def of_cohorts(cohorts: Cohorts) -> str:
         lines.append(f"<tr>{''.join(cells)}</tr>")
     head = _head(("", "archetype", "learners", "share", *SHORT_TRAIT_NAMES))
     return f"<table>{_caption(text.summary(cohorts))}{head}<tbody>{''.join(lines)}</tbody></table>"
+
+
+def of_retention(found: Retention) -> str:
+    """A row per group, a column per interval; a cell is darker the more came back, italic where few are behind it."""
+    table = found.table
+    lines = []
+    for row in (*table.rows, table.total):
+        cells = [
+            f'<th scope="row"{_LEFT}>{escape(row.group)}</th><td{_RIGHT}>{row.learner_count:,}</td>',
+            *(_retained(cell) for cell in row.cells),
+        ]
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    head = _head(("", "learners", *(interval.label for interval in table.intervals)))
+    return f"<table>{_caption(text.of_retention(found))}{head}<tbody>{''.join(lines)}</tbody></table>"
+
+
+def _retained(cell: Cell) -> str:
+    if cell.share is None:
+        return f"<td{_RIGHT}></td>"
+    style = "text-align:right;font-style:italic" if cell.verdict == "few" else "text-align:right"
+    title = f"{cell.retained_count:,} of {cell.eligible_count:,}"
+    shade = f"background:rgba(27,102,168,{0.5 * cell.share:.2f})"
+    return f'<td style="{style};{shade}" title="{title}">{cell.share:.0%}</td>'
 
 
 def _table(caption: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from covey.cohorts import Cohorts
+    from covey.retention import Retention
 
 PlotKind = Literal["overview", "profiles", "sizes", "separation"]
 
@@ -63,6 +64,28 @@ def plot(cohorts: Cohorts, kind: PlotKind) -> Plot:
         figure = drawers[kind](cohorts)
         # Laid out while the style is in force: text is measured with its sizes.
         figure.draw_without_rendering()
+    return figure
+
+
+def retention_plot(found: Retention, kind: Literal["triangle", "curves"]) -> Plot:
+    """See `covey.retention.Retention.plot`."""
+    from covey.retention import pictures
+
+    grouped = {"start": f"by {found.period} of the first event", "none": "of all learners"}
+    by = grouped.get(found.by, f"by {found.by} of the first {found.landmark_days} days")
+    settings: Any = _STYLE
+    with mpl.rc_context(settings):
+        if kind == "triangle":
+            figure = pictures.triangle(found.table, f"Retention {by}", Plot)
+        elif kind != "curves":
+            raise InputError(f"there is no plot '{kind}'", expected="triangle or curves")
+        elif found.curves is None:
+            raise InputError(f"there are no curves: {found.curves_problem}", remedy="choose a smaller away_after_days")
+        else:
+            figure = pictures.survival(found.curves, f"How long learners stay, {by}", Plot)
+        FigureCanvasAgg(figure)
+        figure.draw_without_rendering()
+    assert isinstance(figure, Plot)
     return figure
 
 

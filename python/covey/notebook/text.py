@@ -9,6 +9,7 @@ from covey.instants import instant_to_datetime
 if TYPE_CHECKING:
     from covey.cohorts import Cohorts
     from covey.events import Events
+    from covey.retention import Retention
     from covey.traits import Traits
 
 
@@ -32,6 +33,17 @@ def of_cohorts(cohorts: Cohorts) -> str:
     """A line on the whole, and one per cohort."""
     lines = [f"  {row.index:>2} {row.archetype:<18} {row.size:>11,} {row.share:>6.1%}" for row in cohorts.model.cohorts]
     return "\n".join([summary(cohorts), *lines])
+
+
+def of_retention(found: Retention) -> str:
+    """Of how many, in how many groups, and what came back of all of them."""
+    total = found.table.total
+    known = [cell for cell in total.cells if cell.share is not None]
+    back = ", ".join(f"{cell.interval.label}: {cell.share:.0%}" for cell in known[:4])
+    return (
+        f"Retention of {total.learner_count:,} learners in {len(found.table.rows)} groups by {found.by}; "
+        f"came back on days {back or 'nobody has completed yet'}"
+    )
 
 
 def summary(cohorts: Cohorts) -> str:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from covey.events import Events
+    from covey.notebook.plot import Plot
 
 DEFAULT_LANDMARK_DAYS = 14
 DEFAULT_AWAY_AFTER_DAYS = 28
@@ -59,6 +60,30 @@ class Retention:
     table: RetentionTable
     curves: Curves | None
     curves_problem: str
+
+    def plot(self, kind: Literal["triangle", "curves"] = "triangle") -> Plot:
+        """A picture for a notebook or a file: `events.retention().plot().savefig("retention.svg")`.
+
+        Args:
+            kind: "triangle" (the share of each group that came back in each interval), or "curves" (how long the
+                learners of the largest groups stay).
+
+        Raises:
+            InputError: for another kind, and for curves where the data are too short for them.
+        """
+        from covey.notebook.plot import retention_plot
+
+        return retention_plot(self, kind)
+
+    def __repr__(self) -> str:
+        from covey.notebook.text import of_retention
+
+        return of_retention(self)
+
+    def _repr_html_(self) -> str:
+        from covey.notebook.html import of_retention
+
+        return of_retention(self)
 
 
 def measure(

@@ -22,13 +22,15 @@ _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#8a6d00", "#56b4e9")
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)))
 
 
-def triangle(table: RetentionTable, title: str) -> Figure:
+def triangle(table: RetentionTable, title: str, made: type[Figure] | None = None) -> Figure:
     """A cell per group and interval, the darker the more came back; white hatching where few learners are behind it."""
     from matplotlib.figure import Figure
 
     rows = table.rows[-_MOST_ROWS:]
     shares = np.array([[np.nan if c.share is None else c.share for c in row.cells] for row in (*rows, table.total)])
-    figure = Figure(figsize=(2.6 + 0.62 * len(table.intervals), 1.7 + 0.34 * (len(rows) + 1)), layout="constrained")
+    figure = (made or Figure)(
+        figsize=(2.6 + 0.62 * len(table.intervals), 1.7 + 0.34 * (len(rows) + 1)), layout="constrained"
+    )
     axis = figure.add_subplot()
     top = float(np.nanmax(shares))
     colours = axis.pcolormesh(np.ma.masked_invalid(shares), cmap="Blues", vmin=0.0, vmax=max(top, 0.01), linewidth=2,
@@ -60,13 +62,13 @@ def triangle(table: RetentionTable, title: str) -> Figure:
     return figure
 
 
-def survival(found: Curves, title: str) -> Figure:
+def survival(found: Curves, title: str, made: type[Figure] | None = None) -> Figure:
     """The curve of each of the largest groups with its band, and how many learners are still watched below."""
     from matplotlib.figure import Figure
 
     lines = sorted(found.groups, key=lambda line: -line.learner_count)[:MOST_CURVES]
     lines = [line for line in lines if line.learner_count]
-    figure = Figure(figsize=(7.6, 4.3 + 0.22 * len(lines)), layout="constrained")
+    figure = (made or Figure)(figsize=(7.6, 4.3 + 0.22 * len(lines)), layout="constrained")
     axis, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 0.06 * (len(lines) + 1)))
     horizon = max(line.curve.longest for line in lines)
     for number, line in enumerate(lines):
