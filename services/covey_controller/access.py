@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from covey.access import client_options, credentials
+from covey.access import credentials
 from covey.access.addresses import is_loopback
 from covey.access.certificates import CertificateFiles, Certificates, end_of
-from covey.access.client_options import add_client_options
 from covey.access.recognition import PageAccess
 from covey.access.watched import Watched
 from covey.client.channel import Security
+from covey.configuration.settings import Settings
 from covey.errors import InputError
 from covey_controller.failures import ConfigError
 
@@ -71,40 +70,40 @@ def _end_of_file(path: Path) -> datetime:
         ) from error
 
 
-def add_access_options(parser: argparse.ArgumentParser) -> None:
-    """The options; those towards servers are named as in grpcurl."""
-    add = parser.add_argument
-    add_client_options(parser, of_whom="this controller", role="controller")
-    add("--tokens", type=Path, metavar="FILE", help="who may read the controller's own page")
-    add("--tls-cert", type=Path, metavar="FILE", help="certificate of that page, with --tls-key")
-    add("--tls-key", type=Path, metavar="FILE", help="its private key")
-    add("--insecure-listen", action="store_true", help="allow that page beyond this machine without both")
-
-
-def security_of(options: argparse.Namespace) -> Security:
+def security_of(settings: Settings) -> Security:
     """How calls to servers are secured.
 
     Raises:
         ConfigError: options that do not go together.
     """
     try:
-        return client_options.security_of(options)
+        return Security(
+            cacert=settings["cacert"],
+            cert=settings["cert"],
+            key=settings["key"],
+            servername=settings["servername"],
+            plaintext=True if settings["plaintext"] else None,
+            token=None if settings["token_file"] else settings["token"],
+            token_file=settings["token_file"],
+        )
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
 
-def page_access_of(options: argparse.Namespace) -> PageOptions:
+def page_access_of(settings: Settings) -> PageOptions:
     """How the controller's own page is served.
 
     Raises:
         ConfigError: options that do not go together, or a page in plaintext or for strangers beyond this machine.
     """
-    if (options.tls_cert is None) != (options.tls_key is None):
+    certificate, key, tokens = settings["tls_cert"], settings["tls_key"], settings["tokens"]
+    if (certificate is None) != (key is None):
         raise ConfigError("--tls-cert goes with --tls-key: a certificate and its private key")
-    tls = None if options.tls_cert is None else CertificateFiles(options.tls_cert, options.tls_key)
-    if not is_loopback(options.metrics_listen) and not options.insecure_listen and (not tls or not options.tokens):
+    tls = None if certificate is None else CertificateFiles(certificate, key)
+    listen = settings["metrics_listen"]
+    if not is_loopback(listen) and not settings["insecure_listen"] and (not tls or not tokens):
         raise ConfigError(
-            f"--metrics-listen {options.metrics_listen} is beyond this machine and needs --tls-cert, --tls-key and "
+            f"--metrics-listen {listen} is beyond this machine and needs --tls-cert, --tls-key and "
             "--tokens; or listen on 127.0.0.1, or say --insecure-listen where everybody may read it"
         )
-    return PageOptions(options.tokens, tls)
+    return PageOptions(tokens, tls)

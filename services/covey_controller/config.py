@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from covey.access.addresses import is_loopback
 from covey.client.channel import Security
-from covey_controller.access import PageOptions, add_access_options, page_access_of, security_of
+from covey.configuration.options import ConfigurationError
+from covey.configuration.settings import Settings, read_settings
+from covey_controller.access import PageOptions, page_access_of, security_of
 from covey_controller.failures import ConfigError
-from covey_controller.outbox.options import add_sink_options, sinks_of
+from covey_controller.options import SECTION
+from covey_controller.outbox.options import sinks_of
 from covey_controller.outbox.sinks import Sink
 
 
@@ -99,49 +101,38 @@ def default_holder() -> str:
     return f"controller-{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
-    """Reads the command line.
+def parse_arguments(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """Reads the command line (of this process by default), its environment and its file.
 
     Raises:
         ConfigError: on a value that cannot work.
         SystemExit: on unknown options, as argparse does.
     """
-    parser = argparse.ArgumentParser(
-        prog="covey-controller",
-        description="Drives rollouts on the evidence of the service's own metrics.",
-    )
-    parser.add_argument("--control", default="127.0.0.1:50052", metavar="HOST:PORT", help="control port of the server")
-    parser.add_argument(
-        "--replica",
-        action="append",
-        metavar="data=HOST:PORT,metrics=URL",
-        help="one server process; repeat it for each (default: the loopback ports)",
-    )
-    parser.add_argument("--target", default="analyzer", help="drives the rollouts of this target")
-    parser.add_argument("--metrics-listen", default="127.0.0.1:9465", metavar="HOST:PORT", help="own metrics page")
-    parser.add_argument("--ports-file", metavar="FILE", help="written once ready: JSON with metrics port and pid")
-    parser.add_argument("--holder", default="", help="name of the lease holder (default: unique per process)")
-    parser.add_argument("--poll-seconds", type=float, default=1.0, help="how often new rollouts are looked for")
-    parser.add_argument("--probe-deadline-seconds", type=float, default=2.0, help="a probe unanswered by then failed")
-    parser.add_argument(
-        "--xds-listen", metavar="HOST:PORT", help="tells clients of xDS their split there (plaintext; loopback only)"
-    )
-    add_sink_options(parser)
-    add_access_options(parser)
-    options = parser.parse_args(arguments)
-    if not options.poll_seconds > 0 or not options.probe_deadline_seconds > 0:
+    try:
+        return config_of(read_settings(SECTION, arguments, os.environ if environment is None else environment))
+    except ConfigurationError as error:
+        raise ConfigError(str(error)) from error
+
+
+def config_of(settings: Settings) -> Config:
+    """What a controller's settings amount to.
+
+    Raises:
+        ConfigError: on a value that cannot work.
+    """
+    if not settings["poll_seconds"] > 0 or not settings["probe_deadline_seconds"] > 0:
         raise ConfigError("--poll-seconds and --probe-deadline-seconds must be above 0")
-    parse_address(options.control)
-    parse_address(options.metrics_listen)
-    parse_address(options.xds_listen or "127.0.0.1:0")
-    if options.xds_listen and not is_loopback(options.xds_listen):
+    xds_listen = settings["xds_listen"]
+    parse_address(settings["control"])
+    parse_address(settings["metrics_listen"])
+    parse_address(xds_listen or "127.0.0.1:0")
+    if xds_listen and not is_loopback(xds_listen):
         raise ConfigError(
-            f"--xds-listen {options.xds_listen}: whoever answers there moves the traffic, and the port has no TLS; "
+            f"--xds-listen {xds_listen}: whoever answers there moves the traffic, and the port has no TLS; "
             "listen on loopback and put a proxy with TLS before it"
         )
-    replicas = options.replica or ["data=127.0.0.1:50051,metrics=http://127.0.0.1:9464/metrics"]
-    security = security_of(options)
-    parsed = tuple(replace(parse_replica(text), security=security) for text in replicas)
+    security = security_of(settings)
+    parsed = tuple(replace(parse_replica(text), security=security) for text in settings["replica"])
     for replica in parsed:
         host = urlsplit(replica.metrics_url).netloc
         if security.has_token and replica.metrics_url.startswith("http:") and not is_loopback(host):
@@ -149,16 +140,16 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
     if len({replica.name for replica in parsed}) != len(parsed):
         raise ConfigError("--replica: the same data address twice; each replica needs its own")
     return Config(
-        control_address=options.control,
+        control_address=settings["control"],
         replicas=parsed,
         security=security,
-        page=page_access_of(options),
-        target=options.target,
-        metrics_address=options.metrics_listen,
-        ports_file=options.ports_file,
-        sinks=sinks_of(options, os.environ),
-        holder=options.holder or default_holder(),
-        poll_seconds=options.poll_seconds,
-        probe_deadline_seconds=options.probe_deadline_seconds,
-        xds_address=options.xds_listen,
+        page=page_access_of(settings),
+        target=settings["target"],
+        metrics_address=settings["metrics_listen"],
+        ports_file=settings["ports_file"],
+        sinks=sinks_of(settings),
+        holder=settings["holder"] or default_holder(),
+        poll_seconds=settings["poll_seconds"],
+        probe_deadline_seconds=settings["probe_deadline_seconds"],
+        xds_address=xds_listen,
     )

@@ -29,6 +29,7 @@ COMMANDS = {
     "serve": _Home("covey.cli.serve:app", "Serve analyses and rollouts over gRPC."),
     "controller": _Home("covey.cli.controller:app", "Drive rollouts through their phases."),
     "dashboard": _Home("covey.cli.dashboard:app", "Serve pages on which people watch and steer rollouts."),
+    "config": _Home("covey.cli.config:app", "Check and show what the processes are told."),
     "rollout": _Home("covey.cli.rollout:app", "Check, start, watch, explain and stop rollouts."),
     "audit": _Home("covey.cli.audit:app", "Who did what and why, and whether the record holds."),
     "state": _Home("covey.cli.state:app", "Migrate, back up and restore a server's data."),

@@ -2,56 +2,43 @@
 
 from __future__ import annotations
 
-import argparse
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from covey.configuration.settings import Settings
 from covey_controller.failures import ConfigError
 from covey_controller.outbox.sinks import Alertmanager, AppriseSink, Sink, Webhook
 
-SECRET_VARIABLE = "COVEY_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
 
-
-def add_sink_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options of the sinks."""
-    parser.add_argument("--webhook", metavar="URL", help="every transition is posted there as JSON")
-    parser.add_argument(
-        "--webhook-secret-file",
-        metavar="FILE",
-        help=f"signs the posts with HMAC-SHA256 (or the environment's {SECRET_VARIABLE})",
-    )
-    parser.add_argument("--alertmanager", metavar="URL", help="every transition is an alert there (v2 API)")
-    parser.add_argument("--apprise-file", metavar="FILE", help="apprise URLs, one a line; needs covey[notify]")
-
-
-def sinks_of(options: argparse.Namespace, environment: Mapping[str, str]) -> tuple[Sink, ...]:
-    """The sinks that the options name.
+def sinks_of(settings: Settings) -> tuple[Sink, ...]:
+    """The sinks that the settings name.
 
     Raises:
         ConfigError: one cannot be used.
     """
     sinks: list[Sink] = []
-    if options.webhook:
-        _check_url("--webhook", options.webhook)
-        sinks.append(Webhook(options.webhook, time.time, _secret(options.webhook_secret_file, environment)))
-    elif options.webhook_secret_file:
+    webhook, secret_file, alertmanager = settings["webhook"], settings["webhook_secret_file"], settings["alertmanager"]
+    if webhook:
+        _check_url("--webhook", webhook)
+        sinks.append(Webhook(webhook, time.time, _secret(secret_file, settings["webhook_secret"])))
+    elif secret_file:
         raise ConfigError("--webhook-secret-file signs nothing without --webhook URL")
-    if options.alertmanager:
-        _check_url("--alertmanager", options.alertmanager)
-        sinks.append(Alertmanager(options.alertmanager))
-    if options.apprise_file:
-        lines = [line.strip() for line in _text("--apprise-file", options.apprise_file).splitlines()]
+    if alertmanager:
+        _check_url("--alertmanager", alertmanager)
+        sinks.append(Alertmanager(alertmanager))
+    apprise_file = settings["apprise_file"]
+    if apprise_file:
+        lines = [line.strip() for line in _text("--apprise-file", apprise_file).splitlines()]
         try:
             sinks.append(AppriseSink([line for line in lines if line and not line.startswith("#")]))
         except ValueError as error:
-            raise ConfigError(f"--apprise-file {options.apprise_file}: {error}") from error
+            raise ConfigError(f"--apprise-file {apprise_file}: {error}") from error
     return tuple(sinks)
 
 
-def _secret(file: str | None, environment: Mapping[str, str]) -> bytes | None:
-    text = _text("--webhook-secret-file", file).strip() if file else environment.get(SECRET_VARIABLE, "")
+def _secret(file: str | None, from_environment: str | None) -> bytes | None:
+    text = _text("--webhook-secret-file", file).strip() if file else from_environment or ""
     if file and not text:
         raise ConfigError(f"--webhook-secret-file {file} is empty")
     return text.encode() or None
