@@ -1,0 +1,51 @@
+"""`covey deploy`: what an operating system needs to run covey."""
+
+from __future__ import annotations
+
+import sysconfig
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from covey.cli.output import CommandError, print_text
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+_NEXT = """\
+Next, as root:
+  install -m 644 {folder}/covey-sysusers.conf /usr/lib/sysusers.d/covey.conf && systemd-sysusers
+  install -m 644 {folder}/*.service /etc/systemd/system/ && systemctl daemon-reload
+  install -D -m 644 {folder}/covey.toml /etc/covey/covey.toml    # then change it
+  covey config check --config /etc/covey/covey.toml
+  systemctl enable --now {units}
+  covey doctor --config /etc/covey/covey.toml"""
+
+
+@app.callback()
+def deploy() -> None:
+    """Write what an operating system needs to run covey."""
+
+
+@app.command()
+def systemd(
+    output: Annotated[Path, typer.Option("--output", metavar="FOLDER", help="Written there; made if absent.")],
+    prefix: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Where covey is, or will be, installed (default: where this command is)."),
+    ] = None,
+) -> None:
+    """Write hardened units, the user they run as, and a configuration to begin with."""
+    from covey.deployment.systemd import UNITS, files, is_hidden
+
+    programs = Path(sysconfig.get_path("scripts")) if prefix is None else prefix / "bin"
+    installed = [unit.program for unit in UNITS if prefix is not None or (programs / unit.program).exists()]
+    if is_hidden(programs):
+        typer.echo(f"covey: the units cannot see {programs}: install covey elsewhere, such as /opt/covey", err=True)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        for name, text in files(programs, installed).items():
+            (output / name).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"--output {output}: {error.strerror}; choose another folder") from error
+    print_text(_NEXT.format(folder=output, units=" ".join(installed)))

@@ -1,0 +1,1 @@
+"""Units for systemd, written for the place where covey is installed."""
