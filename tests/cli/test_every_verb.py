@@ -23,6 +23,8 @@ OTHER_FORMS = {
     "router xds-bootstrap",
     "monitoring rules",
     "monitoring dashboard",
+    "deploy systemd",
+    "config reference",
     "experiment report",
 }
 EXAMPLE = str(PROJECT / "examples" / "demo-plan.yaml")

@@ -55,7 +55,7 @@ def test_every_expression_has_data(tmp_path: Path, authority: Any, store_url: st
             return {what: one for what, one in asked.items() if not any(map(math.isfinite, prometheus.values(one)))}
 
         wait_for("the split is measured", lambda: prometheus.values(SPLIT_DEVIATION))
-        wait_for("every expression has data", lambda: not silent(), 30, silent)
+        wait_for("every expression has data", lambda: not silent(), 60, silent)
         used = {name for one in asked.values() for name in _NAME.findall(one)}
         assert used - prometheus.names() == set(), "names that nobody exports"
         firing = {one["labels"]["alertname"] for one in prometheus.get("alerts")["alerts"] if one["state"] == "firing"}

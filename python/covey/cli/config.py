@@ -40,19 +40,24 @@ def config() -> None:
 
 
 @app.command()
-def check(file: _File = None, process: _Process = "") -> None:
+def check(file: _File = None, process: _Process = "", output: OutputOption = OutputFormat.table) -> None:
     """Say what is wrong with a configuration, or that nothing is. Nothing is started."""
     from covey.configuration.settings import unknown_variables
 
     sections = _sections(process)
     tables = _tables(file)
+    counts = {}
     for section in sections:
         if tables and not process and section.name not in tables:
             continue
         settings = _read(section, file, ())
         _try(section, settings)
-        named = sum(setting.source != "default" for setting in settings.all.values())
-        print_text(f"{section.program}: {counted(named, 'setting', 'settings')} beside the defaults, all good")
+        counts[section.program] = sum(setting.source != "default" for setting in settings.all.values())
+    if output is OutputFormat.table:
+        for program, named in counts.items():
+            print_text(f"{program}: {counted(named, 'setting', 'settings')} beside the defaults, all good")
+    else:
+        print_data([{"program": program, "setting_count": named} for program, named in counts.items()], output)
     for table in sorted(tables - _PROCESSES.keys()):
         typer.echo(f"covey: [{table}] is not checked: its process takes flags only", err=True)
     for variable in unknown_variables(sections, os.environ):

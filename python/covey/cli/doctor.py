@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covey.cli.connection import PANEL, ExitCode, OutputOption, seconds
-from covey.cli.output import CommandError, OutputFormat, counted, print_data, print_text
+from covey.cli.connection import PANEL, ExitCode, seconds
+from covey.cli.output import CommandError, OutputFormat, OutputOption, counted, print_data, print_text
 
 if TYPE_CHECKING:
     from covey.client import Security
