@@ -88,7 +88,7 @@ gates-smoke: $(RUN) ## a part of that in seconds: what CI asks
 	$(BIN)/covey gates verify --smoke
 
 experiments-verify: $(DEV) ## 5,000 simulated experiments per estimator: do intervals cover, do sequential readings hold?
-	COVEY_EXPERIMENT_RUNS=5000 $(BIN)/python -m pytest -n 2 tests/experiment/test_coverage.py
+	COVEY_EXPERIMENT_RUNS=5000 $(BIN)/python -m pytest -n 2 tests/experiment/test_coverage.py tests/experiment/test_segments.py
 
 # Bounds of the fault suite; `make test` tries a part of each.
 SEED ?= 1
