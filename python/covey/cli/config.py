@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-_PACKAGES = {"server": "covey_server", "controller": "covey_controller", "dashboard": "covey_dashboard"}
+_PACKAGES = {"server": "covey_server", "controller": "covey_controller"}
 
 
 def _has_options(package: str) -> bool:
@@ -58,8 +58,6 @@ def check(file: _File = None, process: _Process = "", output: OutputOption = Out
             print_text(f"{program}: {counted(named, 'setting', 'settings')} beside the defaults, all good")
     else:
         print_data([{"program": program, "setting_count": named} for program, named in counts.items()], output)
-    for table in sorted(tables - _PROCESSES.keys()):
-        typer.echo(f"covey: [{table}] is not checked: its process takes flags only", err=True)
     for variable in unknown_variables(sections, os.environ):
         typer.echo(f"covey: {variable} is no variable of covey's and is not read", err=True)
 

@@ -11,7 +11,7 @@ _HEAD = """\
 
 Written by `covey config reference` from the lists that the processes themselves read; a test holds it up to date.
 
-One TOML file can hold what all processes of an installation are told, each its own table:
+One TOML file can hold what servers and controllers are told, each its own table (`covey-dashboard` takes flags only):
 
 ```toml
 [server]
