@@ -231,6 +231,8 @@ class AnalyzerServer:
         from covey_server.experiments.service import ExperimentServicer
         from covey_server.outcomes.service import OutcomeServicer
         from covey_server.ports.analyzer_service import AnalyzerServicer
+        from covey_server.studies.desk import StudyDesk
+        from covey_server.studies.service import EvolutionServicer, RetentionServicer
 
         config = self.config
         pool = worker_pool(config, self.book)
@@ -251,7 +253,11 @@ class AnalyzerServer:
             clock=self.clock,
         )
         experiments = ExperimentServicer(self.outcomes, self.board, self._share_of)
-        port.serve(analyzer, OutcomeServicer(self.outcomes), experiments)
+        desk = StudyDesk(self.dataset_rooms.datasets)
+        studies = RetentionServicer(desk), EvolutionServicer(desk)
+        port.serve(analyzer, OutcomeServicer(self.outcomes), experiments, *studies)
+        # A study that nobody can be answered with any more is not waited for.
+        self._rooms.callback(desk.stop)
         # Append streams and watchers last until told: they end before the port waits for its calls.
         self._rooms.callback(self.dataset_rooms.stop)
 

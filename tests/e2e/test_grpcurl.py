@@ -11,12 +11,22 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 from google.protobuf.json_format import Parse
 
 from covey.demo.stack import Ports, Stack
 from covey.demo.supervisor import Supervisor
-from covey.v1 import analyzer_pb2, outcomes_pb2, rollouts_pb2
+from covey.v1 import (
+    analyzer_pb2,
+    analyzer_pb2_grpc,
+    datasets_pb2,
+    events_pb2,
+    evolution_pb2,
+    outcomes_pb2,
+    retention_pb2,
+    rollouts_pb2,
+)
 
 pytestmark = pytest.mark.e2e
 
@@ -24,6 +34,8 @@ DATA_SERVICES = {
     "covey.v1.AnalyzerService",
     "covey.v1.OutcomeService",
     "covey.v1.ExperimentService",
+    "covey.v1.EvolutionService",
+    "covey.v1.RetentionService",
     "grpc.health.v1.Health",
 }
 CONTROL_SERVICES = {"covey.v1.AccessService", "covey.v1.RolloutService", "grpc.health.v1.Health"}
@@ -108,6 +120,8 @@ def test_every_service_is_listed_described_and_called(
         ports.data_address, "covey.v1.AnalyzerService"
     )
     assert tool.methods(ports.data_address, "covey.v1.OutcomeService") == {"ReportOutcomes"}
+    assert tool.methods(ports.data_address, "covey.v1.RetentionService") == {"GetRetention"}
+    assert tool.methods(ports.data_address, "covey.v1.EvolutionService") == {"GetEvolution"}
     assert {"AbortRollout", "GetRollout", "ListEntries", "CommitDecision", "WatchRollout"} <= tool.methods(
         ports.control_address, "covey.v1.RolloutService"
     )
@@ -131,3 +145,24 @@ def test_every_service_is_listed_described_and_called(
     assert not Parse(text, rollouts_pb2.ListRolloutsResponse()).rollouts
     for address in (ports.data_address, ports.control_address):
         assert json.loads(tool.call(address, "grpc.health.v1.Health/Check", {})) == {"status": "SERVING"}
+
+
+def test_studies_of_a_dataset_are_called(tool: Grpcurl | BufCurl, ports: Ports) -> None:
+    """Three learners, by hand: one comes back on day 1, one on day 2, one never; the third day has ended."""
+    analyzer = "covey.v1.AnalyzerService"
+    tool.call(ports.data_address, f"{analyzer}/CreateDataset", {"datasetId": "few", "requestId": "few"})
+    rows = events_pb2.EventRows()
+    for learner, day in (("ada", 1), ("ada", 2), ("ben", 1), ("ben", 3), ("cleo", 1), ("dan", 4)):
+        row = rows.rows.add(learner_id=learner, domain="maths", capability="sums")
+        row.time.FromJsonString(f"2026-01-0{day}T00:00:00Z")
+    request = datasets_pb2.AppendEventsRequest
+    chunks = [request(dataset="datasets/few", append_id="a"), request(chunk_sequence=1, rows=rows)]
+    with grpc.insecure_channel(ports.data_address) as channel:
+        list(analyzer_pb2_grpc.AnalyzerServiceStub(channel).AppendEvents(iter(chunks), timeout=30))
+    asked = {"dataset": "datasets/few", "grouping": "GROUPING_NONE", "intervals": [{"firstDay": 1, "lastDay": 1}]}
+    text = tool.call(ports.data_address, "covey.v1.RetentionService/GetRetention", asked)
+    cell = Parse(text, retention_pb2.GetRetentionResponse()).total.cells[0]
+    assert (cell.eligible_count, cell.retained_count) == (3, 1)
+    asked = {"dataset": "datasets/few", "everyDays": 1, "cohortCount": 1}
+    text = tool.call(ports.data_address, "covey.v1.EvolutionService/GetEvolution", asked)
+    assert len(Parse(text, evolution_pb2.GetEvolutionResponse()).snapshots) == 4

@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoRe
 
 import covey.v1
 from covey.v1 import analyzer_pb2
+from covey_server.ports.health import DATA_PORT_SERVICES
 
 from .running import NATIVE, ServedHere, ServerProcess, question, server_command, wait_until
 
@@ -28,7 +29,7 @@ Start = Callable[..., ServerProcess]
 
 def test_both_ports_list_their_services_and_are_healthy(server: ServedHere) -> None:
     expected = {
-        server.data_channel: {"covey.v1.AnalyzerService", "covey.v1.OutcomeService"},
+        server.data_channel: set(DATA_PORT_SERVICES),
         server.control_channel: {"covey.v1.AccessService", "covey.v1.RolloutService"},
     }
     for channel, services in expected.items():
@@ -45,7 +46,8 @@ def test_the_descriptor_set_ships_with_the_package() -> None:
     files = FileDescriptorSet.FromString(path.read_bytes()).file
     services = {f"{file.package}.{service.name}" for file in files for service in file.service}
     assert services == {
-        f"covey.v1.{name}Service" for name in ("Access", "Analyzer", "Experiment", "Outcome", "Rollout")
+        f"covey.v1.{name}Service"
+        for name in ("Access", "Analyzer", "Evolution", "Experiment", "Outcome", "Retention", "Rollout")
     }
     assert "google/rpc/status.proto" in {file.name for file in files}
 

@@ -1,4 +1,4 @@
-"""The data port: AnalyzerService, OutcomeService and ExperimentService on a thread pool, with health and reflection."""
+"""The data port: AnalyzerService, OutcomeService, ExperimentService and studies on threads; health and reflection."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from covey.v1 import analyzer_pb2_grpc, experiments_pb2_grpc, outcomes_pb2_grpc
+from covey.v1 import (
+    analyzer_pb2_grpc,
+    evolution_pb2_grpc,
+    experiments_pb2_grpc,
+    outcomes_pb2_grpc,
+    retention_pb2_grpc,
+)
 from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
 from covey_server.answering.budget import MemoryBudget
@@ -99,11 +105,15 @@ class DataPort:
         analyzer: analyzer_pb2_grpc.AnalyzerServiceServicer,
         outcomes: outcomes_pb2_grpc.OutcomeServiceServicer,
         experiments: experiments_pb2_grpc.ExperimentServiceServicer,
+        retention: retention_pb2_grpc.RetentionServiceServicer,
+        evolution: evolution_pb2_grpc.EvolutionServiceServicer,
     ) -> None:
         """Answer calls from now on."""
         analyzer_pb2_grpc.add_AnalyzerServiceServicer_to_server(analyzer, self._server)
         outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(outcomes, self._server)
         experiments_pb2_grpc.add_ExperimentServiceServicer_to_server(experiments, self._server)
+        retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, self._server)
+        evolution_pb2_grpc.add_EvolutionServiceServicer_to_server(evolution, self._server)
         self._server.start()
 
     def stop(self, grace_seconds: float) -> None:

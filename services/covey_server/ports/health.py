@@ -10,7 +10,13 @@ import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-DATA_PORT_SERVICES = ("covey.v1.AnalyzerService", "covey.v1.OutcomeService", "covey.v1.ExperimentService")
+DATA_PORT_SERVICES = (
+    "covey.v1.AnalyzerService",
+    "covey.v1.EvolutionService",
+    "covey.v1.ExperimentService",
+    "covey.v1.OutcomeService",
+    "covey.v1.RetentionService",
+)
 
 
 class Health:
