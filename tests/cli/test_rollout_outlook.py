@@ -73,7 +73,7 @@ def test_simulate_tells_how_a_plan_ends(capsys: pytest.CaptureFixture[str], tmp_
     path.write_text(SHORT)
     code, out, _ = run(capsys, "simulate", str(path), "--rate", "200/s", "--seeds", "3", "--candidate-error", "0.3")
     assert code == 0
-    assert "ROLLED_BACK all error_rate > 3 % 100 %" in out
+    assert "ROLLED BACK all error_rate > 3 % 100 %" in out
     _, out, _ = run(capsys, "simulate", str(path), "--rate", "200/s", "--seeds", "2", "--output", "json")
     assert [ending["outcome"] for ending in json.loads(out)["endings"]] == ["SUCCEEDED", "SUCCEEDED"]
     assert run(capsys, "simulate", str(path), "--rate", "200/s", "--candidate-error", "2")[0] == 2
