@@ -36,7 +36,12 @@ def test_reflection_lists_and_describes_the_service(call: Caller) -> None:
     ]
     listed, described = stub.ServerReflectionInfo(iter(questions), timeout=10)
     names = {service.name for service in listed.list_services_response.service}
-    assert names == {SERVICE_NAME, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
+    assert names == {
+        SERVICE_NAME,
+        "covey.v1.AccessService",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
     assert described.file_descriptor_response.file_descriptor_proto
 
 

@@ -94,7 +94,7 @@ def discover(request: DiscoveryRequest, report: Report) -> cohorts_pb2.CohortMod
     traits = events.traits(request.as_of_us, parameters, request.engine, request.threads)
 
     def progress(what: str, done: int, total: int) -> None:
-        is_choice = what.startswith("silhouette")
+        is_choice = "silhouette" in what
         low, width = (0.5, 0.3) if is_choice else (0.8, 0.15)
         report("silhouette" if is_choice else "k-means", low + width * done / max(total, 1))
 
