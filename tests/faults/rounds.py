@@ -51,17 +51,18 @@ class Rounds:
         place: a folder of its own.
         seed: of the workload and of the moments of random kills.
         program: Python in the place of covey-server, for twins.
+        aborts: whether rollouts are aborted now and then; else the first one lasts.
 
     Attributes:
         problems: what was lost, doubled or illegal.
         ready_seconds: of every start after a kill.
     """
 
-    def __init__(self, place: Path, seed: int, program: str = "") -> None:
+    def __init__(self, place: Path, seed: int, program: str = "", *, aborts: bool = True) -> None:
         self.directory = place / "data"
         self.problems: list[str] = []
         self.ready_seconds: list[float] = []
-        self.workload = Workload(seed)
+        self.workload = Workload(seed, aborts=aborts)
         self._chance = Random(seed)
         self._program = program
         self._count = 0

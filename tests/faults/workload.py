@@ -86,12 +86,14 @@ class Workload:
 
     Args:
         seed: of what is done in which order.
+        aborts: whether rollouts are aborted now and then; else the first one lasts.
     """
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, aborts: bool = True) -> None:
         self.ledger = Ledger()
         self.synced_chunks = self.outcomes_stored = 0
         self.call_count = 0
+        self._abort_weight = 1 if aborts else 0
         self._chance = Random(seed)
         self._ids = itertools.count()
         self._numbers = itertools.count()
@@ -168,7 +170,7 @@ class Workload:
             (2, lambda: self._verb("ResumeRollout" if self._is_paused() else "PauseRollout")),
             (2, self._incident),
             (2, lambda: self._verb("ApproveRollout", phase="full", role="engineering")),
-            (1, lambda: self._verb("AbortRollout", reason="enough")),
+            (self._abort_weight, lambda: self._verb("AbortRollout", reason="enough")),
         ]
         (chosen,) = self._chance.choices([each for _, each in choices], [weight for weight, _ in choices])
         return chosen()
