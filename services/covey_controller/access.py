@@ -13,7 +13,6 @@ from covey.access.addresses import is_loopback
 from covey.access.certificates import CertificateFiles, Certificates, end_of
 from covey.access.recognition import PageAccess
 from covey.access.watched import Watched
-from covey.client.channel import Security
 from covey.configuration.settings import Settings
 from covey.errors import InputError
 from covey_controller.failures import ConfigError
@@ -68,26 +67,6 @@ def _end_of_file(path: Path) -> datetime:
         raise InputError(
             f"cannot be read ({error.strerror})", source=str(path), expected="a readable PEM file"
         ) from error
-
-
-def security_of(settings: Settings) -> Security:
-    """How calls to servers are secured.
-
-    Raises:
-        ConfigError: options that do not go together.
-    """
-    try:
-        return Security(
-            cacert=settings["cacert"],
-            cert=settings["cert"],
-            key=settings["key"],
-            servername=settings["servername"],
-            plaintext=True if settings["plaintext"] else None,
-            token=None if settings["token_file"] else settings["token"],
-            token_file=settings["token_file"],
-        )
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
 
 def page_access_of(settings: Settings) -> PageOptions:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from covey.access.addresses import is_loopback
+from covey.access.client_options import security_of
 from covey.client.channel import Security
 from covey.configuration.options import ConfigurationError
 from covey.configuration.settings import Settings, read_settings
-from covey_controller.access import PageOptions, page_access_of, security_of
+from covey_controller.access import PageOptions, page_access_of
 from covey_controller.failures import ConfigError
 from covey_controller.options import SECTION
 from covey_controller.outbox.options import sinks_of
@@ -131,7 +132,10 @@ def config_of(settings: Settings) -> Config:
             f"--xds-listen {xds_listen}: whoever answers there moves the traffic, and the port has no TLS; "
             "listen on loopback and put a proxy with TLS before it"
         )
-    security = security_of(settings)
+    try:
+        security = security_of(settings)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     parsed = tuple(replace(parse_replica(text), security=security) for text in settings["replica"])
     for replica in parsed:
         host = urlsplit(replica.metrics_url).netloc

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from covey.access.client_options import client_options
 from covey.configuration.options import Group, Option, Section, host_only
 
 SECRET_VARIABLE = "COVEY_WEBHOOK_SECRET"  # noqa: S105 - the name of the variable
-TOKEN_VARIABLE = "COVEY_TOKEN"  # noqa: S105 - the name of the variable
 DEFAULT_REPLICA = "data=127.0.0.1:50051,metrics=http://127.0.0.1:9464/metrics"
 
 
@@ -58,18 +58,7 @@ _TOLD = Group(
         Option("apprise-file", "apprise URLs, one a line; needs covey[notify]", "", "FILE"),
     ),
 )
-_SERVERS = Group(
-    "Towards servers, named as in grpcurl",
-    (
-        Option("cacert", "authorities that servers are checked against", "", "FILE", Path),
-        Option("cert", "certificate of this controller, with --key", "", "FILE", Path),
-        Option("key", "its private key", "", "FILE", Path),
-        Option("servername", "name in the servers' certificates, where it is not the address", "", "NAME"),
-        Option("plaintext", "no TLS; the default on loopback only", is_switch=True),
-        Option("token-file", f"token of the role controller (or the environment's {TOKEN_VARIABLE})", "", "FILE", Path),
-        Option("token", "the same token itself", variable=TOKEN_VARIABLE, is_secret=True),
-    ),
-)
+_SERVERS = client_options(of_whom="this controller", role="controller")
 _PAGE = Group(
     "The controller's own page",
     (

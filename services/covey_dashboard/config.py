@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from covey.access.addresses import is_loopback
 from covey.access.certificates import CertificateFiles
-from covey.access.client_options import add_client_options, security_of
+from covey.access.client_options import security_of
 from covey.client.channel import DEFAULT_CONTROL, DEFAULT_DATA, Security
+from covey.configuration.options import ConfigurationError
+from covey.configuration.settings import Settings, read_settings
+from covey_dashboard.options import SECTION
 
-DEFAULT_LISTEN = "127.0.0.1:8080"
 _HERE = ("localhost", "127.0.0.1", "::1")
 
 
-class ConfigError(Exception):
-    """A command line that cannot work."""
+class ConfigError(ValueError):
+    """A setting that cannot work; the message names it and what it should be."""
 
 
 @dataclass(frozen=True)
@@ -48,49 +49,31 @@ class Config:
     call_seconds: float = 4.0
 
 
-def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
-    """Reads the command line.
+def parse_arguments(arguments: Sequence[str] | None = None, environment: Mapping[str, str] | None = None) -> Config:
+    """Reads the command line (of this process by default), its environment and its file.
 
     Raises:
         ConfigError: on a value that cannot work.
         SystemExit: on unknown options, as argparse does.
     """
-    parser = argparse.ArgumentParser(
-        prog="covey-dashboard", description="Pages on which people watch and steer rollouts."
-    )
-    add = parser.add_argument
-    add("--listen", default=DEFAULT_LISTEN, metavar="HOST:PORT", help="where browsers find it")
-    add(
-        "--host",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="another name by which browsers may call it; repeatable",
-    )
-    add("--control", default=os.environ.get("COVEY_CONTROL", DEFAULT_CONTROL), metavar="HOST:PORT",
-        help="control port of the server")  # fmt: skip
-    add("--data", default=os.environ.get("COVEY_DATA", DEFAULT_DATA), metavar="HOST:PORT",
-        help="its data port, which has the cohort models")  # fmt: skip
-    add_client_options(parser, of_whom="this dashboard", role="viewer")
-    add("--tls-cert", type=Path, metavar="FILE", help="certificate of the pages, with --tls-key")
-    add("--tls-key", type=Path, metavar="FILE", help="its private key")
-    add("--insecure-listen", action="store_true", help="allow pages beyond this machine without TLS")
-    add("--ports-file", type=Path, metavar="FILE", help="written once ready: JSON with port and pid")
-    options = parser.parse_args(arguments)
-    host, port = _address(options.listen)
     try:
-        security = security_of(options)
+        return config_of(read_settings(SECTION, arguments, os.environ if environment is None else environment))
+    except ConfigurationError as error:
+        raise ConfigError(str(error)) from error
+
+
+def config_of(settings: Settings) -> Config:
+    """What a dashboard's settings amount to.
+
+    Raises:
+        ConfigError: on a value that cannot work.
+    """
+    host, port = _address(settings["listen"])
+    try:
+        security = security_of(settings)
     except ValueError as error:
         raise ConfigError(str(error)) from error
-    if (options.tls_cert is None) != (options.tls_key is None):
-        raise ConfigError("--tls-cert goes with --tls-key: a certificate and its private key")
-    tls = None if options.tls_cert is None else CertificateFiles(options.tls_cert, options.tls_key)
-    if tls is None and not is_loopback(options.listen) and not options.insecure_listen:
-        raise ConfigError(
-            f"--listen {options.listen} is beyond this machine and needs --tls-cert and --tls-key; or listen on "
-            "127.0.0.1, or say --insecure-listen where a proxy before it speaks TLS"
-        )
-    for name, address in (("--control", options.control), ("--data", options.data)):
+    for name, address in (("--control", settings["control"]), ("--data", settings["data"])):
         if not address.startswith("unix:") and not address.rpartition(":")[2].isdigit():
             raise ConfigError(f"{name} {address!r} is not HOST:PORT")
         if security.has_token and security.plaintext and not is_loopback(address):
@@ -98,13 +81,25 @@ def parse_arguments(arguments: Sequence[str] | None = None) -> Config:
     return Config(
         host=host,
         port=port,
-        control=options.control,
-        data=options.data,
+        control=settings["control"],
+        data=settings["data"],
         security=security,
-        tls=tls,
-        hosts=frozenset({*_HERE, host.lower(), *(name.lower() for name in options.host)}),
-        ports_file=options.ports_file,
+        tls=_tls(settings),
+        hosts=frozenset({*_HERE, host.lower(), *(name.lower() for name in settings["host"])}),
+        ports_file=settings["ports_file"],
     )
+
+
+def _tls(settings: Settings) -> CertificateFiles | None:
+    certificate, key, listen = settings["tls_cert"], settings["tls_key"], settings["listen"]
+    if (certificate is None) != (key is None):
+        raise ConfigError("--tls-cert goes with --tls-key: a certificate and its private key")
+    if certificate is None and not is_loopback(listen) and not settings["insecure_listen"]:
+        raise ConfigError(
+            f"--listen {listen} is beyond this machine and needs --tls-cert and --tls-key; or listen on "
+            "127.0.0.1, or say --insecure-listen where a proxy before it speaks TLS"
+        )
+    return None if certificate is None else CertificateFiles(certificate, key)
 
 
 def _address(text: str) -> tuple[str, int]:

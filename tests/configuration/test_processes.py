@@ -17,6 +17,8 @@ from covey.configuration.page import page
 from covey.configuration.settings import read_settings
 from covey_controller.config import Config, parse_arguments
 from covey_controller.options import SECTION as CONTROLLER
+from covey_dashboard import config as dashboard
+from covey_dashboard.options import SECTION as DASHBOARD
 from covey_server.config import ServerConfig, parse
 from covey_server.options import SECTION as SERVER
 
@@ -30,6 +32,10 @@ threads = 4
 [controller]
 webhook = "https://hooks.example/T0KEN"
 poll_seconds = 0.5
+
+[dashboard]
+listen = "127.0.0.1:9090"
+host = ["Covey.Example", "covey"]
 """
 
 
@@ -48,7 +54,7 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text() == page([SERVER, CONTROLLER]), "covey config reference > docs/configuration.md"
+    assert PAGE.read_text() == page([SERVER, CONTROLLER, DASHBOARD]), "covey config reference > docs/configuration.md"
 
 
 def test_defaults_are_those_of_the_objects() -> None:
@@ -58,9 +64,10 @@ def test_defaults_are_those_of_the_objects() -> None:
     for field in dataclasses.fields(Config):
         if field.name not in {"replicas", "holder"}:
             assert getattr(made, field.name) == getattr(bare, field.name)
+    assert dashboard.parse_arguments([], {}) == dashboard.Config()
 
 
-@pytest.mark.parametrize("section", [SERVER, CONTROLLER])
+@pytest.mark.parametrize("section", [SERVER, CONTROLLER, DASHBOARD])
 def test_names_are_unambiguous(section: Section) -> None:
     variables = [section.variable_of(option) for option in section.options]
     assert len(set(variables)) == len(variables)
@@ -79,6 +86,10 @@ def test_a_file_says_the_same_as_flags(file: Path) -> None:
     ]
     assert parse(["--config", str(file)], {}) == parse(flags, {})
     assert parse_arguments(["--config", str(file)], {}).poll_seconds == 0.5
+    pages = ["--listen", "127.0.0.1:9090", "--host", "Covey.Example", "--host", "covey"]
+    assert dashboard.parse_arguments(["--config", str(file)], {}) == dashboard.parse_arguments(pages, {})
+    variables = {"COVEY_DASHBOARD_LISTEN": "127.0.0.1:9090", "COVEY_DASHBOARD_HOST": "Covey.Example covey"}
+    assert dashboard.parse_arguments([], variables) == dashboard.parse_arguments(pages, {})
 
 
 def test_show_says_what_holds_and_from_where(
@@ -98,7 +109,7 @@ def test_show_says_what_holds_and_from_where(
         "section": "server", "key": "threads", "value": "4", "source": f"{file}:5",
     }  # fmt: skip
     assert shown["controller", "webhook_secret"]["value"] == "(set)"
-    assert len(shown) == len(SERVER.options) + len(CONTROLLER.options)
+    assert len(shown) == len(SERVER.options) + len(CONTROLLER.options) + len(DASHBOARD.options)
 
 
 @pytest.mark.parametrize("output", ["table", "json", "yaml"])
@@ -113,7 +124,7 @@ def test_no_secret_is_ever_shown(
 
 def test_check_is_content_or_says_what_is_wrong(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = run(capsys, "check", "--config", str(file))
-    assert (code, out.count("all good")) == (0, 2)
+    assert (code, out.count("all good")) == (0, 3)
     for change, said in (
         ("threads = 4", "tls_cert = 'c.pem'"),
         ("threads = 4", "listen = '0.0.0.0:50051'"),
@@ -121,6 +132,9 @@ def test_check_is_content_or_says_what_is_wrong(file: Path, capsys: pytest.Captu
         ("poll_seconds = 0.5", "webhook_secret_file = '/nowhere'"),
         ("threads = 4", "fault = ['nonsense']"),
         ("threads", "thread"),
+        ("127.0.0.1:9090", "0.0.0.0:9090"),
+        ("127.0.0.1:9090", "9090"),
+        ("host", "hots"),
     ):
         file.write_text(FILE.replace(change, said))
         code, out, err = run(capsys, "check", "--config", str(file))
@@ -137,9 +151,11 @@ def test_usage_is_told_apart_from_failure(capsys: pytest.CaptureFixture[str]) ->
     assert run(capsys, "show", "server", "--threads", "x")[0] == 2
 
 
-@pytest.mark.parametrize("module", ["covey_server", "covey_controller"])
+@pytest.mark.parametrize("module", ["covey_server", "covey_controller", "covey_dashboard"])
 def test_the_processes_themselves_refuse_a_wrong_file(module: str, file: Path) -> None:
-    file.write_text(FILE.replace("threads = 4", "treads = 4").replace("poll_seconds", "pol_seconds"))
+    file.write_text(
+        FILE.replace("threads = 4", "treads = 4").replace("poll_seconds", "pol_seconds").replace("host =", "hots =")
+    )
     command = [sys.executable, "-m", f"{module}.main", "--config", str(file)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=dict(os.environ))
     assert ended.returncode == 2

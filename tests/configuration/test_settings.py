@@ -101,7 +101,7 @@ def test_the_file_may_be_named_by_a_variable(write: Write) -> None:
         ("[server]\n\ntreads = 3", r"covey.toml:3: \[server\] has no key 'treads'; did you mean threads\?"),
         ("[server]\nxyzzy = 3", r"covey.toml:2: \[server\] has no key 'xyzzy'$"),
         ("[sever]\nthreads = 3", r"covey.toml:1: there is no table \[sever\]; did you mean server\?"),
-        ("[kitchen]", r"no table \[kitchen\]; there are server, controller"),
+        ("[kitchen]", r"no table \[kitchen\]; there are server, controller, dashboard"),
         ("threads = 3", r"covey.toml:1: 'threads' stands under no table"),
         ("server = 3", r"covey.toml:1: server is a table"),
         ("[server]\nthreads = 300", r"covey.toml:2: threads: '300' is not a whole number from 1 to 256"),

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import ssl
 import tomllib
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 from covey.cli import main
+from covey_dashboard.config import parse_arguments
+from covey_dashboard.dashboard import Dashboard
 
 PROJECT = Path(__file__).resolve().parents[2]
 FOLDER = PROJECT / "services" / "deployment" / "kubernetes"
@@ -124,7 +128,7 @@ def test_covey_takes_the_configuration(tmp_path: Path, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as ended:
         main(["config", "check", "--config", str(configuration(tmp_path))])
     assert ended.value.code == 0
-    assert capsys.readouterr().out.count("all good") == 2
+    assert capsys.readouterr().out.count("all good") == 3
 
 
 def test_the_configuration_and_the_manifests_speak_of_the_same(tmp_path: Path) -> None:
@@ -133,6 +137,8 @@ def test_the_configuration_and_the_manifests_speak_of_the_same(tmp_path: Path) -
     ports = {port["name"]: port["containerPort"] for port in container(server)["ports"]}
     for key, name in (("listen", "data"), ("control_listen", "control"), ("metrics_listen", "metrics")):
         assert told["server"][key] == f"0.0.0.0:{ports[name]}"
+    (pages,) = container(named("Deployment", "covey-dashboard"))["ports"]
+    assert told["dashboard"]["listen"] == f"0.0.0.0:{pages['containerPort']}"
     (metrics,) = container(controller)["ports"]
     assert told["controller"]["metrics_listen"] == f"0.0.0.0:{metrics['containerPort']}"
     assert len(told["controller"]["replica"]) == server["spec"]["replicas"]
@@ -143,6 +149,39 @@ def test_the_configuration_and_the_manifests_speak_of_the_same(tmp_path: Path) -
     assert told["server"]["data_directory"] in mounts
     for key in ("tokens", "tls_cert", "tls_key"):
         assert str(Path(told["server"][key]).parent) in mounts
+
+
+def test_the_dashboard_answers_its_probes_and_holds_no_more_than_a_viewers_token(
+    tmp_path: Path, authority: Any
+) -> None:
+    """As configured, but for the places of its files and a free port."""
+    workload = named("Deployment", "covey-dashboard")
+    text = configuration(tmp_path).read_text()
+    certificate, key = authority.issue("dashboard", "covey.example", "localhost")
+    (tmp_path / "token").write_text("covey_x\n")
+    for told, here in (
+        ("/etc/covey/tls/tls.crt", certificate), ("/etc/covey/tls/tls.key", key),
+        ("/etc/covey/access/ca.pem", authority.file), ("/etc/covey/access/dashboard-token", tmp_path / "token"),
+        ("0.0.0.0:8443", "127.0.0.1:0"),
+    ):  # fmt: skip
+        text = text.replace(told, str(here))
+    (tmp_path / "covey.toml").write_text(text)
+    dashboard = Dashboard(parse_arguments(["--config", str(tmp_path / "covey.toml")], {}))
+    try:
+        trusted = ssl.create_default_context(cafile=authority.file)
+        # A kubelet checks no certificate and calls a pod by its address.
+        with httpx.Client(base_url=dashboard.url, verify=False) as kubelet:
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                asked = container(workload)[probe]["httpGet"]
+                headers = {header["name"]: header["value"] for header in asked["httpHeaders"]}
+                assert kubelet.get(asked["path"], headers=headers).status_code == 200
+            assert kubelet.get("/healthz", headers={"Host": "10.0.0.7:8443"}).status_code == 421, "the twin"
+            assert kubelet.get("/healthz", headers={"Host": "covey.example"}).status_code == 200
+        assert httpx.get(f"https://localhost:{dashboard.port}/login", verify=trusted).status_code == 200
+    finally:
+        dashboard.stop()
+    (access,) = [volume["secret"] for volume in pod(workload)["volumes"] if volume["name"] == "access"]
+    assert [item["key"] for item in access["items"]] == ["ca.pem", "dashboard-token"]
 
 
 def test_a_drain_has_time(tmp_path: Path) -> None:
@@ -158,6 +197,9 @@ def test_a_drain_has_time(tmp_path: Path) -> None:
 
 def test_disruptions_leave_somebody() -> None:
     for workload in WORKLOADS:
+        if workload["metadata"]["name"] == "covey-dashboard":
+            assert workload["spec"]["replicas"] == 1, "who is logged in is in its memory"
+            continue
         assert named("PodDisruptionBudget", workload["metadata"]["name"])["spec"]["maxUnavailable"] < 2
         assert workload["spec"]["replicas"] >= 2
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-_PACKAGES = {"server": "covey_server", "controller": "covey_controller"}
+_PACKAGES = {"server": "covey_server", "controller": "covey_controller", "dashboard": "covey_dashboard"}
 
 
 def _has_options(package: str) -> bool:
@@ -31,12 +31,12 @@ def _has_options(package: str) -> bool:
 
 _PROCESSES = {name: package for name, package in _PACKAGES.items() if _has_options(package)}
 _File = Annotated[Path | None, typer.Option("--config", metavar="FILE", envvar="COVEY_CONFIG", help="The file, TOML.")]
-_Process = Annotated[str, typer.Argument(help="server, controller ...; default all.", show_default=False)]
+_Process = Annotated[str, typer.Argument(help="server, controller or dashboard; default all.", show_default=False)]
 
 
 @app.callback()
 def config() -> None:
-    """Check and show the configuration of servers and controllers."""
+    """Check and show the configuration of servers, controllers and dashboards."""
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sysconfig
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -39,7 +40,11 @@ def systemd(
     from covey.deployment.systemd import UNITS, files, is_hidden
 
     programs = Path(sysconfig.get_path("scripts")) if prefix is None else prefix / "bin"
-    installed = [unit.program for unit in UNITS if prefix is not None or (programs / unit.program).exists()]
+    installed = [
+        unit.program
+        for unit in UNITS
+        if prefix is not None or ((programs / unit.program).exists() and all(map(find_spec, unit.libraries)))
+    ]
     if is_hidden(programs):
         typer.echo(f"covey: the units cannot see {programs}: install covey elsewhere, such as /opt/covey", err=True)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 from covey.configuration.options import ConfigurationError, Option, Section
 
-TABLES = ("server", "controller")
+TABLES = ("server", "controller", "dashboard")
 """Of one file for all processes; each process reads its own."""
 
 

@@ -11,7 +11,7 @@ _HEAD = """\
 
 Written by `covey config reference` from the lists that the processes themselves read; a test holds it up to date.
 
-One TOML file can hold what servers and controllers are told, each its own table (`covey-dashboard` takes flags only):
+One TOML file can hold what servers, controllers and dashboards are told, each its own table:
 
 ```toml
 [server]
@@ -23,6 +23,10 @@ replica = [
   "data=127.0.0.1:50051,metrics=http://127.0.0.1:9464/metrics",
 ]
 token_file = "/etc/covey/controller-token"
+
+[dashboard]
+host = ["covey.example"]
+token_file = "/etc/covey/dashboard-token"
 ```
 
 ```sh
@@ -30,6 +34,7 @@ covey config check --config covey.toml     # what is wrong with it, with its lin
 covey config show --config covey.toml      # what holds, and where each value comes from
 covey-server --config covey.toml
 covey-controller --config covey.toml
+covey-dashboard --config covey.toml
 ```
 
 A flag wins over a variable of the environment, that over the file, that over the default. The file is named by

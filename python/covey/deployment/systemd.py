@@ -54,6 +54,7 @@ class Unit:
         stop_seconds: how long it may take to stop.
         own: what it needs beside what all share.
         calls: system calls that it needs beside what all may make.
+        libraries: of an extra of covey's, without which it does not start.
     """
 
     program: str
@@ -62,6 +63,7 @@ class Unit:
     stop_seconds: int
     own: tuple[tuple[str, str], ...] = ()
     calls: str = ""
+    libraries: tuple[str, ...] = ()
 
     @property
     def file_name(self) -> str:
@@ -122,6 +124,13 @@ UNITS = (
         "setpriority",
     ),
     Unit("covey-controller", "covey: drives rollouts on the service's own metrics", "covey-server.service", 15),
+    Unit(
+        "covey-dashboard",
+        "covey: pages on which people watch and steer rollouts",
+        "covey-server.service",
+        15,
+        libraries=("starlette", "uvicorn"),
+    ),
 )
 
 _SYSUSERS = f'u {USER} - "covey" /var/lib/covey\n'
@@ -132,6 +141,9 @@ data_directory = "/var/lib/covey"
 
 [controller]
 replica = ["data=127.0.0.1:50051,metrics=http://127.0.0.1:9464/metrics"]
+
+[dashboard]
+listen = "127.0.0.1:8080"
 """
 
 
