@@ -25,6 +25,8 @@ COMMANDS = {
     "segments": _Home("covey.cli.segments:app", "Who gains and who is harmed: an experiment by segment."),
     "retention": _Home("covey.cli.retention:app", "Who comes back, and how long learners stay."),
     "evolve": _Home("covey.cli.evolve:app", "How learners move between cohorts, and what comes next."),
+    "similar": _Home("covey.cli.similar:app", "Who is like whom: the nearest learners."),
+    "groups": _Home("covey.cli.groups:app", "Study groups under constraints, judged against chance."),
     "generate": _Home("covey.cli.generate:app", "Write events of made-up learners of known kinds."),
     "serve": _Home("covey.cli.serve:app", "Serve analyses and rollouts over gRPC."),
     "controller": _Home("covey.cli.controller:app", "Drive rollouts through their phases."),

@@ -1,0 +1,213 @@
+"""Learners into groups of given sizes: a start, and exchanges while they help (Späth's exchange method).
+
+Alike: the sum of squared distances to the groups' means W is made small (balanced k-means). Mixed: W is made large, so
+that every group is like all of its learners together (anticlustering: Späth 1986; Papenberg and Klau, Psychological
+Methods 26, 2021). The two are one: W + B is the same for every partition, with B the spread of the groups' means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_EXCHANGED = 1024
+"""Units that exchange places with each other; more of them are cut into parts first."""
+_MOST_PASSES = 50
+_LEAST_GAIN = 1e-12
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Units:
+    """What is placed whole: single learners, or friends who stay together.
+
+    Attributes:
+        sums: float64, shape (u, d): of the points of its learners.
+        sizes: int64, shape (u,): learners.
+        links: int64, shape (m, 2): friendships between units that one group would do well to hold.
+    """
+
+    sums: NDArray[np.float64]
+    sizes: Numbers
+    links: Numbers
+
+    def take(self, chosen: Numbers) -> Units:
+        """Some units; links among them."""
+        place = np.full(len(self.sizes), -1)
+        place[chosen] = np.arange(len(chosen))
+        links = place[self.links]
+        return Units(self.sums[chosen], self.sizes[chosen], links[(links >= 0).all(axis=1)])
+
+
+def compose(
+    units: Units, group_count: int, largest: int, *, is_alike: bool, friend_weight: float, order: Numbers
+) -> Numbers | None:
+    """A group for every unit; None where friends who stay together do not pack.
+
+    Args:
+        units: of one pool.
+        group_count: groups to make, as equal in size as the units allow.
+        largest: learners of a group.
+        is_alike: whether groups are of people alike, or mixed.
+        friend_weight: what all friendships in groups are worth, in units of the whole spread.
+        order: of the units, by chance.
+    """
+    labels = np.zeros(len(units.sizes), np.int64)
+    first = 0
+    for part, count in _cut(units, np.arange(len(units.sizes)), group_count, order, is_alike=is_alike):
+        own = units.take(part)
+        sequence = _along(own, np.arange(len(part))) if is_alike else np.argsort(np.argsort(order)[part])
+        start = _packed(own, count, largest, sequence, is_alike=is_alike)
+        if start is None:
+            return None
+        labels[part] = first + _exchanged(own, start, count, is_alike=is_alike, friend_weight=friend_weight)
+        first += count
+    return labels
+
+
+def _cut(
+    units: Units, chosen: Numbers, group_count: int, order: Numbers, *, is_alike: bool
+) -> list[tuple[Numbers, int]]:
+    """Parts of at most `MOST_EXCHANGED` units with their numbers of groups: across the longest axis, or by chance."""
+    if len(chosen) <= MOST_EXCHANGED or group_count == 1:
+        return [(chosen, group_count)]
+    ordered = chosen[_along(units, chosen)] if is_alike else chosen[np.argsort(np.argsort(order)[chosen])]
+    left = group_count // 2
+    reached = np.cumsum(units.sizes[ordered])
+    cut = int(np.searchsorted(reached, reached[-1] * left / group_count, side="right"))
+    parts = ((ordered[:cut], left), (ordered[cut:], group_count - left))
+    return [part for own, count in parts for part in _cut(units, np.sort(own), count, order, is_alike=is_alike)]
+
+
+def _along(units: Units, chosen: Numbers) -> Numbers:
+    """Units in their order along the axis on which they differ most."""
+    means = units.sums[chosen] / units.sizes[chosen, None]
+    centred = means - means.mean(axis=0)
+    axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    axis = axis * (1 if axis[np.argmax(np.abs(axis))] > 0 else -1)
+    return np.argsort(centred @ axis, kind="stable")
+
+
+def _packed(units: Units, group_count: int, largest: int, sequence: Numbers, *, is_alike: bool) -> Numbers | None:
+    """A first group for every unit: friends where most places are free, then everybody else so that sizes are equal."""
+    labels = np.full(len(units.sizes), -1)
+    filled = np.zeros(group_count, np.int64)
+    many = np.flatnonzero(units.sizes > 1)
+    for unit in many[np.argsort(-units.sizes[many], kind="stable")]:
+        group = int(np.argmin(filled))
+        if filled[group] + units.sizes[unit] > largest:
+            return None
+        labels[unit] = group
+        filled[group] += units.sizes[unit]
+    singles = sequence[units.sizes[sequence] == 1]
+    wanted = _levelled(filled, len(singles)) - filled
+    slots = np.repeat(np.arange(group_count), wanted)
+    if not is_alike:
+        # One to each in turn, as cards are dealt.
+        slots = slots[np.argsort(np.concatenate([np.arange(count) for count in wanted]), kind="stable")]
+    labels[singles] = slots
+    return labels
+
+
+def _levelled(filled: Numbers, more: int) -> Numbers:
+    """Sizes after `more` learners joined, each the smallest group, the first of equals."""
+    low, high = int(filled.min()), int(filled.max()) + more
+    while low < high:
+        level = (low + high + 1) // 2
+        if int(np.maximum(level - filled, 0).sum()) <= more:
+            low = level
+        else:
+            high = level - 1
+    sizes: Numbers = np.maximum(filled, low)
+    rest = more - int((sizes - filled).sum())
+    sizes[np.flatnonzero(sizes == low)[:rest]] += 1
+    return sizes
+
+
+def _exchanged(units: Units, labels: Numbers, group_count: int, *, is_alike: bool, friend_weight: float) -> Numbers:
+    """Exchange places of units of equal size while that helps, the best partner for each unit in turn."""
+    labels = labels.copy()
+    sums, sizes = units.sums, units.sizes
+    heads = np.bincount(labels, sizes, group_count)
+    totals = np.stack([np.bincount(labels, column, group_count) for column in sums.T], axis=1)
+    mean = sums.sum(axis=0) / sizes.sum()
+    whole = float((sums**2 / sizes[:, None]).sum() - (mean**2).sum() * sizes.sum())
+    sign = (1.0 if is_alike else -1.0) / (whole or 1.0)
+    friends = np.zeros((len(labels), len(labels)))
+    np.add.at(friends, (units.links[:, 0], units.links[:, 1]), 1.0)
+    friends += friends.T
+    worth = friend_weight / len(units.links) if len(units.links) else 0.0
+    near = np.stack([friends[:, labels == group].sum(axis=1) for group in range(group_count)], axis=1)
+    every = np.arange(len(labels))
+    for _ in range(_MOST_PASSES):
+        is_moved = False
+        for unit in every:
+            own = labels[unit]
+            step = sums - sums[unit]
+            means = totals / heads[:, None]
+            along = step @ means[own] - np.einsum("ij,ij->i", step, means[labels])
+            length = np.einsum("ij,ij->i", step, step)
+            change = -sign * (2 * along + length * (1 / heads[own] + 1 / heads[labels]))
+            if worth:
+                kept = near[unit, labels] - near[unit, own] + near[:, own] - near[every, labels] - 2 * friends[unit]
+                change -= worth * kept
+            change[(labels == own) | (sizes != sizes[unit])] = np.inf
+            other = int(np.argmin(change))
+            if change[other] >= -_LEAST_GAIN:
+                continue
+            theirs = labels[other]
+            totals[own] += step[other]
+            totals[theirs] -= step[other]
+            moved = friends[:, other] - friends[:, unit]
+            near[:, own] += moved
+            near[:, theirs] -= moved
+            labels[unit], labels[other] = theirs, own
+            is_moved = True
+        if not is_moved:
+            break
+    return labels
+
+
+def linked(count: int, pairs: Numbers) -> Numbers:
+    """The component of each of `count` learners, numbered by their first members; friends are in one component."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    component: Numbers = connected_components(graph, directed=False)[1].astype(np.int64)
+    return component
+
+
+def group_counts(sizes: Sequence[int], smallest: int, largest: int, most: int | None) -> list[tuple[int, int]]:
+    """For every pool the number of groups and how many of its learners have a place.
+
+    Sizes aim at the middle of what is allowed; `most` groups of all pools together are shared out so that as many
+    learners as possible are placed.
+    """
+    target = (smallest + largest) / 2
+    plans = []
+    for size in sizes:
+        low, high = -(-size // largest), size // smallest
+        wanted = min(max(round(size / target), low), high) if low <= high else high
+        plans.append([min(low, high), wanted])
+    if most is None:
+        counts = [wanted for _, wanted in plans]
+    else:
+        counts = [0] * len(plans)
+        for _ in range(most):
+            # The group that gives most learners a place; then the one that makes large groups smaller.
+            gain = [
+                (min(size, (count + 1) * largest) - min(size, count * largest), size / (count + 1))
+                if count < wanted
+                else (-1, 0.0)
+                for size, count, (_, wanted) in zip(sizes, counts, plans, strict=True)
+            ]
+            best = max(range(len(gain)), key=gain.__getitem__)
+            if gain[best][0] < 0:
+                break
+            counts[best] += 1
+    return [(count, min(size, count * largest)) for size, count in zip(sizes, counts, strict=True)]
