@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke experiments-verify faults soak proto released-contract dist clean pictures
+.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke experiments-verify faults soak walk proto released-contract dist clean pictures
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,6 +20,9 @@ demo: $(RUN) ## build, then roll the native analyzer out over the reference anal
 test: $(DEV) ## the whole suite with branch coverage; TESTS=tests/rollout for a part
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= $(TESTS)
 	$(BIN)/python -m coverage report
+
+walk: $(DEV) ## a newcomer's walk, docs/start.md typed line by line: demo, own events, own service, an approval, a rollback
+	COVEY_WALK=whole $(BIN)/python -m pytest tests/docs/test_start.py
 
 test-core: $(DEV) ## the kernels alone, on every instruction set, without Python
 	$(BIN)/cmake -S cpp -B build/core -DCOVEY_BUILD_TESTS=ON -DCOVEY_BUILD_PYTHON=OFF
@@ -136,7 +139,7 @@ $(BIN)/pip:
 
 # An environment for development has the run-time one in it.
 $(RUN): $(BUILT_FROM) | $(BIN)/pip
-	if [ -e $(DEV) ]; then $(BIN)/pip install --quiet -e '.[dev]' && touch $(DEV); else $(BIN)/pip install --quiet -e .; fi
+	if [ -e $(DEV) ]; then $(BIN)/pip install --quiet -e '.[dev]' && touch $(DEV); else $(BIN)/pip install --quiet -e '.[dashboard,xds]'; fi
 	touch $(RUN)
 
 $(DEV): $(BUILT_FROM) | $(BIN)/pip

@@ -118,7 +118,9 @@ class EventMapping:
             elif asked or meaning in ("learner", "time"):
                 remedy = suggestion(name, available)
                 if asked is None:
-                    remedy += f". Name the column with the mapping '{meaning}'"
+                    remedy += (
+                        f". Name the column that has it: --{meaning} COLUMN, in Python mapping={{'{meaning}': COLUMN}}"
+                    )
                 raise InputError("there is no such column", source=source, column=name, remedy=remedy)
         self._refuse_misspelt(resolved, available, source)
         return resolved

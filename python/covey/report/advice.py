@@ -119,10 +119,18 @@ def what_next(rollout: Rollout, now: datetime) -> Advice:
     if rollout.state == Rollout.STATE_DRAFT:
         return Advice("start it", f"covey rollout start {name}", "start")
     if rollout.state == Rollout.STATE_SCHEDULED:
-        return Advice("nothing: the controller begins the first phase when its time has come")
+        signs = _signs_first(rollout)
+        asked = f"; {', '.join(signs)} will be asked to sign it" if signs else ""
+        return Advice(f"nothing: the controller begins the first phase when its time has come{asked}")
     if rollout.state == Rollout.STATE_HOLDING:
         return _while_holding(rollout, name)
     return Advice("nothing: it advances by itself once everything is proven")
+
+
+def _signs_first(rollout: Rollout) -> list[str]:
+    """Roles whose approval the first phase takes, as its plan says; the controller has not asked for it yet."""
+    approvals = rollout.spec.phases[0].approvals if rollout.spec.phases else rollout_spec_pb2.Phase().approvals
+    return list(approvals.roles)
 
 
 def _while_closed(rollout: Rollout, name: str) -> Advice:
