@@ -18,7 +18,8 @@ and the interpreter is most of each. Formulas on small arrays were nine tenths N
 each formula; they are compiled (docs/decisions/018-compiled-statistics.md). Triggers and criteria compare only the rows
 that have a comparison; a page is read once and looked at closer only where it cannot be plain; results are weighed as
 arrays, and verdicts, with their intervals and sentences, are made where an entry shows them. Old and new in turn on a
-quiet machine: from 1.11 to 0.72 ms in a dwelling phase, and from 2.17 to 1.10 ms where every criterion is judged.
+quiet machine: from 1.11 to 0.72 ms in a dwelling phase, and from 2.17 to 1.10 ms where every criterion is judged; on a
+newer machine 0.48 and 0.67 ms, and six hours of looks are replayed in 0.36 and 0.50 s.
 """
 
 from __future__ import annotations

@@ -84,10 +84,13 @@ class RelativeEffect(NamedTuple):
 def effects_by_metric(
     outcomes: Sequence[OutcomeMoments], spec: RolloutSpec
 ) -> dict[str, dict[str, RelativeEffect | None]]:
-    """The relative effect on every outcome in every segment, in one evaluation; segment "" is all learners."""
-    arms = arms_by_metric(outcomes, spec)
-    found = iter(relative_effects([pair for segments in arms.values() for pair in segments.values()]))
-    return {metric: {segment: next(found) for segment in segments} for metric, segments in arms.items()}
+    """The relative effect on every outcome in every segment, in one evaluation; segment "" is all learners.
+
+    Segments come in the order of their names.
+    """
+    arms = {metric: sorted(segments.items()) for metric, segments in arms_by_metric(outcomes, spec).items()}
+    found = iter(relative_effects([pair for segments in arms.values() for _, pair in segments]))
+    return {metric: {segment: next(found) for segment, _ in segments} for metric, segments in arms.items()}
 
 
 def relative_effect(arms: Arms) -> RelativeEffect | None:

@@ -13,6 +13,7 @@ from covey.rollout.units import rounded
 from covey.stats import e_bh, mixture_sprt
 from covey.stats.special import Floats
 
+_ROUNDING = 1e-8
 FOLDED_SEGMENT = "other"
 """Many small segments under one label: nobody can tell its learners by the segment that their requests name."""
 
@@ -34,8 +35,9 @@ class Harm:
 
 def segment_effects(state: RolloutState, statement: Statement) -> list[tuple[str, RelativeEffect | None]]:
     """The outcome's relative effect in each segment that still gets the candidate, by name."""
+    excluded = state.excluded_segments
     effects = state.effects.get(statement.argument, {})
-    return [(name, effects[name]) for name in sorted(set(effects) - {""} - set(state.excluded_segments))]
+    return [(name, effect) for name, effect in effects.items() if name and name not in excluded]
 
 
 def harm_log_e(estimates: Floats, variances: Floats, limit: float) -> Floats:
@@ -87,4 +89,5 @@ def harmed_segments(state: RolloutState, statement: Statement, alpha: float) -> 
 
 def _falls(effect: RelativeEffect, limit: float) -> bool:
     """Whether the estimate is a fall of what the statement tolerates, or more."""
-    return rounded(effect.estimate) <= -limit
+    # Most are nowhere near; rounding to 9 digits moves an estimate by less than this.
+    return effect.estimate <= (_ROUNDING - 1) * limit and rounded(effect.estimate) <= -limit
