@@ -97,7 +97,7 @@ def test_the_committed_units_are_those_that_the_command_writes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["deploy", "systemd", "--output", str(tmp_path / "units"), "--prefix", "/opt/covey"])
+        main(["deploy", "systemd", "--directory", str(tmp_path / "units"), "--prefix", "/opt/covey"])
     assert ended.value.code == 0
     out, err = capsys.readouterr()
     assert "systemctl enable --now covey-server covey-controller covey-dashboard" in out
@@ -116,10 +116,10 @@ def test_a_place_that_units_cannot_see_is_said(tmp_path: Path, capsys: pytest.Ca
     assert is_hidden(Path("/home/ada/venv/bin"))
     assert not is_hidden(Path("/opt/covey/bin"))
     with pytest.raises(SystemExit):
-        main(["deploy", "systemd", "--output", str(tmp_path), "--prefix", "/root/venv"])
+        main(["deploy", "systemd", "--directory", str(tmp_path), "--prefix", "/root/venv"])
     assert "cannot see /root/venv/bin" in capsys.readouterr().err
     with pytest.raises(SystemExit) as ended:
-        main(["deploy", "systemd", "--output", "/proc/units"])
+        main(["deploy", "systemd", "--directory", "/proc/units"])
     assert ended.value.code == 1
 
 

@@ -51,11 +51,27 @@ def test_only_variables_that_there_are_are_used() -> None:
 def test_the_command_writes_both(tmp_path: Path) -> None:
     for what, arguments in (("rules", ["--job", "prod", "--objective", "99.5"]), ("dashboard", [])):
         with pytest.raises(SystemExit) as ended:
-            main(["monitoring", what, "--output", str(tmp_path / what), *arguments])
+            main(["monitoring", what, "--file", str(tmp_path / what), *arguments])
         assert ended.value.code == 0
     assert json.loads((tmp_path / "dashboard").read_text()) == BOARD
     written = yaml.safe_load((tmp_path / "rules").read_text())
     assert written == groups(Objectives(answered_share=0.995), job="prod")
+
+
+def test_what_the_option_was_called_still_works_and_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--output` is a form everywhere else."""
+    for verb, option, now in (
+        (["monitoring", "dashboard"], tmp_path / "board.json", "--file"),
+        (["deploy", "systemd"], tmp_path / "units", "--directory"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main([*verb, "--output", str(option)])
+        assert ended.value.code == 0
+        assert f"--output is called {now} here" in capsys.readouterr().err
+        assert option.exists()
+    with pytest.raises(SystemExit) as ended:
+        main(["deploy", "systemd"])
+    assert (ended.value.code, "--directory is missing" in capsys.readouterr().err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +82,7 @@ def test_the_command_writes_both(tmp_path: Path) -> None:
         (["--latency", "soon"], 2, "--latency"),
         (["--latency", "2h"], 2, "1 ms to 60 s"),
         (["--period-days", "0"], 2, "more than 0"),
-        (["--output", "/nowhere/rules.yaml"], 1, "choose another file"),
+        (["--file", "/nowhere/rules.yaml"], 1, "--file /nowhere/rules.yaml"),
     ],
 )
 def test_mistakes_are_named(arguments: list[str], code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:

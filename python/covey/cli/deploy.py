@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from covey.cli.output import CommandError, print_text
+from covey.cli.output import CommandError, print_text, renamed
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -30,15 +30,21 @@ def deploy() -> None:
 
 @app.command()
 def systemd(
-    output: Annotated[Path, typer.Option("--output", metavar="FOLDER", help="Written there; made if absent.")],
+    directory: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Written there; made if absent.")] = None,
     prefix: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Where covey is, or will be, installed (default: where this command is)."),
     ] = None,
+    formerly: Annotated[Path | None, typer.Option("--output", hidden=True)] = None,
 ) -> None:
     """Write hardened units, the user they run as, and a configuration to begin with."""
     from covey.deployment.systemd import UNITS, files, is_hidden
 
+    if formerly is not None:
+        renamed("--output", "--directory")
+    directory = directory or formerly
+    if directory is None:
+        raise CommandError("--directory is missing: name the folder that the units are written to", 2)
     programs = Path(sysconfig.get_path("scripts")) if prefix is None else prefix / "bin"
     installed = [
         unit.program
@@ -48,9 +54,9 @@ def systemd(
     if is_hidden(programs):
         typer.echo(f"covey: the units cannot see {programs}: install covey elsewhere, such as /opt/covey", err=True)
     try:
-        output.mkdir(parents=True, exist_ok=True)
+        directory.mkdir(parents=True, exist_ok=True)
         for name, text in files(programs, installed).items():
-            (output / name).write_text(text, encoding="utf-8")
+            (directory / name).write_text(text, encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"--output {output}: {error.strerror}; choose another folder") from error
-    print_text(_NEXT.format(folder=output, units=" ".join(installed)))
+        raise CommandError(f"--directory {directory}: {error.strerror}; choose another folder") from error
+    print_text(_NEXT.format(folder=directory, units=" ".join(installed)))

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from covey.cli.connection import ExitCode, seconds
-from covey.cli.output import CommandError, print_text
+from covey.cli.output import CommandError, print_text, renamed
 
 if TYPE_CHECKING:
     from covey.monitoring.objectives import Objectives
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
-_Output = Annotated[
-    Path | None, typer.Option("--output", "-o", metavar="FILE", help="Written there (default: standard output).")
-]
+_File = Annotated[Path | None, typer.Option("--file", metavar="FILE", help="Written there (default: standard output).")]
+# What it was called before, when `--output` was a file here and a form everywhere else.
+_Formerly = Annotated[Path | None, typer.Option("--output", "-o", hidden=True)]
 _Answered = Annotated[float, typer.Option("--objective", metavar="PERCENT", help="Requests that do not fail.")]
 _Latency = Annotated[str, typer.Option(metavar="DURATION", help="What an answer may take.")]
 _Fast = Annotated[float, typer.Option("--latency-objective", metavar="PERCENT", help="Answers within that time.")]
@@ -32,7 +32,8 @@ def monitoring() -> None:
 
 @app.command()
 def rules(
-    output: _Output = None,
+    file: _File = None,
+    formerly: _Formerly = None,
     objective: _Answered = 99.9,
     latency: _Latency = "200ms",
     latency_objective: _Fast = 99.0,
@@ -46,12 +47,13 @@ def rules(
     from covey.monitoring.rules import rules_text
 
     promise = _objectives(objective, latency, latency_objective, period_days)
-    _write(lambda: rules_text(promise, job=job, runbooks=runbooks), output)
+    _write(lambda: rules_text(promise, job=job, runbooks=runbooks), file, formerly)
 
 
 @app.command()
 def dashboard(
-    output: _Output = None,
+    file: _File = None,
+    formerly: _Formerly = None,
     objective: _Answered = 99.9,
     latency: _Latency = "200ms",
     latency_objective: _Fast = 99.0,
@@ -61,7 +63,7 @@ def dashboard(
     from covey.monitoring.dashboard import dashboard_text
 
     promise = _objectives(objective, latency, latency_objective, period_days)
-    _write(lambda: dashboard_text(promise), output)
+    _write(lambda: dashboard_text(promise), file, formerly)
 
 
 def _objectives(answered_percent: float, latency: str, fast_percent: float, period_days: float) -> Objectives:
@@ -78,11 +80,14 @@ def _objectives(answered_percent: float, latency: str, fast_percent: float, peri
         raise CommandError(str(error), ExitCode.USAGE) from error
 
 
-def _write(text: Callable[[], str], output: Path | None) -> None:
-    if output is None:
+def _write(text: Callable[[], str], file: Path | None, formerly: Path | None) -> None:
+    if formerly is not None:
+        renamed("--output", "--file")
+    file = file or formerly
+    if file is None:
         print_text(text().rstrip())
         return
     try:
-        output.write_text(text(), encoding="utf-8")
+        file.write_text(text(), encoding="utf-8")
     except OSError as error:
-        raise CommandError(f"--output {output}: {error.strerror}; choose another file") from error
+        raise CommandError(f"--file {file}: {error.strerror}; choose another file") from error

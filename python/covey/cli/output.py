@@ -48,6 +48,11 @@ def print_data(data: Any, output: OutputFormat) -> None:
         print_text(yaml.safe_dump(data, sort_keys=False, allow_unicode=True).rstrip())
 
 
+def renamed(formerly: str, now: str) -> None:
+    """Say on standard error that an option has another name by now; it does what it did."""
+    typer.echo(f"covey: {formerly} is called {now} here; the old name will go", err=True)
+
+
 def counted(count: int, singular: str, plural: str) -> str:
     """A count with its noun: "1 file", "1,204 files"."""
     return f"{count:,} {singular if count == 1 else plural}"
