@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from covey.access.certificates import CertificateFiles
 from covey.access.credentials import Credential, digest, new_id, new_token
@@ -25,8 +26,6 @@ from covey_controller.failures import ConfigError
 from covey_controller.scrape import AbsenceError, fetch
 from covey_server.config import Address, ServerConfig
 from covey_server.wiring import AnalyzerServer, wall_clock
-
-from .pages import wait_until
 
 FREE = Address("127.0.0.1", 0)
 PLAN = """

@@ -11,11 +11,10 @@ from pathlib import Path
 
 import pytest
 from programs import free_port, program
+from waiting import wait_until
 
 from covey_controller.outbox.message import Message
 from covey_controller.outbox.sinks import Alertmanager, SinkError
-
-from .pages import wait_until
 
 CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from covey import failpoints
 from covey.v1.evidence_pb2 import ReachedProcesses
@@ -20,7 +21,6 @@ from covey_controller.traffic.setting import Setting
 
 from .echo import Echo, two_echos
 from .foreign_world import ForeignWorld
-from .pages import wait_until
 from .traffic.haproxy_process import HaproxyProcess, control_socket, echo_plan, haproxy
 from .world import NAME
 

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from covey_controller.client import ControlClient, LeaseError, open_channel
 from covey_controller.config import parse_arguments
@@ -21,7 +22,6 @@ from covey_controller.outbox.message import Message
 from covey_controller.outbox.sender import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, MOST_REFUSALS, Sender
 from covey_controller.outbox.sinks import AppriseSink, Sink, SinkError, Webhook, post
 
-from .pages import wait_until
 from .receivers import receiver
 from .world import NAME, World
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import grpc
 import pytest
 from prometheus_client import generate_latest
+from waiting import wait_until
 
 from covey.v1 import evidence_pb2 as pb
 from covey_controller.config import Replica
 from covey_controller.exporter import Exporter
 from covey_controller.probes import Prober, answered, learner_probes
 
-from .pages import BASELINE, CANDIDATE, wait_until
+from .pages import BASELINE, CANDIDATE
 from .world import World
 
 

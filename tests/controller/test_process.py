@@ -12,8 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-from .pages import wait_until
+from waiting import wait_until
 
 
 def command(*arguments: str) -> list[str]:

@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 from programs import free_port, program
+from waiting import wait_until
 
 from covey.rollout.spec import load_spec, with_defaults
 from covey.v1 import evidence_pb2 as pb
@@ -24,7 +25,7 @@ from covey_controller.sources import PrometheusPages
 from covey_controller.traffic.actuator import shows
 
 from .echo import Echo, say, two_echos
-from .pages import http, sending, serving, wait_until
+from .pages import http, sending, serving
 
 LIMITS = ScrapeLimits(5.0, 5.0, 10.0)
 ROUTERS = [("haproxy", shows("haproxy", 1000, 1.0))]
@@ -86,7 +87,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
             )
         try:
             made = Prometheus(f"http://127.0.0.1:{port}", echos)
-            assert wait_until(lambda: ready(made.url), 60), (directory / "log").read_text()
+            wait_until(lambda: ready(made.url), why=(directory / "log").read_text)
             yield made
         finally:
             process.kill()
@@ -117,7 +118,7 @@ def test_processes_are_read_by_promql_with_their_router(prometheus: Prometheus) 
         return [[v.request_count for v in reading.variants] for reading in readings] == [[], [40], [10]]
 
     try:
-        assert wait_until(is_complete, 30), counted(pages)
+        wait_until(is_complete, why=lambda: counted(pages))
         readings, absences = counted(pages)
     finally:
         pages.close()

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from covey.v1.journal_pb2 import RollbackStarted
 from covey.v1.rollout_spec_pb2 import RolloutSpec
@@ -14,7 +15,6 @@ from covey.v1.rollouts_pb2 import Rollout
 
 from .echo import Echo, two_echos
 from .foreign_world import ForeignWorld
-from .pages import wait_until
 from .traffic.haproxy_process import echo_plan
 from .traffic.xds_process import XdsClient, xds_client
 from .world import NAME

@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable
-from typing import Any
 
 import httpx
 import pytest
+from waiting import wait_until
 
 from .site import Site, buttons, hidden, log_in, press
 
 ROLLOUT = "/rollouts/native"
 
 
-def until(condition: Callable[[], Any], seconds: float = 15.0) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, "it did not become true in time"
-        time.sleep(0.02)
-    return found
-
-
 def test_a_viewer_sees_everything_and_no_button(site: Site) -> None:
     site.create("native")
     site.tick("native", 5, requests_per_second=20.0)
     with site.browser("vera") as browser:
-        until(lambda: 'href="/rollouts/native"' in browser.get("/").text)
+        wait_until(lambda: 'href="/rollouts/native"' in browser.get("/").text)
         page = browser.get(ROLLOUT).text
         for words in ("10 % of learners get native", "error_rate &lt; 1 %", "edda", "looked at the rehearsal", "<svg"):
             assert words in page
@@ -63,7 +53,7 @@ def test_an_operator_aborts_with_a_reason_under_their_own_name(site: Site) -> No
         answer = press(browser, path, reason="the login page is slow")
         assert (answer.status_code, answer.headers["location"]) == (303, f"{ROLLOUT}?done=abort")
         assert "Abort: recorded." in browser.get(answer.headers["location"]).text
-        until(lambda: "is being taken back" in browser.get(ROLLOUT).text)
+        wait_until(lambda: "is being taken back" in browser.get(ROLLOUT).text)
     with site.client("vera") as client:
         entry = next(entry for entry in client.list_entries("native") if entry.HasField("rollback_started"))
     assert (entry.actor, entry.actor_verified, entry.reason) == ("olga", True, "the login page is slow")
@@ -83,11 +73,11 @@ def test_who_signs_for_a_role_sees_that_button_only(site: Site) -> None:
     site.tick("native", 1)
     with site.browser("edda") as browser:
         # What is awaited stands at the top, too.
-        found = list(dict.fromkeys(until(lambda: buttons(browser.get(ROLLOUT).text))))
+        found = list(dict.fromkeys(wait_until(lambda: buttons(browser.get(ROLLOUT).text))))
         assert [path.partition("?")[0].rpartition("/")[2] for path in found] == ["approve", "deny"]
         assert all("role=engineering" in path for path in found)
         assert press(browser, found[0], reason="fine").status_code == 303
-        page = until(lambda: "Approve canary" not in (page := browser.get(ROLLOUT).text) and page)
+        page = wait_until(lambda: "Approve canary" not in (page := browser.get(ROLLOUT).text) and page)
         assert "edda" in page
         assert "missing, awaited" in page  # operations still are
         not_theirs = press(browser, f"{ROLLOUT}/approve?phase=canary&role=operations")
@@ -233,7 +223,7 @@ def test_a_revoked_token_ends_its_session(site: Site, monkeypatch: pytest.Monkey
     with site.browser("vera") as browser:
         assert browser.get("/").status_code == 200
         site.revoke("vera")
-        until(lambda: browser.get("/").status_code == 303)
+        wait_until(lambda: browser.get("/").status_code == 303)
 
 
 def test_the_page_says_that_the_server_is_away_and_keeps_its_last_state(site: Site) -> None:
@@ -242,7 +232,7 @@ def test_the_page_says_that_the_server_is_away_and_keeps_its_last_state(site: Si
     with site.browser("olga") as browser:
         assert "10 % of learners get native" in browser.get(ROLLOUT).text
         site.stop_server()
-        page = until(lambda: "The server does not answer" in (page := browser.get(ROLLOUT).text) and page)
+        page = wait_until(lambda: "The server does not answer" in (page := browser.get(ROLLOUT).text) and page)
         assert "10 % of learners get native" in page
         assert "What you see is what it said last" in page
         answer = press(browser, f"{ROLLOUT}/abort", reason="x")
@@ -251,7 +241,7 @@ def test_the_page_says_that_the_server_is_away_and_keeps_its_last_state(site: Si
         assert browser.get("/rollouts/other").status_code == 503
         assert "not reached" in browser.get("/healthz").text
         site.start_server()
-        until(lambda: "The server does not answer" not in browser.get(ROLLOUT).text)
+        wait_until(lambda: "The server does not answer" not in browser.get(ROLLOUT).text)
         assert press(browser, f"{ROLLOUT}/abort", reason="x").status_code == 303
 
 
@@ -265,7 +255,7 @@ def test_what_is_not_there_is_said(site: Site) -> None:
         assert browser.get("/static/..%2fconfig.py").status_code == 404
         assert browser.get("/elsewhere").status_code == 404
         site.create("nothing", start=False)
-        until(lambda: browser.get("/rollouts/nothing").status_code == 200)
+        wait_until(lambda: browser.get("/rollouts/nothing").status_code == 200)
 
 
 def test_browsers_are_told_to_run_nothing_but_the_own_script(site: Site) -> None:
@@ -293,7 +283,7 @@ def test_texts_of_others_are_shown_and_never_run(site: Site) -> None:
         client.report_incident("native", "INC-1", evil, request_id="1")
         client.start_rollout("native", reason=f"\x1b[31m{evil}")
     with site.browser("olga") as browser:
-        page = until(lambda: "INC-1" in (page := browser.get(ROLLOUT).text) and page)
+        page = wait_until(lambda: "INC-1" in (page := browser.get(ROLLOUT).text) and page)
         assert "&lt;img src=x" in page
         assert "<img" not in page
         assert "\x1b" not in page

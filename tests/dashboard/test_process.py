@@ -12,12 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from waiting import wait_until
 
 from covey_dashboard.config import ConfigError, parse_arguments
 from covey_dashboard.dashboard import Dashboard
 from covey_dashboard.main import main
-
-from .test_http import until
 
 NOWHERE = "127.0.0.1:1"
 
@@ -28,7 +27,7 @@ def test_it_starts_without_a_server_and_ends_in_order(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "covey_dashboard.main", "--listen", "127.0.0.1:0", "--control", NOWHERE]
     with subprocess.Popen([*command, "--ports-file", str(ports)], stdout=subprocess.PIPE, text=True) as process:
         try:
-            until(lambda: ports.exists() or process.poll() is not None, 30.0)
+            wait_until(lambda: ports.exists() or process.poll() is not None, 30.0)
             port = json.loads(ports.read_text())["pages"]
             url = f"http://127.0.0.1:{port}/"
             assert httpx.get(f"{url}healthz").text == "serving; server not reached\n"
@@ -101,7 +100,7 @@ def test_over_tls_the_cookie_is_secure_and_certificates_change(authority: Any) -
         assert answer().headers["strict-transport-security"]
         before = serial()
         authority.issue("dashboard")
-        until(lambda: serial() != before)
+        wait_until(lambda: serial() != before)
     finally:
         dashboard.stop()
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import httpx
 import pytest
+from waiting import wait_until
 
 from covey.demo.stack import Stack
 from covey.demo.supervisor import Supervisor
@@ -19,7 +20,7 @@ from covey_dashboard.gateway import Gateway
 from covey_dashboard.http.streams import MOST_OF_ONE_SESSION
 
 from .site import Site
-from .test_http import ROLLOUT, until
+from .test_http import ROLLOUT
 
 
 def events(answer: httpx.Response) -> Iterator[tuple[str, Any]]:
@@ -74,7 +75,7 @@ def test_one_session_has_few_streams_and_gets_its_places_back(site: Site) -> Non
             with browser.stream("GET", "/events") as answer:
                 return answer.status_code == 200
 
-        until(is_taken)
+        wait_until(is_taken)
 
 
 def test_a_stopping_dashboard_ends_its_streams(site: Site) -> None:
@@ -93,7 +94,7 @@ def test_only_so_many_rollouts_are_followed(site: Site) -> None:
     followers = Followers(site.dashboard.desk.gateway, lambda _: None, most=2)
     try:
         first = followers.follow("one")
-        until(lambda: first.seen.history)
+        wait_until(lambda: first.seen.history)
         assert followers.follow("one") is first
         followers.follow("two")
         followers.follow("three")
@@ -114,15 +115,15 @@ def test_a_journal_that_was_put_back_from_a_copy_is_read_again(site: Site, tmp_p
         follower = followers.follow("native")
         with site.client("olga") as olga:
             olga.start_rollout("native", reason="before")
-        until(lambda: follower.seen.history and len(follower.seen.history.events) == 4)
+        wait_until(lambda: follower.seen.history and len(follower.seen.history.events) == 4)
         site.stop_server()
         shutil.rmtree(tmp_path / "data")
         shutil.move(tmp_path / "copy", tmp_path / "data")
         site.start_server()
-        until(lambda: len(follower.seen.history.events) == 3, 30.0)  # type: ignore[union-attr]
+        wait_until(lambda: len(follower.seen.history.events) == 3, 30.0)  # type: ignore[union-attr]
         with site.client("olga") as olga:
             olga.start_rollout("native", reason="after")
-        until(lambda: follower.seen.history.events[-1].reason == "after")  # type: ignore[union-attr]
+        wait_until(lambda: follower.seen.history.events[-1].reason == "after")  # type: ignore[union-attr]
     finally:
         followers.stop()
 
@@ -135,7 +136,7 @@ def test_a_server_that_was_never_there_is_found_once_it_is(site: Site) -> None:
     try:
         follower = followers.follow("native")
         site.start_server()
-        until(lambda: follower.seen.history)
+        wait_until(lambda: follower.seen.history)
     finally:
         followers.stop()
 
@@ -147,5 +148,5 @@ def test_the_demonstration_has_a_dashboard(tmp_path: Path) -> None:
         stack.launch_server()
         stack.await_server()
         url = stack.start_dashboard()
-        until(lambda: httpx.get(f"{url}healthz").text == "serving; server reached\n")
+        wait_until(lambda: httpx.get(f"{url}healthz").text == "serving; server reached\n")
         assert "asks nobody who they are" in httpx.get(f"{url}login").text

@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx
 import pytest
 from programs import program
-from server.running import history, wait_until
+from server.running import history
+from waiting import wait_until
 
 from covey.cli import main
 from covey.client import Client

@@ -6,8 +6,6 @@ import json
 import os
 import subprocess
 import sysconfig
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +40,3 @@ def processes_of(directory: Path) -> list[str]:
         if str(directory) in line and path.parent.name != str(os.getpid()):
             found.append(line)
     return found
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 20.0) -> bool:
-    """Waits for a condition; False when the time is over."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.05)
-    return False

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import pytest
 from programs import free_ports, program
+from waiting import happens, wait_until
 
 from covey.client import Client
 from covey.rollout.spec import load_spec
 from covey.v1.journal_pb2 import RollbackStarted
 from covey.v1.rollouts_pb2 import Rollout
 
-from .harness import COVEY, wait_until
+from .harness import COVEY
 
 pytestmark = pytest.mark.e2e
 
@@ -55,7 +56,7 @@ class Stage:
 
     def ports_of(self, name: str) -> dict[str, int]:
         path = self.directory / f"{name}.ports"
-        assert wait_until(path.exists, 60), self.log(name)
+        wait_until(path.exists, why=lambda: self.log(name))
         found = json.loads(path.read_text())
         assert isinstance(found, dict)
         return found
@@ -127,7 +128,7 @@ def begin(stage: Stage, router: str, fail: float) -> Client:
 
 
 def reached(client: Client, *states: Rollout.State.ValueType) -> bool:
-    return wait_until(lambda: client.get_rollout(NAME).state in states, SECONDS)
+    return happens(lambda: client.get_rollout(NAME).state in states, SECONDS)
 
 
 def story(stage: Stage, client: Client) -> str:
@@ -159,7 +160,7 @@ def test_a_bad_build_is_rolled_back_and_gets_nobody(stage: Stage, router: str) -
 
 def test_a_killed_build_costs_its_own_calls_until_it_is_rolled_back(stage: Stage) -> None:
     with begin(stage, "haproxy", 0.0) as client:
-        assert wait_until(lambda: "version 2" in stage.log("call"), SECONDS), story(stage, client)
+        wait_until(lambda: "version 2" in stage.log("call"), SECONDS, why=lambda: story(stage, client))
         stage.kill("echo2")
         killed = time.monotonic()
         assert reached(client, Rollout.STATE_ROLLED_BACK), story(stage, client)

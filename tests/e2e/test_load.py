@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from covey.demo.stack import Stack
 from covey.demo.supervisor import Supervisor
 from covey.generate import GenerationPlan, write_parquet
-
-from .harness import wait_until
 
 pytestmark = pytest.mark.e2e
 

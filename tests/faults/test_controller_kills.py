@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from server.rollout_rooms import Caller
-from server.running import ServerProcess, wait_until
+from server.running import ServerProcess
+from waiting import wait_until
 
 from covey.failpoints import POINTS
 from covey.rollout import chain

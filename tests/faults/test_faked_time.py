@@ -15,7 +15,8 @@ from pathlib import Path
 import grpc
 import pytest
 from server.rollout_rooms import Caller
-from server.running import Stubs, server_command, wait_until
+from server.running import Stubs, server_command
+from waiting import wait_until
 
 from covey.rollout.spec import load_spec
 from covey.v1 import analyzer_pb2

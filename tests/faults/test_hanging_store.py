@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 import pytest
 from server.rollout_rooms import Caller, Rooms, control_port, refusal
-from server.running import ServedHere, wait_until
+from server.running import ServedHere
+from waiting import wait_until
 
 from covey import failpoints
 from covey.rollout.state import RolloutState

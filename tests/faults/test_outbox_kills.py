@@ -14,10 +14,10 @@ from random import Random
 from typing import Any
 
 import pytest
-from controller.pages import wait_until
 from controller.receivers import receiver
 from controller.world import PLAN
 from programs import free_port
+from waiting import wait_until
 
 from covey.client import CallFailed, Client
 from covey.rollout.spec import load_spec

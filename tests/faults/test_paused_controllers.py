@@ -16,7 +16,7 @@ from statistics import median
 
 import pytest
 from server.rollout_rooms import Caller
-from server.running import wait_until
+from waiting import wait_until
 
 from covey.rollout.spec import load_spec
 from covey.v1.journal_pb2 import Entry

@@ -15,9 +15,9 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
-from e2e.harness import wait_until
 from e2e.test_foreign_service import NAME, SECONDS, begin, reached, story
 from e2e.test_foreign_service import Stage as EchoStage
+from waiting import wait_until
 
 from covey import failpoints
 from covey.v1.journal_pb2 import RollbackStarted

@@ -16,6 +16,7 @@ from typing import Any
 import grpc
 import numpy as np
 from prometheus_client.parser import text_string_to_metric_families
+from waiting import wait_until
 
 from covey.v1 import (
     analyzer_pb2,
@@ -140,18 +141,6 @@ def server_command(data_directory: Path, listen: str = "127.0.0.1:0") -> list[st
     """The command line of a server on free ports."""
     ports = ["--listen", listen, "--control-listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"]
     return [sys.executable, "-m", "covey_server.main", "--data-directory", os.fspath(data_directory), *ports]
-
-
-def wait_until(condition: Any, seconds: float = 10.0) -> None:
-    """Return once `condition()` is true.
-
-    Raises:
-        AssertionError: it did not become true in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not become true in time"
-        time.sleep(0.01)
 
 
 def history(seed: int = 0, event_count: int = 40, newest_us: int | None = None) -> events_pb2.PackedEvents:

@@ -13,11 +13,12 @@ import pytest
 from google.rpc import error_details_pb2
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
+from waiting import wait_until
 
 from covey.v1 import analyzer_pb2
 from covey_server.answering.faults import FaultPlan
 
-from .running import NATIVE, REFERENCE, ServedHere, history, question, wait_until
+from .running import NATIVE, REFERENCE, ServedHere, history, question
 
 EVERYBODY = 10_000
 

@@ -11,12 +11,13 @@ import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import error_details_pb2
 from grpc_status import rpc_status
+from waiting import wait_until
 
 from covey.parameters import TRAIT_NAMES
 from covey.reference.hashing import murmur3_x86_32
 from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2, events_pb2
 
-from .running import DAY_US, NATIVE, REFERENCE, ServedHere, history, question, wait_until
+from .running import DAY_US, NATIVE, REFERENCE, ServedHere, history, question
 
 PROBE = "covey-probe-variant"
 

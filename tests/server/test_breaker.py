@@ -8,13 +8,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from waiting import wait_until
 
 from covey.v1.rollouts_pb2 import Rollout
 from covey_server.rollouts.breaker import Breaker
 from covey_server.store import open_store
 
 from .rollout_rooms import Caller
-from .running import ServerProcess, wait_until
+from .running import ServerProcess
 
 
 class Runs:

@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from waiting import wait_until
 
 from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 from covey_server.answering.budget import WORKING_BYTES_PER_BYTE, MemoryBudget, opened_each
@@ -21,7 +22,7 @@ from covey_server.errors import CallError
 from covey_server.ports.data_port import MESSAGE_BYTE_LIMIT
 
 from .rollout_rooms import Refusal
-from .running import ServedHere, ServerProcess, question, wait_until
+from .running import ServedHere, ServerProcess, question
 
 MEBIBYTE = 1 << 20
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
+from waiting import wait_until
 
 from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 from covey_server.datasets.view import DatasetView
 
-from .running import DAY_US, ServedHere, wait_until
+from .running import DAY_US, ServedHere
 
 Request = datasets_pb2.AppendEventsRequest
 ROWS = 60_000

@@ -7,10 +7,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from waiting import wait_until
 
 from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 
-from .running import DAY_US, REFERENCE, ServedHere, wait_until
+from .running import DAY_US, REFERENCE, ServedHere
 
 Request = datasets_pb2.AppendEventsRequest
 ROWS = 150_000

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 from google.rpc import error_details_pb2
+from waiting import wait_until
 
 from covey.v1 import analyzer_pb2
 
-from .running import NATIVE, REFERENCE, ServedHere, question, wait_until
+from .running import NATIVE, REFERENCE, ServedHere, question
 
 Message = analyzer_pb2.AnalyzeLearnersRequest
 

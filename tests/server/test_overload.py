@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from covey.client import Client
 from covey.rollout.spec import load_spec
 from covey.v1.rollouts_pb2 import ListRolloutsRequest
 
-from .running import ServerProcess, history, question, wait_until
+from .running import ServerProcess, history, question
 
 SECONDS = float(os.environ.get("COVEY_FAULTS_SECONDS") or "5")
 PEAK_SECONDS = min(10.0, max(2.0, SECONDS / 4))

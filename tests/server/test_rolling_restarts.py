@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from waiting import wait_until
+
 from covey.client import CallFailed, Client, Retry
 from covey.v1.analyzer_pb2 import AnalyzeLearnerResponse
 
-from .running import ServerProcess, history, question, wait_until
+from .running import ServerProcess, history, question
 
 RESTARTS = int(os.environ.get("COVEY_FAULTS_RESTARTS") or "2")
 PATIENCE_SECONDS = 60.0

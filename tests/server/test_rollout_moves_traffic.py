@@ -8,10 +8,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from waiting import wait_until
+
 from covey.v1 import analyzer_pb2, journal_pb2, rollout_spec_pb2, rollouts_pb2
 
 from .rollout_rooms import looked
-from .running import NATIVE, REFERENCE, ServedHere, ServerProcess, Stubs, question, wait_until
+from .running import NATIVE, REFERENCE, ServedHere, ServerProcess, Stubs, question
 
 NAME = "rollouts/r"
 

@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from random import Random
 
+from waiting import wait_until
+
 from covey.v1 import analyzer_pb2
 from covey_server.answering.engines import Engines
 from covey_server.answering.faults import FaultPlan
@@ -15,7 +17,7 @@ from covey_server.answering.variants_at_work import VariantsAtWork
 from covey_server.decoding import decode_packed
 from covey_server.metrics.counters import RequestBook
 
-from .running import NATIVE, REFERENCE, ServedHere, history, question, wait_until
+from .running import NATIVE, REFERENCE, ServedHere, history, question
 
 
 def shadowed(book: RequestBook) -> dict[str, int]:

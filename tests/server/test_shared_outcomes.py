@@ -7,13 +7,14 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from waiting import wait_until
 
 from covey.v1 import analyzer_pb2, outcomes_pb2
 from covey_server.outcomes import exposures
 from covey_server.outcomes.exposures import ExposureLedger
 from covey_server.outcomes.exposures_sharing import arrivals
 
-from .running import NATIVE, REFERENCE, ServedHere, question, wait_until
+from .running import NATIVE, REFERENCE, ServedHere, question
 from .test_rollout_moves_traffic import NAME, begin, enter
 
 Pair = tuple[ServedHere, ServedHere]

@@ -9,6 +9,7 @@ from statistics import median
 
 import grpc
 import pytest
+from waiting import wait_until
 
 from covey.rollout import chain
 from covey.v1 import analyzer_pb2, journal_pb2, rollouts_pb2
@@ -18,7 +19,7 @@ from covey_server.store import StoreError, open_store
 from covey_server.wiring import wall_clock
 
 from .postgres import Cluster
-from .running import NATIVE, REFERENCE, ServedHere, ServerProcess, Stubs, question, wait_until
+from .running import NATIVE, REFERENCE, ServedHere, ServerProcess, Stubs, question
 from .store_notes import texts, write_note
 from .test_rollout_moves_traffic import NAME, begin, enter
 

@@ -17,12 +17,13 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from waiting import wait_until
 
 import covey.v1
 from covey.v1 import analyzer_pb2
 from covey_server.ports.health import DATA_PORT_SERVICES
 
-from .running import NATIVE, ServedHere, ServerProcess, question, server_command, wait_until
+from .running import NATIVE, ServedHere, ServerProcess, question, server_command
 
 Start = Callable[..., ServerProcess]
 

@@ -9,6 +9,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from waiting import wait_until
 
 from covey import Events
 from covey.evolve import instants_between, snapshots, transitions
@@ -24,7 +25,7 @@ from covey.v1 import (
 )
 from covey_server.studies.desk import StudyDesk
 
-from .running import ServedHere, wait_until
+from .running import ServedHere
 
 DAY_US = 86_400_000_000
 START_US = 1_767_571_200_000_000

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from covey import failpoints
 from covey.access.certificates import CertificateFiles, Certificates, end_of
@@ -21,7 +22,7 @@ from covey_server.store.following import Follower
 from covey_server.store.write_health import WriteHealth
 
 from .postgres import Cluster
-from .running import ServedHere, wait_until
+from .running import ServedHere
 from .store_notes import write_note
 
 

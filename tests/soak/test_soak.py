@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from server.running import wait_until
+from waiting import wait_until
 
 from .campaign import soak
 from .judge import Samples, judge

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from programs import free_port, program
+from waiting import wait_until
 
 from covey.rollout.spec import load_spec, with_defaults
 from covey.v1.rollout_spec_pb2 import RolloutSpec
@@ -17,7 +18,6 @@ from covey_controller.traffic.haproxy import exchange
 from covey_controller.traffic.haproxy_config import haproxy_config
 
 from ..echo import Echo
-from ..pages import wait_until
 
 PLAN = """
 target: echo
@@ -77,7 +77,7 @@ class HaproxyProcess:
     def start(self) -> None:
         with self._log.open("ab") as log:
             self._process = subprocess.Popen([self._program, "-db", "-f", str(self._file)], stdout=log, stderr=log)
-        assert wait_until(self._answers, 30), self._log.read_text()
+        wait_until(self._answers, why=self._log.read_text)
 
     def _answers(self) -> bool:
         try:

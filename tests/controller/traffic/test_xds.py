@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from waiting import wait_until
 
 from covey.v1 import evidence_pb2 as pb
 from covey.v1.rollout_spec_pb2 import RolloutSpec
@@ -16,7 +17,6 @@ from covey_controller.traffic.xds_resources import ROUTE, Snapshot
 from covey_controller.traffic.xds_server import XdsPortError, XdsServer
 
 from ..echo import Echo, two_echos
-from ..pages import wait_until
 from .haproxy_process import echo_plan
 from .xds_process import XdsClient, xds_client
 

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import grpc
 import pytest
+from waiting import wait_until
 
 from covey.access.principals import Role
 from covey.v1 import access_pb2, access_pb2_grpc, analyzer_pb2
 from covey.v1 import rollouts_pb2 as pb
 
 from ..rollout_rooms import Refusal, plan
-from ..running import ServedHere, wait_until
+from ..running import ServedHere
 from .known import TokensFile
 
 INFO = analyzer_pb2.GetServerInfoRequest()

@@ -17,6 +17,7 @@ from typing import Any
 
 import grpc
 import pytest
+from waiting import wait_until
 
 from covey.access.certificates import CertificateFiles
 from covey.access.principals import Role
@@ -27,7 +28,7 @@ from covey.v1.rollouts_pb2 import ListRolloutsRequest
 from covey_server.config import Address, ServerConfig
 from covey_server.wiring import AnalyzerServer, wall_clock
 
-from ..running import ServerProcess, wait_until
+from ..running import ServerProcess
 from .known import TokensFile
 
 FREE = Address("127.0.0.1", 0)
