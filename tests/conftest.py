@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 from collections.abc import Callable
 from datetime import datetime
@@ -12,6 +13,10 @@ from types import ModuleType
 
 import pytest
 import trustme
+
+# Shells start what runs in the background deaf to Ctrl-C, and its children with it; tests press it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

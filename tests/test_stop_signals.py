@@ -1,4 +1,4 @@
-"""A signal to stop is never missed, whatever thread it lands on."""
+"""A signal to stop is never missed, whatever thread it lands on and whatever that thread does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from covey.stop_signals import StopSignals
+from covey.stop_signals import Interruptions, StopSignals
 
 # The kernel may hand a signal to any thread; here it lands on one that is not the waiter, once the waiter sleeps.
 _LANDING_ELSEWHERE = """
@@ -29,7 +29,7 @@ waiting = threading.Event()
 striker = threading.Thread(target=strike, daemon=True)
 """
 _WITH_STOP_SIGNALS = """
-from covey.stop_signals import StopSignals
+from covey.stop_signals import Interruptions, StopSignals
 with StopSignals() as stop_signals:
     striker.start()
     waiting.set()
@@ -118,3 +118,60 @@ def test_a_wait_without_a_signal_takes_its_time() -> None:
         started = time.monotonic()
         assert not stop_signals.wait(0.1)
         assert time.monotonic() - started >= 0.1
+
+
+class _Closing:
+    """Interrupted while it is destroyed, as calls of gRPC are when they are over."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        sum(range(10))  # between these instructions Python runs the handler
+
+
+def _destroy(monkeypatch: pytest.MonkeyPatch) -> list[type[BaseException]]:
+    """What was raised in vain while a `_Closing` was destroyed."""
+    lost: list[type[BaseException]] = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda told: lost.append(told.exc_type))
+    closing = _Closing()
+    del closing
+    return lost
+
+
+def test_an_interruption_that_is_lost_is_heard_by_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    with Interruptions() as interruptions:
+        interruptions.check()
+        assert _destroy(monkeypatch) == [KeyboardInterrupt], "Python's own handler would leave no trace of it"
+        with pytest.raises(KeyboardInterrupt):
+            interruptions.check()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interruption_is_an_exception_at_once(number: signal.Signals) -> None:
+    previous = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), Interruptions():
+        os.kill(os.getpid(), number)
+        time.sleep(30)
+    assert signal.getsignal(number) == previous
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with Interruptions() as interruptions:
+            os.kill(os.getpid(), signal.SIGINT)
+            interruptions.check()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+
+
+def test_in_another_thread_nothing_changes() -> None:
+    def enter() -> None:
+        with Interruptions() as interruptions:
+            interruptions.check()
+            entered.set()
+
+    entered = threading.Event()
+    thread = threading.Thread(target=enter)
+    thread.start()
+    thread.join(30)
+    assert entered.is_set()

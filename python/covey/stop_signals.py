@@ -1,10 +1,11 @@
-"""Being told to stop, by a signal that cannot be missed."""
+"""Being told to stop, by signals that cannot be missed."""
 
 from __future__ import annotations
 
 import select
 import signal
 import socket
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -75,3 +76,47 @@ class StopSignals:
     def _close(self) -> None:
         self._reader.close()
         self._writer.close()
+
+
+class Interruptions:
+    """Ctrl-C and its like as `KeyboardInterrupt`, heard even where that exception is lost; a context of one thread.
+
+    Python raises it between two instructions of whatever the main thread runs. Within a destructor or a callback of
+    compiled code, such as those of a gRPC call that is over, it is printed and forgotten, and the program goes on. So
+    it is remembered that there was one, and a loop asks by `check`.
+
+    A signal that is ignored on entering stays ignored, as shells have it for what they run in the background. Outside
+    the main thread nothing changes.
+
+    Args:
+        numbers: of the signals.
+    """
+
+    def __init__(self, numbers: Sequence[signal.Signals] = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)) -> None:
+        self._numbers = tuple(numbers)
+        self._told = False
+
+    def __enter__(self) -> Interruptions:
+        is_main = threading.current_thread() is threading.main_thread()
+        heard = [number for number in self._numbers if is_main and signal.getsignal(number) is not signal.SIG_IGN]
+        self._previous = {number: signal.signal(number, self._handle) for number in heard}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, action in self._previous.items():
+            signal.signal(number, action)
+
+    def check(self) -> None:
+        """Call it often.
+
+        Raises:
+            KeyboardInterrupt: one of the signals has arrived, also in every later call.
+        """
+        if self._told:
+            raise KeyboardInterrupt
+
+    def _handle(self, *_: object) -> None:
+        self._told = True
+        raise KeyboardInterrupt

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +15,7 @@ import typer
 
 from covey.cli.connection import ExitCode, plain
 from covey.cli.output import CommandError, OutputFormat, OutputOption, print_data, print_text, print_wrapped, wrapped
+from covey.stop_signals import Interruptions
 
 if TYPE_CHECKING:
     from covey.demo.script import Audience, DemoOptions, DemoResult
@@ -112,8 +111,9 @@ def _run(options: DemoOptions, output: OutputFormat) -> int:
     if options.plan is None and output is OutputFormat.table:
         print_wrapped(_LESS_THAN_THE_DEFAULT)
     try:
-        with _terminated_like_interrupted(), _audience(output) as audience:
-            result = Demo(options, audience).run()
+        # SIGTERM and SIGHUP stop everything in order, as Ctrl-C does.
+        with Interruptions() as interruptions, _audience(output) as audience:
+            result = Demo(options, audience, interruptions.check).run()
     except KeyboardInterrupt:
         print("covey demo: interrupted; everything is stopped", file=sys.stderr)  # noqa: T201
         return _INTERRUPTED
@@ -256,21 +256,3 @@ def _audience(output: OutputFormat) -> Iterator[Audience]:
 
     with Live(console=console(), refresh_per_second=4, vertical_overflow="crop") as live:
         yield _Screen(live)
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """SIGTERM and SIGHUP stop everything in order, as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

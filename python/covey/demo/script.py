@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -101,11 +101,18 @@ class DemoResult:
 
 
 class Demo:
-    """One demonstration; `run` may be called once."""
+    """One demonstration; `run` may be called once.
 
-    def __init__(self, options: DemoOptions, audience: Audience) -> None:
+    Args:
+        options: what is asked for.
+        audience: told what happens.
+        between: called between two looks at the rollout; what it raises ends the demonstration in order.
+    """
+
+    def __init__(self, options: DemoOptions, audience: Audience, between: Callable[[], None] = lambda: None) -> None:
         self._options = options
         self._audience = audience
+        self._between = between
         self.stack: Stack | None = None
 
     def run(self) -> DemoResult:
@@ -149,6 +156,7 @@ class Demo:
         phase, phase_since = "", time.monotonic()
         deadline = time.monotonic() + LONGEST_SECONDS
         while True:
+            self._between()
             for child in supervisor.check():
                 self._audience.say(f"{child.name} died (status {child.exit_codes[-1]}) and was started again")
             try:
