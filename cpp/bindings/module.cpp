@@ -11,6 +11,7 @@ void bind_traits(pybind11::module_& module);
 void bind_trait_state(pybind11::module_& module);
 void bind_identifiers(pybind11::module_& module);
 void bind_hash(pybind11::module_& module);
+void bind_histories(pybind11::module_& module);
 void bind_cohorts(pybind11::module_& module);
 void bind_online(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
@@ -28,6 +29,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_trait_state(module);
     bind_identifiers(module);
     bind_hash(module);
+    bind_histories(module);
     bind_cohorts(module);
     bind_online(module);
     bind_moments(module);

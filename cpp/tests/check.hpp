@@ -27,6 +27,7 @@ inline const std::vector<std::size_t> sizes = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 1
 using Random = std::mt19937_64;
 
 void test_parallel();
+void test_histories();
 void test_stats();
 void test_trait_state();
 void test_traits(const Kernels& kernels);

@@ -8,6 +8,7 @@
 
 int main(int count, char** arguments) {
     covey::tests::test_parallel();
+    covey::tests::test_histories();
     covey::tests::test_stats();
     covey::tests::test_trait_state();
     std::vector<std::string> names(arguments + 1, arguments + count);

@@ -133,6 +133,68 @@ def count_retained(
         Two int64 arrays of shape (group_count, intervals).
     """
 
+def sort_histories(
+    learner_index: NDArray[np.int32] | None,
+    learner_count: int,
+    time: NDArray[np.int64] | NDArray[np.uint32],
+    threads: int = 1,
+    *,
+    learner_offsets: NDArray[np.int64] | None = None,
+    time_origin_us: int = 0,
+    cancellation: Cancellation | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Offsets, shape (learner_count + 1,), and times of all events, each learner's together and ascending.
+
+    Args:
+        learner_index: as for `compute_traits`, as are `learner_offsets`, `time` and `time_origin_us`.
+        learner_count: learners, with events or without.
+        time: of the events.
+        threads: at least 1.
+        learner_offsets: in place of `learner_index`.
+        time_origin_us: what seconds count from.
+        cancellation: ends the work early.
+    """
+
+def history_features(
+    offsets: NDArray[np.int64],
+    time_us: NDArray[np.int64],
+    as_of_us: int,
+    threads: int = 1,
+    *,
+    cancellation: Cancellation | None = None,
+) -> NDArray[np.float32]:
+    """What the times before `as_of_us` say, a row per learner; NaN for one without any.
+
+    Columns: events in the last 1, 3, 7, 14, 28, 56 days; active days in the same; active days in each of the three
+    weeks before the last; days since the newest and since the first event; active days and events in all; longest gap,
+    standard deviation of the gaps, gaps above 14 days, share of gaps at least as long as the silence now.
+
+    Args:
+        offsets: of `sort_histories`.
+        time_us: of `sort_histories`.
+        as_of_us: nothing at or after it is read.
+        threads: at least 1.
+        cancellation: ends the work early.
+    """
+
+def next_events(
+    offsets: NDArray[np.int64],
+    time_us: NDArray[np.int64],
+    as_of_us: int,
+    threads: int = 1,
+    *,
+    cancellation: Cancellation | None = None,
+) -> NDArray[np.int64]:
+    """Time of each learner's first event at or after `as_of_us`; the largest int64 where there is none.
+
+    Args:
+        offsets: of `sort_histories`.
+        time_us: of `sort_histories`.
+        as_of_us: an instant.
+        threads: at least 1.
+        cancellation: ends the work early.
+    """
+
 def compute_traits(
     learner_index: NDArray[np.int32] | None,
     learner_count: int,

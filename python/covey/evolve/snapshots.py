@@ -169,7 +169,7 @@ def snapshots(
     model = Model(model)
     _check(instants, events, away_after_days, fixed_model, parameters)
     parameters = parameters or (fixed_model.parameters if fixed_model is not None else TraitParameters())
-    taken = list(_advance(events, instants, parameters, progress))
+    taken = list(traits_at(events, instants, parameters, progress))
     learner_ids = taken[-1].learner_ids
     places = [common_positions(learner_ids, traits.learner_ids)[0] for traits in taken]
     present = [_present(traits, away_after_days) for traits in taken]
@@ -197,10 +197,17 @@ def snapshots(
     return Snapshots(learner_ids, items, _lane_names(found, lanes), lanes, away_after_days, model, None)
 
 
-def _advance(
-    events: Events, instants: Sequence[int], parameters: TraitParameters, progress: Progress | None
+def traits_at(
+    events: Events, instants: Sequence[int], parameters: TraitParameters, progress: Progress | None = None
 ) -> Iterator[Traits]:
-    """The traits at each instant, from one state that meets every event once."""
+    """The traits at each instant, from one state that meets every event once.
+
+    Args:
+        events: in any order of rows.
+        instants: ascending, microseconds since the epoch; the first not before every event.
+        parameters: constants of the traits.
+        progress: called with (what, done, total).
+    """
     time_us = events.time_us
     order = np.argsort(time_us, kind="stable")
     bounds = np.searchsorted(time_us, instants, side="right", sorter=order)
