@@ -252,7 +252,7 @@ class AnalyzerServer:
             facts=self.facts,
             clock=self.clock,
         )
-        experiments = ExperimentServicer(self.outcomes, self.board, self._share_of)
+        experiments = ExperimentServicer(self.outcomes, self.board, self._share_of, port.budget)
         desk = StudyDesk(self.dataset_rooms.datasets)
         studies = RetentionServicer(desk), EvolutionServicer(desk)
         port.serve(analyzer, OutcomeServicer(self.outcomes), experiments, *studies)

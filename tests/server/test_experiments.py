@@ -18,7 +18,7 @@ from covey.v1 import experiments_pb2 as pb
 from covey.v1 import outcomes_pb2
 from covey_server.wiring import wall_clock
 
-from .running import NATIVE, REFERENCE, ServedHere
+from .running import NATIVE, REFERENCE, ServedHere, wait_until
 
 PLAN = """
 target: analyzer
@@ -204,3 +204,116 @@ def test_a_plan(server: ServedHere) -> None:
     assert (code.name, "outcomes[0]: outcome 'kept': the share is 1.5" in details) == ("INVALID_ARGUMENT", True)
     code, _ = refusal(server.experiments.PlanExperiment, pb.PlanExperimentRequest())
     assert code.name == "INVALID_ARGUMENT"
+
+
+def test_a_table_of_any_size_comes_in_pieces(server: ServedHere) -> None:
+    random = np.random.default_rng(3)
+    n = 300_000
+    arm = random.integers(0, 2, n)
+    table = {
+        "unit": np.arange(n),
+        "variant": np.array(["a", "b"])[arm],
+        "y": np.where(random.random(n) < 0.01, np.nan, random.exponential(1, n) + 0.02 * arm),
+        "z": random.exponential(1, n),
+        "region": np.array(["north", "south", None], dtype=object)[random.integers(0, 3, n)],
+    }
+    asked = pb.AnalyzeExperimentRequest(
+        outcomes=[pb.ExperimentOutcome(spec="y=mean:y;missing=drop"), pb.ExperimentOutcome(spec="z=mean:z")],
+        segments=[pb.ExperimentSegment(spec="region")],
+    )
+    assert sum(column.nbytes for name, column in table.items() if name in {"unit", "y", "z"}) > 4 << 20
+    with Client(control=f"127.0.0.1:{server.control_port}", data=f"127.0.0.1:{server.data_port}") as client:
+        answer = client.analyze_experiment_rows(asked, table, timeout_seconds=60)
+        small = client.analyze_experiment_rows(asked, table, rows_per_message=5000, timeout_seconds=60)
+    assert small == answer
+    design = Design((parse_outcome("y=mean:y;missing=drop"), parse_outcome("z=mean:z")))
+    expected = experiment_data(analyze(table, design))
+    for found, one in zip(answer.analysis.comparisons, expected["comparisons"], strict=True):
+        assert (found.effect, found.standard_error, found.log_e) == (one["effect"], one["standard_error"], one["log_e"])
+    assert {row.name for row in answer.segments.tables[0].segments} == {"north", "south", "(none)"}
+    wait_until(lambda: server.room.memory_budget.used_bytes == 0)
+
+
+QUESTION = pb.AnalyzeExperimentRequest(outcomes=[pb.ExperimentOutcome(spec="y=mean:y")])
+
+
+def rows(**columns: Any) -> pb.AnalyzeExperimentRowsRequest:
+    """A message of rows; floats are numbers, the others texts."""
+    table = pb.UnitTable()
+    for name, values in columns.items():
+        column = table.columns.add(name=name)
+        if all(isinstance(value, float) for value in values):
+            column.numbers.values.extend(values)
+        else:
+            column.texts.values.extend(values)
+    return pb.AnalyzeExperimentRowsRequest(rows=table)
+
+
+@pytest.mark.parametrize(
+    ("messages", "code", "said"),
+    [
+        ([], "INVALID_ARGUMENT", "question: is missing"),
+        ([rows(unit=["1"])], "INVALID_ARGUMENT", "question: is missing; the first message says what is asked"),
+        (
+            [pb.AnalyzeExperimentRowsRequest(question=of_rollout())],
+            "INVALID_ARGUMENT",
+            "question.source: is set; the rows come in the messages after this one",
+        ),
+        ([pb.AnalyzeExperimentRowsRequest(question=QUESTION)], "INVALID_ARGUMENT", "rows: never came"),
+        ([pb.AnalyzeExperimentRowsRequest(question=QUESTION)] * 2, "INVALID_ARGUMENT", "rows: is missing"),
+        (
+            [pb.AnalyzeExperimentRowsRequest(question=QUESTION), rows(unit=["1"], y=[1.0, 2.0])],
+            "INVALID_ARGUMENT",
+            "rows[0].columns[1]: has 2 values; expected 1",
+        ),
+        (
+            [
+                pb.AnalyzeExperimentRowsRequest(question=QUESTION),
+                rows(unit=["1"], variant=["a"], y=[1.0]),
+                rows(unit=["2"], variant=["b"], z=[1.0]),
+            ],
+            "INVALID_ARGUMENT",
+            "rows[1].columns: are not those of the first rows: y, z; expected the same names and types",
+        ),
+        (
+            [
+                pb.AnalyzeExperimentRowsRequest(question=QUESTION),
+                rows(unit=["1"], variant=["a"], y=[1.0]),
+                rows(unit=["2"], variant=["b"], y=["many"]),
+            ],
+            "INVALID_ARGUMENT",
+            "rows[1].columns: are not those of the first rows: y",
+        ),
+        (
+            [
+                pb.AnalyzeExperimentRowsRequest(question=QUESTION),
+                rows(unit=["1", "2"], variant=["a", "b"], y=[1.0, 2.0]),
+                rows(unit=["2", "3"], variant=["a", "b"], y=[1.0, 2.0]),
+            ],
+            "INVALID_ARGUMENT",
+            "source: ",
+        ),
+    ],
+)
+def test_pieces_that_are_no_table_are_refused_by_field(
+    server: ServedHere, messages: list[pb.AnalyzeExperimentRowsRequest], code: str, said: str
+) -> None:
+    found = refusal(server.experiments.AnalyzeExperimentRows, iter(messages))
+    assert found[0].name == code
+    assert said in found[1]
+    wait_until(lambda: server.room.memory_budget.used_bytes == 0)
+
+
+def test_a_table_beyond_the_budget_is_refused_and_its_memory_is_free_again(server: ServedHere) -> None:
+    budget = server.room.memory_budget
+    taken = (512 << 20) - (4 << 20)
+    assert budget.take(taken)
+    try:
+        many = rows(unit=[str(number) for number in range(100_000)], y=[1.0] * 100_000)
+        messages = [pb.AnalyzeExperimentRowsRequest(question=QUESTION), many, many]
+        code, said = refusal(server.experiments.AnalyzeExperimentRows, iter(messages))
+        assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+        assert "no memory is left" in said
+        wait_until(lambda: budget.used_bytes == taken)
+    finally:
+        budget.give_back(taken)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from covey.client.analyzer import AnalyzerCalls
 from covey.client.channel import DEFAULT_CONTROL, DEFAULT_DATA, Security
+from covey.client.experiments import ExperimentCalls
 from covey.client.failure import CallFailed
 from covey.client.names import rollout_name
 from covey.client.retry import Retry
@@ -20,7 +21,7 @@ from covey.client.rollouts import RolloutCalls
 __all__ = ["DEFAULT_CONTROL", "DEFAULT_DATA", "CallFailed", "Client", "Retry", "Security", "rollout_name"]
 
 
-class Client(RolloutCalls, AnalyzerCalls):
+class Client(RolloutCalls, AnalyzerCalls, ExperimentCalls):
     """Calls of one caller to one server: rollouts on its control port, everything else on its data port.
 
     Args:

@@ -44,7 +44,11 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
     "covey.v1.EvolutionService": {"GetEvolution": READERS},
     "covey.v1.OutcomeService": {"ReportOutcomes": _SERVICES},
     # Sums over learners, and nothing of one learner.
-    "covey.v1.ExperimentService": {"AnalyzeExperiment": READERS, "PlanExperiment": EVERY_ROLE},
+    "covey.v1.ExperimentService": {
+        "AnalyzeExperiment": READERS,
+        "AnalyzeExperimentRows": READERS,
+        "PlanExperiment": EVERY_ROLE,
+    },
     "covey.v1.RetentionService": {"GetRetention": READERS},
     "covey.v1.RolloutService": {
         "CreateRollout": _OPERATORS,

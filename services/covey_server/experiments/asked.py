@@ -74,34 +74,6 @@ def design_of(
         raise violations.error() from error
 
 
-def table_of(table: pb.UnitTable) -> dict[str, Any]:
-    """Columns by name.
-
-    Raises:
-        CallError: INVALID_ARGUMENT for columns without a name, a name twice, no values or another length.
-    """
-    violations = Violations("table")
-    columns: dict[str, Any] = {}
-    length = None
-    for place, column in enumerate(table.columns):
-        field = f"columns[{place}]"
-        kind = column.WhichOneof("values")
-        if not column.name or column.name in columns:
-            violations.add(f"{field}.name", f"{column.name[:40]!r} is missing or given twice")
-        if kind is None:
-            violations.add(field, "has no values; expected numbers, integers or texts")
-            continue
-        values = list(getattr(column, kind).values)
-        if length is not None and len(values) != length:
-            violations.add(field, f"has {len(values)} values; expected {length}, as the columns before")
-        length = len(values)
-        columns[column.name] = np.array(values) if kind != "texts" else [text or None for text in values]
-    if not columns:
-        violations.add("columns", "is empty")
-    violations.raise_if_any()
-    return columns
-
-
 def columns_of(observed: Observations) -> dict[str, Any]:
     """A rollout's observations as the columns of a table."""
     names = np.array(observed.variants)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
@@ -14,10 +15,12 @@ from covey.v1 import experiments_pb2 as pb
 from covey.v1 import experiments_pb2_grpc
 from covey_server.catalogue.calls import unary
 from covey_server.errors import CallError
-from covey_server.experiments.asked import columns_of, design_of, message_of, planned_of, table_of
+from covey_server.experiments.asked import columns_of, design_of, message_of, planned_of
+from covey_server.experiments.pieces import TablePieces, columns_in
 
 if TYPE_CHECKING:
     from covey.experiment import Design
+    from covey_server.answering.budget import MemoryBudget
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.split import SplitBoard
 
@@ -31,12 +34,20 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         outcomes: what learners of rollouts did.
         board: which segments are routed back to the baseline.
         share_of: the candidate's share of a phase of a rollout by its spec.
+        budget: memory for tables that come in pieces.
     """
 
-    def __init__(self, outcomes: OutcomeBook, board: SplitBoard, share_of: Callable[[str, str], float]) -> None:
+    def __init__(
+        self,
+        outcomes: OutcomeBook,
+        board: SplitBoard,
+        share_of: Callable[[str, str], float],
+        budget: MemoryBudget,
+    ) -> None:
         self._outcomes = outcomes
         self._board = board
         self._share_of = share_of
+        self._budget = budget
         self._at_work = threading.Lock()
 
     @unary
@@ -44,6 +55,31 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         self, request: pb.AnalyzeExperimentRequest, context: grpc.ServicerContext
     ) -> pb.AnalyzeExperimentResponse:
         """Compare the variants of a rollout's phase or of a table."""
+        with self._alone():
+            return self._analyzed(request)
+
+    @unary
+    def AnalyzeExperimentRows(  # noqa: N802 - named by the contract
+        self, requests: Iterator[pb.AnalyzeExperimentRowsRequest], context: grpc.ServicerContext
+    ) -> pb.AnalyzeExperimentResponse:
+        """Compare the variants of a table that comes in pieces."""
+        first = next(requests, None)
+        if first is None or first.WhichOneof("part") != "question":
+            raise _invalid("question", ValueError("is missing; the first message says what is asked"))
+        if first.question.WhichOneof("source"):
+            raise _invalid("question.source", ValueError("is set; the rows come in the messages after this one"))
+        design = design_of(first.question, (), "", {})
+        with TablePieces(self._budget) as pieces:
+            for request in requests:
+                if request.WhichOneof("part") != "rows":
+                    raise _invalid("rows", ValueError("is missing; every message after the first brings rows"))
+                pieces.add(request.rows)
+            table = pieces.table()
+            with self._alone():
+                return _answered(table, design)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
         # Answers to learners come first: an analysis takes a processor for up to seconds, and one of them does.
         if not self._at_work.acquire(blocking=False):
             raise CallError(
@@ -53,7 +89,7 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
                 retry_after_seconds=RETRY_AFTER_SECONDS,
             )
         try:
-            return self._analyzed(request)
+            yield
         except InputError as error:
             raise _invalid("source", error) from error
         finally:
@@ -86,15 +122,11 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         if source == "rollout":
             columns, design = self._of_rollout(request)
         elif source == "table":
-            columns = table_of(request.table)
+            columns = columns_in(request.table, "table")
             design = design_of(request, (), "", {})
         else:
             raise _invalid("source", ValueError("is missing; give a rollout or a table"))
-        answer = pb.AnalyzeExperimentResponse()
-        message_of(experiment_data(analyze(columns, design)), answer.analysis)
-        if design.segments:
-            message_of(segments_data(analyze_segments(columns, design)), answer.segments)
-        return answer
+        return _answered(columns, design)
 
     def _of_rollout(self, request: pb.AnalyzeExperimentRequest) -> tuple[dict[str, Any], Design]:
         named = request.rollout
@@ -112,6 +144,14 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         baseline, candidate = observed.variants
         shares = {baseline: 1 - share, candidate: share} if 0 < share < 1 else {}
         return columns_of(observed), design_of(request, tuple(observed.metrics), baseline, shares)
+
+
+def _answered(table: Any, design: Design) -> pb.AnalyzeExperimentResponse:
+    answer = pb.AnalyzeExperimentResponse()
+    message_of(experiment_data(analyze(table, design)), answer.analysis)
+    if design.segments:
+        message_of(segments_data(analyze_segments(table, design)), answer.segments)
+    return answer
 
 
 def _invalid(field: str, error: Exception) -> CallError:

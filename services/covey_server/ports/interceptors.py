@@ -107,14 +107,20 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _unary(self, behavior: Callable[..., Any], is_counted: bool, reads_many: bool) -> Callable[..., Any]:
         def serve(request: Any, context: grpc.ServicerContext) -> Any:
             arrival = _enter()
+            has_place = False
             try:
                 self._admit(arrival, context)
+                if reads_many:  # its thread waits for the caller, as long as the caller likes
+                    self._admit_stream(arrival)
+                    has_place = True
                 if arrival.refused and not is_counted:
                     raise overloaded()
                 response = behavior(self._opened(request, arrival, reads_many), context)
             except Exception as error:
                 _end(context, error, arrival, is_counted)
             finally:
+                if has_place:
+                    self._stream_places.give_back()
                 if not reads_many:
                     request.give_back()
             _note(arrival, is_counted, "OK")

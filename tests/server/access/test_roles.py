@@ -44,6 +44,7 @@ def call(served: ServedHere, method: str, metadata: Metadata) -> Refusal | None:
     kind = {
         (False, False): channel.unary_unary,
         (False, True): channel.unary_stream,
+        (True, False): channel.stream_unary,
         (True, True): channel.stream_stream,
     }[descriptor.client_streaming, descriptor.server_streaming]
     request_type, response_type = (
