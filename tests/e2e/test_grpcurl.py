@@ -36,6 +36,7 @@ DATA_SERVICES = {
     "covey.v1.ExperimentService",
     "covey.v1.EvolutionService",
     "covey.v1.RetentionService",
+    "covey.v1.TogetherService",
     "grpc.health.v1.Health",
 }
 CONTROL_SERVICES = {"covey.v1.AccessService", "covey.v1.RolloutService", "grpc.health.v1.Health"}

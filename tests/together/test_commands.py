@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -94,3 +97,27 @@ def test_refusals_say_why(
     found, _, err = run(capsys, typed[0], generated, *typed[1:])
     assert found == status
     assert words in " ".join(err.replace("│", "").split())
+
+
+@pytest.mark.data
+def test_the_example_says_what_the_page_says(
+    shared_data: Callable[[str], Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = shared_data("mooc_dlt1_edgelist.parquet").parent
+    monkeypatch.setattr(sys, "argv", ["mooc_together.py", str(data), str(tmp_path)])
+    runpy.run_path(str(PROJECT / "examples" / "mooc_together.py"), run_name="__main__")
+    out = capsys.readouterr().out
+    page = (PROJECT / "docs" / "together.md").read_text(encoding="utf-8")
+    rows = [line for line in out.splitlines() if line.startswith("|")]
+    assert len(rows) == 4
+    for row in rows:
+        assert row in page
+    assert "426 of 426 learners (100.0 %) in 19 groups of 22 to 23, of people alike." in out
+    spreads = [float(own) for own in re.findall(r"spread (\S+),", out)]
+    kept = [float(own) for own in re.findall(r"friendships (\S+),", out)]
+    assert (round(spreads[0], 3), round(spreads[1], 3)) == (0.052, 0.043)
+    assert (round(kept[0], 2), round(kept[1], 2)) == (0.24, 0.13)
+    assert (tmp_path / "groups.png").stat().st_size > 20_000

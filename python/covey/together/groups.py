@@ -69,7 +69,7 @@ class Wanted:
             raise InputError(f"at most {self.most_groups} groups", expected="1 or more")
         if not (np.isfinite(self.friend_weight) and self.friend_weight >= 0):
             raise InputError(f"a weight of friendships of {self.friend_weight:g}", expected="0 or more")
-        if self.compose is not Compose.mixed and self.mix_by is not None:
+        if self.compose != Compose.mixed and self.mix_by is not None:
             raise InputError(f"groups alike cannot be mixed by {self.mix_by}", remedy="ask for mixed groups")
         if self.mix_by is not None and self.mix_by in self.same:
             raise InputError(f"groups cannot be the same in {self.mix_by} and mixed by it", remedy="leave out one")
@@ -138,7 +138,7 @@ def form_groups(
     pairs = np.zeros((0, 2), np.int64) if friendships is None else friendships
     pool_of, names = _pools(space, wanted.same)
     mix = _mix(space, wanted)
-    is_kept = wanted.friends is Friends.keep
+    is_kept = wanted.friends == Friends.keep
     component = linked(len(space), pairs) if is_kept else np.arange(len(space))
     if is_kept:
         _check_components(space, wanted, pairs, component, pool_of)
@@ -159,7 +159,7 @@ def form_groups(
         first = np.full(len(units.sizes), len(space))
         np.minimum.at(first, unit_of, place)
         found = compose(
-            units, count, wanted.largest, is_alike=wanted.compose is Compose.alike,
+            units, count, wanted.largest, is_alike=wanted.compose == Compose.alike,
             friend_weight=wanted.friend_weight, order=np.argsort(first),
         )  # fmt: skip
         if found is None or np.bincount(found, units.sizes, count).min() < wanted.smallest:
@@ -170,7 +170,7 @@ def form_groups(
             )
         labels[members] = len(pools) + found[unit_of]
         pools += [names[pool]] * count
-    is_alike = wanted.compose is Compose.alike
+    is_alike = wanted.compose == Compose.alike
     quality = judged(space, labels, pool_of, mix, pairs, wanted.seed, threads, is_alike=is_alike)
     return Groups(space, wanted, labels, tuple(pools), left_out, quality)
 
@@ -195,7 +195,7 @@ def _pools(space: Space, same: Sequence[str]) -> tuple[Numbers, list[str]]:
 
 
 def _mix(space: Space, wanted: Wanted) -> Attribute | None:
-    if wanted.compose is not Compose.mixed:
+    if wanted.compose != Compose.mixed:
         return None
     if wanted.mix_by is not None:
         return space.attribute(wanted.mix_by)

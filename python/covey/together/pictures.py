@@ -41,13 +41,14 @@ def groups_picture(found: Groups, title: str) -> Figure:
     top.axhline(quality.value, color=_COLOURS[0], linewidth=1.4, label="all groups")
     top.axhspan(quality.chance_low, quality.chance_high, color=_QUIET, alpha=0.35, linewidth=0, label="by chance, 95 %")
     if quality.bound is not None:
-        top.axhline(quality.bound, color=_INK, linewidth=1, linestyle=(0, (5, 3)), label="no groups can be below")
+        top.axhline(quality.bound, color=_INK, linewidth=1, linestyle=(0, (5, 3)), label="all cannot be below")
     top.set_ylim(0, 1.25 * max(float(spread.max()), quality.chance_high))
     top.set_ylabel("distance to\nthe group's mean", fontsize=8.5)
     top.legend(frameon=False, fontsize=8, ncols=4, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     if mix is not None:
         _draw_shares(axes[1], found, labels, mix.codes[placed], mix.names)
     axes[-1].set_xlabel("group", fontsize=8.5)
+    axes[-1].xaxis.get_major_locator().set_params(integer=True)
     for axis in axes:
         axis.tick_params(labelsize=8)
         for side in ("top", "right"):

@@ -18,7 +18,7 @@ def basis(found: Groups) -> str:
     sizes = f"{q.smallest}" if q.smallest == q.largest else f"{q.smallest} to {q.largest}"
     what = {Compose.alike: "of people alike", Compose.mixed: "mixed"}[wanted.compose]
     shared = f", each the same in {' and '.join(wanted.same)}" if wanted.same else ""
-    kept = ", friends kept together" if wanted.friends is Friends.keep and q.friendships is not None else ""
+    kept = ", friends kept together" if wanted.friends == Friends.keep and q.friendships is not None else ""
     return (
         f"{q.placed_count:,} of {q.learner_count:,} learners ({100 * q.placed_count / q.learner_count:.1f} %) in "
         f"{len(found):,} groups of {sizes}, {what}{shared}{kept}."

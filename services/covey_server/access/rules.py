@@ -50,6 +50,8 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "PlanExperiment": EVERY_ROLE,
     },
     "covey.v1.RetentionService": {"GetRetention": READERS},
+    # Both name learners.
+    "covey.v1.TogetherService": {"FindSimilarLearners": _SERVICES, "FormGroups": _SERVICES},
     "covey.v1.RolloutService": {
         "CreateRollout": _OPERATORS,
         "GetRollout": READERS,

@@ -97,6 +97,29 @@ class TraitStates:
             kept.lock.release()
             self._look_after(kept)
 
+    def all_traits(self, name: str, parameters: TraitParameters) -> tuple[Traits, frozenset[int]] | None:
+        """The traits of all learners at the newest event, and the numbers of the files that hold their events.
+
+        None while the state is being built, or where it is larger than the memory allows.
+
+        Args:
+            name: of the dataset.
+            parameters: constants of the definitions.
+        """
+        kept = self._kept_for(self._datasets.view(name, "dataset"), parameters)
+        if kept is None or not kept.lock.acquire(timeout=_PATIENCE_SECONDS):
+            return None
+        try:
+            view = self._datasets.view(name, "dataset")
+            if view.number != kept.number or kept.is_too_large or not self._catch_up(kept, view, _INLINE_ROWS):
+                return None
+            assert kept.state is not None
+            kept.used = next(self._uses)
+            return kept.state.traits(parameters=parameters), frozenset(kept.covered)
+        finally:
+            kept.lock.release()
+            self._look_after(kept)
+
     def follow(self, name: str) -> None:
         """Bring the states in memory up to the dataset; call it after a commit. A failure is logged, never raised."""
         for kept in self._all():

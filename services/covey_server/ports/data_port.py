@@ -17,6 +17,7 @@ from covey.v1 import (
     experiments_pb2_grpc,
     outcomes_pb2_grpc,
     retention_pb2_grpc,
+    together_pb2_grpc,
 )
 from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
@@ -107,6 +108,7 @@ class DataPort:
         experiments: experiments_pb2_grpc.ExperimentServiceServicer,
         retention: retention_pb2_grpc.RetentionServiceServicer,
         evolution: evolution_pb2_grpc.EvolutionServiceServicer,
+        together: together_pb2_grpc.TogetherServiceServicer,
     ) -> None:
         """Answer calls from now on."""
         analyzer_pb2_grpc.add_AnalyzerServiceServicer_to_server(analyzer, self._server)
@@ -114,6 +116,7 @@ class DataPort:
         experiments_pb2_grpc.add_ExperimentServiceServicer_to_server(experiments, self._server)
         retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, self._server)
         evolution_pb2_grpc.add_EvolutionServiceServicer_to_server(evolution, self._server)
+        together_pb2_grpc.add_TogetherServiceServicer_to_server(together, self._server)
         self._server.start()
 
     def stop(self, grace_seconds: float) -> None:

@@ -1,1 +1,4 @@
-"""Studies of whole datasets: who comes back, how learners move. Each in a process of its own, one at a time."""
+"""Studies of whole datasets: who comes back, how learners move, study groups. Each in a process of its own.
+
+They run one at a time. Neighbours of one learner are quick, and are answered in the server itself, from memory.
+"""

@@ -1,4 +1,4 @@
-"""Fields that both studies share, checked."""
+"""Fields that studies share, checked."""
 
 from __future__ import annotations
 
@@ -14,9 +14,12 @@ _MOST_COHORTS = 100
 _DEFAULT_CONFIDENCE = 0.95
 
 
-class _Study(Protocol):
+class _WithCohorts(Protocol):
     @property
     def cohort_count(self) -> int: ...
+
+
+class _WithLimits(Protocol):
     @property
     def confidence(self) -> float: ...
 
@@ -26,7 +29,7 @@ def instant_of(timestamp: Timestamp, field: str, is_given: bool) -> int | None:
     return microseconds_of(timestamp, field) if is_given else None
 
 
-def k_of(request: _Study) -> int | Literal["auto"]:
+def k_of(request: _WithCohorts) -> int | Literal["auto"]:
     """Number of cohorts.
 
     Raises:
@@ -37,7 +40,7 @@ def k_of(request: _Study) -> int | Literal["auto"]:
     return request.cohort_count or "auto"
 
 
-def confidence_of(request: _Study) -> float:
+def confidence_of(request: _WithLimits) -> float:
     """Of limits; 0.95 where it is not given.
 
     Raises:

@@ -1,4 +1,4 @@
-"""RetentionService and EvolutionService: what a dataset says of its learners together."""
+"""RetentionService, EvolutionService, TogetherService: what a dataset says of its learners together."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from covey.v1 import evolution_pb2, evolution_pb2_grpc, retention_pb2, retention_pb2_grpc
+from covey.v1 import (
+    evolution_pb2,
+    evolution_pb2_grpc,
+    retention_pb2,
+    retention_pb2_grpc,
+    together_pb2,
+    together_pb2_grpc,
+)
 from covey_server.catalogue.calls import unary
 
 if TYPE_CHECKING:
     from covey_server.studies.desk import StudyDesk
+    from covey_server.studies.neighbours import Neighbourhoods
 
 
 class RetentionServicer(retention_pb2_grpc.RetentionServiceServicer):
@@ -49,3 +57,30 @@ class EvolutionServicer(evolution_pb2_grpc.EvolutionServiceServicer):
         """Follow the learners of a dataset."""
         answer = self._desk.study("evolution", request, context)
         return evolution_pb2.GetEvolutionResponse.FromString(answer)
+
+
+class TogetherServicer(together_pb2_grpc.TogetherServiceServicer):
+    """The methods of covey.v1.TogetherService.
+
+    Args:
+        desk: runs the studies.
+        neighbourhoods: answers about one learner.
+    """
+
+    def __init__(self, desk: StudyDesk, neighbourhoods: Neighbourhoods) -> None:
+        self._desk = desk
+        self._neighbourhoods = neighbourhoods
+
+    @unary
+    def FindSimilarLearners(  # noqa: N802 - named by the contract
+        self, request: together_pb2.FindSimilarLearnersRequest, context: grpc.ServicerContext
+    ) -> together_pb2.FindSimilarLearnersResponse:
+        """The nearest learners to one."""
+        return self._neighbourhoods.find(request)
+
+    @unary
+    def FormGroups(  # noqa: N802 - named by the contract
+        self, request: together_pb2.FormGroupsRequest, context: grpc.ServicerContext
+    ) -> together_pb2.FormGroupsResponse:
+        """Study groups of a dataset's learners."""
+        return together_pb2.FormGroupsResponse.FromString(self._desk.study("groups", request, context))

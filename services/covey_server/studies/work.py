@@ -45,6 +45,11 @@ def answer(order: dict[str, Any]) -> bytes:
         from covey_server.studies.retention import get_retention
 
         return get_retention(retention_pb2.GetRetentionRequest.FromString(data), events, threads).SerializeToString()
+    if order["kind"] == "groups":
+        from covey.v1 import together_pb2
+        from covey_server.studies.groups import form
+
+        return form(together_pb2.FormGroupsRequest.FromString(data), events, threads).SerializeToString()
     from covey.v1 import evolution_pb2
     from covey_server.studies.evolution import get_evolution
 

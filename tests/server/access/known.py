@@ -8,7 +8,16 @@ from typing import Any
 
 from covey.access.credentials import Credential, digest, new_token, text_of
 from covey.access.principals import Principal, Role
-from covey.v1 import access_pb2, analyzer_pb2, evolution_pb2, experiments_pb2, outcomes_pb2, retention_pb2, rollouts_pb2
+from covey.v1 import (
+    access_pb2,
+    analyzer_pb2,
+    evolution_pb2,
+    experiments_pb2,
+    outcomes_pb2,
+    retention_pb2,
+    rollouts_pb2,
+    together_pb2,
+)
 
 NOW = datetime.now(UTC)
 SERVICES = [
@@ -19,6 +28,7 @@ SERVICES = [
         (experiments_pb2.DESCRIPTOR, "ExperimentService"),
         (retention_pb2.DESCRIPTOR, "RetentionService"),
         (evolution_pb2.DESCRIPTOR, "EvolutionService"),
+        (together_pb2.DESCRIPTOR, "TogetherService"),
         (rollouts_pb2.DESCRIPTOR, "RolloutService"),
         (access_pb2.DESCRIPTOR, "AccessService"),
     )
