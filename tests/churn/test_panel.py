@@ -13,7 +13,6 @@ from covey import Events
 from covey.churn import Definition, panel
 from covey.churn.features import FEATURE_NAMES, History
 from covey.errors import InputError
-from covey.identifiers import LearnerIds
 
 from .courses import DAY_US, START_US, course
 
@@ -101,11 +100,10 @@ def test_instants_end_where_outcomes_are_complete() -> None:
 
 def test_dates_of_outcomes_say_who_left() -> None:
     events = course(50, 100)
-    ids = LearnerIds.from_texts(["3", "4", "none"])
-    when = np.array([START_US + 40 * DAY_US, START_US + 60 * DAY_US, START_US], dtype=np.int64)
+    when = {"3": START_US + 40 * DAY_US, "4": START_US + 60 * DAY_US, "none": START_US}
     found = panel(
         events, Definition(28, by_outcome=True), as_of=[START_US + 35 * DAY_US, START_US + 50 * DAY_US],
-        outcomes=(ids, when),
+        outcomes=when,
     )  # fmt: skip
     names = found.learner_ids.texts()
     left = {(names[own], int(at - START_US) // DAY_US) for own, at in

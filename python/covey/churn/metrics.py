@@ -1,4 +1,4 @@
-"""What a model is worth: ranking, calibration, lift and lead time. No accuracy: foretelling that nobody leaves has it."""
+"""What a model is worth: ranking, calibration, lift, lead time. No accuracy: foretelling that nobody leaves has it."""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -58,6 +59,13 @@ class Panel:
         """Distinct, ascending."""
         return [int(instant) for instant in np.unique(self.as_of_us)]
 
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what is learned from: features and outcomes, in hexadecimal."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.features).tobytes())
+        digest.update(np.packbits(self.churned).tobytes())
+        return digest.hexdigest()
+
     def rows(self, chosen: NDArray[np.bool_]) -> Panel:
         """The same with some rows."""
         return replace(
@@ -98,7 +106,7 @@ def panel(
     every_days: int = DEFAULT_EVERY_DAYS,
     first: datetime | np.datetime64 | int | None = None,
     observed_until: datetime | np.datetime64 | int | None = None,
-    outcomes: tuple[LearnerIds, NDArray[np.int64]] | None = None,
+    outcomes: Mapping[str, int] | None = None,
     parameters: TraitParameters | None = None,
     threads: int | None = None,
     progress: Progress | None = None,
@@ -114,7 +122,7 @@ def panel(
         every_days: days between instants, where they are not given.
         first: no instant before it; by default when half of the learners have had their first event.
         observed_until: until when silence would have been seen; the newest event by default.
-        outcomes: with `Definition.by_outcome`: distinct learners, and when each one's outcome came, microseconds.
+        outcomes: with `Definition.by_outcome`: when each learner's outcome came, microseconds, by the text of the id.
         parameters: constants of the traits.
         threads: one per processor by default.
         progress: called with (what, done, total).
@@ -141,7 +149,7 @@ def panel(
     if instants[0] <= oldest_us:
         raise InputError("an instant to learn from is before every event", remedy="choose later instants")
     history = History.of(events, threads)
-    outcome_us = None if outcomes is None else _outcomes(events, *outcomes)
+    outcome_us = None if outcomes is None else _outcomes(events, outcomes)
     parts = []
     for rows in feature_rows(events, history, instants, definition.active_days, parameters, threads, progress):
         when = rows.next_us if outcome_us is None else outcome_us[rows.learners]
@@ -158,15 +166,9 @@ def panel(
     )
 
 
-def _outcomes(events: Events, ids: LearnerIds, time_us: NDArray[np.int64]) -> NDArray[np.int64]:
-    found = np.full(len(events.learner_ids), np.iinfo(np.int64).max)
-    known = {text: place for place, text in enumerate(events.learner_ids.texts())}
-    hits = 0
-    for text, time in zip(ids.texts(), time_us.tolist(), strict=True):
-        place = known.get(text)
-        if place is not None:
-            found[place] = min(found[place], time)
-            hits += 1
-    if not hits:
+def _outcomes(events: Events, outcomes: Mapping[str, int]) -> NDArray[np.int64]:
+    never = np.iinfo(np.int64).max
+    found = np.array([outcomes.get(text, never) for text in events.learner_ids.texts()], dtype=np.int64)
+    if (found == never).all():
         raise InputError("no outcome is of a learner with events", remedy="name learners as the events do")
     return found

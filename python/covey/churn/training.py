@@ -114,6 +114,7 @@ def train(
         "instant_count": len(panel.instants),
         "first_as_of": _date(panel.instants[0]),
         "last_as_of": _date(panel.instants[-1]),
+        "fingerprint": panel.fingerprint,
         "validation": {
             "learners": _facts(by_learners),
             **({} if by_time is None else {"time": _facts(by_time)}),
