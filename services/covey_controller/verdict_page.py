@@ -52,7 +52,25 @@ class VerdictPage(Collector):
         alpha = _gauge("covey_rollout_alpha_spent", "Chance of a wrong decision that the statement may spend.")
         needed = _gauge("covey_rollout_needed_count", "Further trials until PASS; no series where none would do.")
         eta = _gauge("covey_rollout_eta_seconds", "Time until PASS at the current rate; no series where none would do.")
+        estimate = _gauge("covey_rollout_estimate", "What the statement is about, as estimated; a share or seconds.")
+        lower = _gauge("covey_rollout_estimate_lower", "Lower end of its always-valid interval; no series without one.")
+        upper = _gauge("covey_rollout_estimate_upper", "Upper end of its always-valid interval; no series without one.")
+        limit = _gauge("covey_rollout_limit", "What the statement holds the estimate against.")
+        events = _gauge("covey_rollout_event_count", "Bad events of the candidate that were counted.")
+        trials = _gauge("covey_rollout_trial_count", "Trials, or learners, that they were counted in.")
+        effect = _gauge("covey_rollout_design_effect", "What bursts take off the evidence: 1 is nothing.")
         for labels, verdict in rows:
+            if verdict.HasField("estimate"):
+                estimate.add_metric(labels, verdict.estimate)
+            if verdict.HasField("lower"):
+                lower.add_metric(labels, verdict.lower)
+            if verdict.HasField("upper"):
+                upper.add_metric(labels, verdict.upper)
+            limit.add_metric(labels, verdict.limit)
+            events.add_metric(labels, verdict.event_count)
+            trials.add_metric(labels, verdict.trial_count)
+            if verdict.design_effect:
+                effect.add_metric(labels, verdict.design_effect)
             if verdict.log_threshold:
                 log_e.add_metric(labels, verdict.log_e_value)
                 threshold.add_metric(labels, verdict.log_threshold)
@@ -62,7 +80,7 @@ class VerdictPage(Collector):
                 needed.add_metric(labels, verdict.needed_count)
             if verdict.HasField("eta"):
                 eta.add_metric(labels, verdict.eta.ToTimedelta().total_seconds())
-        yield from (log_e, threshold, alpha, needed, eta)
+        yield from (log_e, threshold, alpha, needed, eta, estimate, lower, upper, limit, events, trials, effect)
 
 
 def role_word(verdict: Verdict) -> str:

@@ -39,6 +39,10 @@ def test_an_impossible_gate_is_an_error(capsys: pytest.CaptureFixture[str]) -> N
         code, out, _ = run(capsys, verb, DEFAULT, *bad)
         assert code == 1
         assert "error: canary: error_rate < 1 %: impossible: the baseline itself, at 2 %" in out
+    code, out, err = run(capsys, "create", DEFAULT, *bad)  # before any server is asked
+    assert (code, out) == (1, "")
+    assert "error: canary: error_rate < 1 %: impossible: the baseline itself, at 2 %" in err
+    assert "was not created: no traffic opens the gates above" in err
 
 
 @pytest.mark.parametrize(
@@ -48,6 +52,9 @@ def test_an_impossible_gate_is_an_error(capsys: pytest.CaptureFixture[str]) -> N
         (["--rate", "1/s", "--baseline-error", "1.5"], "--baseline-error"),
         (["--rate", "1/s", "--baseline-slow", "x"], "--baseline-slow"),
         (["--rate", "1/s", "--paying-share", "x"], "--paying-share"),
+        (["--rate", "1/s", "--paying-share", "0"], "--paying-share"),
+        (["--rate", "1e12/s"], "expected at most 1e+09"),
+        (["--rate", "1e300/s"], "expected at most 1e+09"),
     ],
 )
 def test_wrong_usage_is_named(capsys: pytest.CaptureFixture[str], arguments: list[str], words: str) -> None:
@@ -78,6 +85,10 @@ def test_simulate_tells_how_a_plan_ends(capsys: pytest.CaptureFixture[str], tmp_
     assert [ending["outcome"] for ending in json.loads(out)["endings"]] == ["SUCCEEDED", "SUCCEEDED"]
     assert run(capsys, "simulate", str(path), "--rate", "200/s", "--candidate-error", "2")[0] == 2
     assert run(capsys, "simulate", str(path), "--rate", "200/s", "--onset", "soon")[0] == 2
+    for option, value in (("--operator", "bob"), ("--candidate-error", "nan"), ("--baseline-error", "1")):
+        code, _, err = run(capsys, "simulate", str(path), "--rate", "200/s", option, value)
+        assert code == 2
+        assert option in err
 
 
 def test_simulate_holds_harmless_rollouts_against_the_ledger(

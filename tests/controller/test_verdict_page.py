@@ -20,7 +20,8 @@ from .world import NAME, World
 
 CRITERION = Verdict(
     role=Verdict.ROLE_CRITERION, statement="error_rate < 1 %", result=Verdict.RESULT_INSUFFICIENT, log_e_value=1.5,
-    log_threshold=3.0, alpha_spent=0.05, needed_count=120, eta=Duration(seconds=90),
+    log_threshold=3.0, alpha_spent=0.05, needed_count=120, eta=Duration(seconds=90), estimate=0.004, lower=0.001,
+    upper=0.02, limit=0.01, event_count=2, trial_count=500, design_effect=1.25,
 )  # fmt: skip
 TRIGGER = Verdict(role=Verdict.ROLE_TRIGGER, statement="p99 > 250 ms", result=Verdict.RESULT_FAIL, log_threshold=5.0)
 
@@ -42,6 +43,11 @@ def test_only_what_is_said_now_is_shown() -> None:
     assert found["covey_rollout_verdict"][0] == ({**place, "result": "INSUFFICIENT"}, 1)
     assert found["covey_rollout_verdict"][1][0]["result"] == "FAIL"
     for name, value in (("log_e", 1.5), ("log_e_threshold", 3), ("needed_count", 120), ("eta_seconds", 90)):
+        assert found[f"covey_rollout_{name}"][0] == (place, value)
+    values = {"estimate": 0.004, "estimate_lower": 0.001, "estimate_upper": 0.02, "design_effect": 1.25}
+    for name, value in values.items():
+        assert found[f"covey_rollout_{name}"] == [(place, value)]  # the trigger has none
+    for name, value in (("limit", 0.01), ("event_count", 2), ("trial_count", 500)):
         assert found[f"covey_rollout_{name}"][0] == (place, value)
     assert found["covey_rollout_alpha_spent"] == [(place, 0.05)]
     assert [labels["statement"] for labels, _ in found["covey_rollout_needed_count"]] == ["error_rate < 1 %"]

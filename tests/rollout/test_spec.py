@@ -83,6 +83,7 @@ def test_yaml_there_and_back(text: str) -> None:
         ("traffic_share: 5 %", "traffic_share: 105 %", 10, "outside 0 to 100 %"),
         ("traffic_share: 5 %", "traffic_share: 0.001 %", 10, "no whole number of basis points"),
         ("traffic_share: 5 %", "traffic_share: some", 10, "is not a share"),
+        ("traffic_share: 5 %", "traffic_share: 0 %", 10, "nobody gets the candidate"),
         ("name: rollout", "name: canary", 17, "the name of an earlier phase"),
         ("name: rollout", "name: Roll Out", 17, "is no name"),
         ("- p99 < 200 ms", "- p98x < 200 ms", 15, "there is no metric 'p98x'"),

@@ -22,7 +22,12 @@ WORLDS = {world.name: world for world in all_worlds()}
 
 def test_worlds_are_told_apart_and_healthy_ones_promise_something() -> None:
     assert len(WORLDS) == len(all_worlds())
-    assert all(world.claims for world in WORLDS.values() if world.is_healthy and "half of the margin" not in world.name)
+    unpromised = {name for name, world in WORLDS.items() if world.is_healthy and not world.claims}
+    assert {name.partition(":")[0] for name in unpromised} == {
+        "half of the margin",
+        "exactly at the limit",  # for learners who differ much, and are few
+        "500 learners, CV 3, exactly at the limit of 1.5 %",
+    }
 
 
 @pytest.mark.parametrize(("found", "rollouts"), [(0, 10_000), (37, 10_000), (300, 300), (5, 7)])

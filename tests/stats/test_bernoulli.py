@@ -204,5 +204,7 @@ def test_other_nonsense_is_refused() -> None:
         bernoulli_level(0, 1, 0.5, alternative="less", prior=0)
     with pytest.raises(ValueError, match="alpha"):
         bernoulli_interval(0, 1, 1.5)
+    with pytest.raises(ValueError, match=r"shapes do not broadcast: successes \(2,\), trials \(3,\), p0 \(\)"):
+        bernoulli_level([0, 1], [1, 2, 3], 0.5, alternative="less")
     with pytest.raises(ValueError, match="alpha"):
         needed_n(0, 1, 0.5, alternative="less", alpha=0)

@@ -101,3 +101,11 @@ def test_the_spread_has_the_scale_of_the_effects(scale: float) -> None:
 def test_nonsense_is_refused(call, said: str) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(ValueError, match=said):
         call()
+
+
+def test_what_is_no_sequence_is_refused_by_name() -> None:
+    for n_star in (0.0, -5.0, math.nan):
+        with pytest.raises(ValueError, match="n_star must be"):
+            asymptotic_cs(0.0, 1.0, 100, 0.05, n_star=n_star)
+    with pytest.raises(ValueError, match=r"shapes do not broadcast: mean \(2,\), variance \(3,\)"):
+        asymptotic_cs([0.0, 1.0], [1.0, 1.0, 1.0], 100, 0.05)

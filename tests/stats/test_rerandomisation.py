@@ -8,6 +8,7 @@ from scipy import stats as scipy_stats
 
 from covey import _core
 from covey.reference.moments import candidate_rows
+from covey.stats.drift import drift_of
 from covey.stats.rerandomisation import rejection_band, rerandomisation_check, uniformity_p, welch
 
 SIZE = 20_000
@@ -77,6 +78,17 @@ def test_the_band_holds_its_share() -> None:
     assert inside >= 0.99
     narrower = scipy_stats.binom.cdf(high - 1, 1000, 0.05) - scipy_stats.binom.cdf(low, 1000, 0.05)
     assert narrower < 0.99
+
+
+def test_nothing_is_relative_to_a_mean_that_is_the_rounding_of_a_sum_around_zero() -> None:
+    values = np.random.default_rng(3).normal(size=SIZE)
+    metrics = {"change": values - values.mean(), "zero": np.where(np.arange(SIZE) % 2, 1.0, -1.0)}
+    report = rerandomisation_check(metrics, HASHES, seed=0, splits=20)
+    for check in report.metrics:
+        assert np.isnan(check.effects).all()
+        assert np.isnan(check.detectable_effect)
+        assert drift_of(report, check) is None
+        assert 0 < check.p.min() < 1
 
 
 def test_what_cannot_be_tested_is_refused() -> None:

@@ -14,13 +14,13 @@ _COLUMNS = "Columns of events"
 _SPLITS = "Splits"
 
 
-def _share(text: str) -> float:
+def _share(option: str, text: str) -> float:
     from covey.rollout.units import parse_share
 
     try:
         return parse_share(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from None
+        raise typer.BadParameter(str(error), param_hint=option) from None
 
 
 def aa(
@@ -80,13 +80,13 @@ def aa(
 
     if (path is None) == (outcomes is None):
         raise typer.BadParameter("give either events (PATH) or --outcomes FILE")
-    level, effect = _share(alpha), _share(inject)
+    level, effect = _share("--alpha", alpha), _share("--inject", inject)
     if not 0 < level <= 0.5:
         raise typer.BadParameter(f"'{alpha}' is no error rate; expected above 0 and at most 50 %", param_hint="--alpha")
     if not -1 < effect < 10 or effect == 0:
         raise typer.BadParameter(f"'{inject}' is no effect; expected such as 2 % or -2 %", param_hint="--inject")
     try:
-        points = basis_points(_share(share))
+        points = basis_points(_share("--share", share))
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--share") from None
     if not 0 < points < 10_000:

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
 def verify(
     full: Annotated[
         bool,
-        typer.Option("--full/--smoke", help="Every world, 10,000 rollouts each: minutes. Else a part, in seconds."),
+        typer.Option(
+            "--full/--smoke",
+            help="Every world, 10,000 rollouts where something is promised: minutes. Else a part, in seconds.",
+        ),
     ] = False,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every rate here.")] = None,
     picture: Annotated[
@@ -49,6 +52,9 @@ def verify(
 
     if picture is not None and picture.suffix not in {".svg", ".png"}:
         raise typer.BadParameter(f"'{picture}' ends neither in .svg nor in .png", param_hint="--picture")
+    for option, file in (("--json", json_file), ("--picture", picture)):
+        if file is not None and not file.parent.is_dir():
+            raise typer.BadParameter(f"there is no folder '{file.parent}'; make it first", param_hint=option)
     if broken is not None and broken not in {fault.value for fault in Broken}:
         raise typer.BadParameter(f"'{broken}' is no fault; expected one of {', '.join(f.value for f in Broken)}")
     tasks = tasks_of(full=full, seed=seed, broken=None if broken is None else Broken(broken))

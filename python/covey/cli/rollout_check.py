@@ -139,8 +139,12 @@ def create(
         typer.echo(line, err=True)
     if checked.spec is None:
         raise CommandError(f"{file} was not created; correct the errors above")
-    for line in [text for texts in expectations(checked.spec, rate, baseline_error) for text in texts]:
-        typer.echo(f"warning: {line}", err=True)
+    hopes, impossible = expectations(checked.spec, rate, baseline_error)
+    for kind, lines in (("warning", hopes), ("error", impossible)):
+        for line in lines:
+            typer.echo(f"{kind}: {line}", err=True)
+    if impossible:
+        raise CommandError(f"{file} was not created: no traffic opens the gates above; see `covey rollout plan`")
     rollout_id = name or file.stem.lower().replace("_", "-").replace(" ", "-")
     show_changed(session, session.client.create_rollout(rollout_id, checked.spec))
 

@@ -163,13 +163,15 @@ def _outcome_lines(spec: RolloutSpec, learners: int, cv: float, paying: str) -> 
         share_of_payers = _share("--paying-share", paying) if paying.strip() not in {"100 %", "100%", "1"} else 1.0
     except ValueError as problem:
         raise CommandError(str(problem), ExitCode.USAGE) from problem
+    if share_of_payers <= 0:
+        raise CommandError(f"--paying-share {paying!r} leaves no learner with an outcome", ExitCode.USAGE)
     lines = []
     for phase in with_defaults(spec).phases:
         for criterion in phase.criteria:
             statement = parse_statement(criterion.statement)
             if statement.kind is not Kind.OUTCOME:
                 continue
-            known = learners > 0 and (cv > 0 or share_of_payers < 1) and share_of_payers > 0
+            known = learners > 0 and (cv > 0 or share_of_payers < 1)
             if not known or not 0 < phase.traffic_share < 1:
                 lines.append(f"{phase.name}: {statement.text}: give --learners and --outcome-cv for what it can see")
                 continue

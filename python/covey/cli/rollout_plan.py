@@ -69,8 +69,11 @@ def _need(spec: RolloutSpec, phase: Phase, criterion: Criterion, rate_per_second
     return Need(phase.name, statement.text, criterion.alpha, name, clean, hold_count, seconds)
 
 
+MOST_PER_SECOND = 1e9
+
+
 def parse_rate(text: str) -> float:
-    """Requests per second from "42", "42/s", "300/min" or "5000/h".
+    """Requests per second from "42", "42/s", "300/min" or "5000/h"; at most a billion.
 
     Raises:
         ValueError: anything else.
@@ -81,6 +84,8 @@ def parse_rate(text: str) -> float:
         rate = float(number) / sizes[unit]
     except (ValueError, KeyError):
         rate = math.nan
-    if not 0 <= rate < math.inf:
+    if rate > MOST_PER_SECOND:
+        raise ValueError(f"--rate {text!r} is {rate:.3g} requests/s; expected at most {MOST_PER_SECOND:.0e}")
+    if not rate >= 0:
         raise ValueError(f"--rate {text!r} is no rate; expected requests per time, such as 42/s, 300/min or 5000/h")
     return rate

@@ -128,6 +128,8 @@ def _check_phase(spec: RolloutSpec, phase: Phase, index: int, names: list[str], 
         basis_points(phase.traffic_share)
     except ValueError as error:
         add(f"{path}.traffic_share", str(error))
+    if phase.traffic_share == 0 and not spec.dry_run:
+        add(f"{path}.traffic_share", "it is 0 %: nobody gets the candidate, so nothing can be shown; expected more")
     if index and phase.traffic_share < spec.phases[index - 1].traffic_share:
         before = format_share(spec.phases[index - 1].traffic_share)
         add(f"{path}.traffic_share", f"it falls from {before} to {format_share(phase.traffic_share)}", warn=True)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from covey import _core
-from covey.stats.checked import probability
+from covey.stats.checked import broadcastable, probability
 from covey.stats.special import Floats
 
 Alternative = Literal["greater", "less"]
@@ -40,8 +40,8 @@ def bernoulli_level(
         ln E of the broadcast shape; finite for every valid input, also where the tail is e^-150000. 0 where N = 0.
 
     Raises:
-        ValueError: not 0 <= S <= N, a p0 outside (0, 1), a prior not above 0, another alternative, or a number that
-            is not finite.
+        ValueError: not 0 <= S <= N, a p0 outside (0, 1), a prior not above 0, another alternative, shapes that do not
+            broadcast, or a number that is not finite.
 
     Assumes that trials are independent given the past, or at least that the conditional probability of an event
     stays on its side of p0 under the null. Bursts (events that come together) break that; see the design effect of
@@ -55,6 +55,7 @@ def bernoulli_level(
     """
     if alternative not in {"greater", "less"}:
         raise ValueError(f"alternative is {alternative!r}; expected 'greater' or 'less'")
+    broadcastable(successes=successes, trials=trials, p0=p0)
     log_e = _core.bernoulli_log_e_greater if alternative == "greater" else _core.bernoulli_log_e_less
     return np.asarray(log_e(_floats(successes), _floats(trials), _floats(p0), _prior(prior)))
 
@@ -80,6 +81,7 @@ def bernoulli_interval(
     Raises:
         ValueError: as `bernoulli_level`, or an alpha outside (0, 1).
     """
+    broadcastable(successes=successes, trials=trials)
     counts = _floats(successes), _floats(trials)
     threshold = -math.log(probability(alpha, "alpha"))
     lower = _core.bernoulli_lower_end(*counts, threshold, _prior(prior))

@@ -24,6 +24,20 @@ def numbers(value: ArrayLike, name: str) -> Floats:
     return array
 
 
+def broadcastable(**arguments: ArrayLike) -> None:
+    """Check that shapes go together.
+
+    Raises:
+        ValueError: they do not; it names every argument with its shape.
+    """
+    shapes = {name: np.shape(value) for name, value in arguments.items()}
+    try:
+        np.broadcast_shapes(*shapes.values())
+    except ValueError:
+        said = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        raise ValueError(f"shapes do not broadcast: {said}") from None
+
+
 def positive(value: ArrayLike, name: str) -> Floats:
     """Finite numbers above 0.
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from covey import _core
-from covey.stats.checked import numbers
+from covey.stats.checked import broadcastable, numbers, positive
 from covey.stats.special import Floats, special
 
 # Chance that the true spread lies above `tau_upper`.
@@ -46,7 +46,8 @@ def asymptotic_cs(
         (lower, upper) of the broadcast shape.
 
     Raises:
-        ValueError: a variance below 0, an n not above 0, an alpha outside (0, 1), or numbers that are not finite.
+        ValueError: a variance below 0, an n or n_star not above 0, an alpha outside (0, 1), shapes that do not
+            broadcast, or numbers that are not finite.
 
     The guarantee is asymptotic: wait for a burn-in (the gates ask for 30 ticks and 100 non-zero observations per
     arm). Heavy tails delay it, so winsorise first.
@@ -56,7 +57,9 @@ def asymptotic_cs(
     """
     if side not in {"two", "lower", "upper"}:
         raise ValueError(f"side is {side!r}; expected 'two', 'lower' or 'upper'")
+    positive(n_star, "n_star")
     m = numbers(mean, "mean, variance and n")
+    broadcastable(mean=mean, variance=variance, n=n, alpha=alpha)
     if side == "two":
         half_width = _core.two_sided_half_width(variance, n, alpha, n_star)
         return np.asarray(m - half_width), np.asarray(m + half_width)

@@ -85,6 +85,11 @@ def minimum_detectable_effect(
 ) -> Floats:
     """The smallest relative effect that n candidate learners find: the inverse of `required_n`.
 
+        (reach + z_power) noise / sqrt(n)
+
+    with the noise of `required_n`, and z_alpha for reach, or the boundary of the always-valid sequence at n. Normal
+    approximation: a planning figure, best for means of many learners. Source as `required_n`.
+
     Args:
         cv: as `required_n`.
         n: the candidate's learners, above 0; broadcasts.

@@ -75,6 +75,10 @@ def rate_ratio_increments(
 ) -> Floats:
     """What each tick adds to `ln E` of each ratio: the terms of `rate_ratio` before sum and mixture.
 
+        x_t ln(theta(r_k, s_t) / theta(r0, s_t)) + y_t ln((1 - theta(r_k, s_t)) / (1 - theta(r0, s_t)))
+
+    Assumptions, failure modes and source are those of `rate_ratio`.
+
     Args:
         candidate_events: as `rate_ratio`.
         baseline_events: as `rate_ratio`.

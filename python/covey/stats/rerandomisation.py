@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BAND_LEVEL = 0.99
 """Chance that the rejections of a right test lie in the band."""
 SRM_ALPHA = 0.001
+_ROUNDING = 1e-9
 
 
 class Welch(NamedTuple):
@@ -46,7 +47,7 @@ class MetricCheck:
 
     Attributes:
         name: of the metric.
-        effects: candidate's mean / baseline's - 1 by split; NaN where the baseline's mean is 0.
+        effects: candidate's mean / baseline's - 1 by split; NaN where the mean of the baseline or of all is 0.
         z: by split.
         p: by split.
         uniformity_p: of the Kolmogorov-Smirnov test that `p` is uniform.
@@ -201,6 +202,8 @@ def rerandomisation_check(
     if min(n_c.min(), n_b.min()) < 2:
         raise ValueError(f"{learners} learners at {share_basis_points} basis points leave an arm below two learners")
     spread = (candidate.product[0] + baseline.product[0])[0] / max(learners - 1, 1)
+    # A mean that is the rounding of a sum around 0 is 0: nothing is relative to it.
+    means = np.where(np.abs(means) > _ROUNDING * np.sqrt(np.maximum(spread, 0.0)), means, 0.0)
     checks = []
     for m, name in enumerate(metrics):
         if spread[m] <= 0:
@@ -215,7 +218,7 @@ def rerandomisation_check(
         moved = welch(mean_c * factor, var_c * factor**2, size_c, mean_b, var_b, size_b)
         right_way = np.sign(moved.difference) == np.sign(injected_effect * means[m])
         with np.errstate(divide="ignore", invalid="ignore"):
-            effects = np.where(mean_b != 0, mean_c / mean_b - 1, np.nan)
+            effects = np.where((mean_b != 0) & (means[m] != 0), mean_c / mean_b - 1, np.nan)
         checks.append(
             MetricCheck(
                 name=name,

@@ -173,6 +173,15 @@ def _disturbed() -> list[World]:
         )
         for variation in (1.0, 3.0)
     ]
+    # The level judges the learners who came: by how much that is more than 1 % is printed, and promised to nobody.
+    learners.append(
+        World(
+            "500 learners, CV 3, exactly at the limit of 1.5 %",
+            error_rate=0.015,
+            learner_variation=3.0,
+            rollouts=(2_000, 0),
+        )
+    )
     return bursts + learners
 
 
@@ -198,7 +207,7 @@ def _harmful() -> list[World]:
             claims = (
                 Claim("ratio", Kind.POWER, power),
                 Claim("ratio", Kind.MEDIAN_MINUTES, of_ratio),
-                Claim("trigger", Kind.POWER, power - 0.05),
+                Claim("trigger", Kind.POWER, 0.99 if power >= 0.99 else power - 0.05),
                 Claim("trigger", Kind.MEDIAN_MINUTES, of_trigger),
             )
         worlds.append(
@@ -275,10 +284,21 @@ def _advance() -> list[World]:
             ratio=2.0,
             correlation=correlation,
             learner_variation=variation,
-            rollouts=(2_000, 0),
+            rollouts=(10_000, 0),
+            claims=_false("advance", bound=0.05),
         )
         for name, correlation, variation in (("bursts of correlation 0.01", 0.01, 0.0), ("CV 3", 0.0, 3.0))
     ]
+    # A limit is judged for the learners who came, not for all who might: no claim, so that everybody sees how much.
+    disturbed.append(
+        World(
+            "exactly at the limit: 0.5 % against 0.5 %, 500 learners, CV 3",
+            Tried.ADVANCE,
+            error_rate=0.005,
+            learner_variation=3.0,
+            rollouts=(2_000, 0),
+        )
+    )
     return false + disturbed + good
 
 
