@@ -20,6 +20,7 @@ from covey.churn import Kind, Panel, panel, save_model, score, train
 from covey.churn.definition import DAY_US
 from covey.churn.features import GROUPS
 from covey.churn.metrics import Quality
+from covey.churn.pictures import picture
 from covey.churn.report import judge, write_report
 from covey.churn.training import ablation
 from covey.churn.words import lead_text, row_of
@@ -50,6 +51,10 @@ def main(data: Path, folder: Path) -> None:
     print(lead_text(found.by_courses[0][1].lead_time, found.model.threshold))  # noqa: T201
     folder.mkdir(parents=True, exist_ok=True)
     save_model(found.model, folder / "oulad.json")
+    figure = picture(
+        found.by_courses[0][1], other.churned, found.model.probabilities(other.features), "AAA 2013J, told by BBB 2013J"
+    )
+    figure.savefig(folder / "quality.png", dpi=110)
     added = ablation(own, other)
     write_report(found.model, other, folder, "AAA 2013J", added)
     for group, quality in added:

@@ -233,7 +233,7 @@ class AnalyzerServer:
         from covey_server.ports.analyzer_service import AnalyzerServicer
         from covey_server.studies.desk import StudyDesk
         from covey_server.studies.neighbours import Neighbourhoods
-        from covey_server.studies.service import EvolutionServicer, RetentionServicer, TogetherServicer
+        from covey_server.studies.service import ChurnServicer, EvolutionServicer, RetentionServicer, TogetherServicer
 
         config = self.config
         pool = worker_pool(config, self.book)
@@ -254,9 +254,14 @@ class AnalyzerServer:
             clock=self.clock,
         )
         experiments = ExperimentServicer(self.outcomes, self.board, self._share_of, port.budget)
-        desk = StudyDesk(self.dataset_rooms.datasets)
+        desk = StudyDesk(self.dataset_rooms.datasets, config.data_directory)
         neighbourhoods = Neighbourhoods(self.dataset_rooms.datasets, self.catalogue)
-        studies = RetentionServicer(desk), EvolutionServicer(desk), TogetherServicer(desk, neighbourhoods)
+        studies = (
+            RetentionServicer(desk),
+            EvolutionServicer(desk),
+            TogetherServicer(desk, neighbourhoods),
+            ChurnServicer(desk),
+        )
         port.serve(analyzer, OutcomeServicer(self.outcomes), experiments, *studies)
         # A study that nobody can be answered with any more is not waited for.
         self._rooms.callback(desk.stop)

@@ -13,8 +13,9 @@ import pytest
 from programs import free_port, program
 from waiting import wait_until
 
+from covey.webhook import SinkError
 from covey_controller.outbox.message import Message
-from covey_controller.outbox.sinks import Alertmanager, SinkError
+from covey_controller.outbox.sinks import Alertmanager
 
 CONFIG = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 

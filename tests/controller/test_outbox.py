@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from waiting import wait_until
 
+from covey.webhook import SinkError, post
 from covey_controller.client import ControlClient, LeaseError, open_channel
 from covey_controller.config import parse_arguments
 from covey_controller.failures import ConfigError
 from covey_controller.options import SECRET_VARIABLE
 from covey_controller.outbox.message import Message
 from covey_controller.outbox.sender import FIRST_BACKOFF_SECONDS, LONGEST_BACKOFF_SECONDS, MOST_REFUSALS, Sender
-from covey_controller.outbox.sinks import AppriseSink, Sink, SinkError, Webhook, post
+from covey_controller.outbox.sinks import AppriseSink, Sink, Webhook
 
 from .receivers import receiver
 from .world import NAME, World

@@ -28,6 +28,7 @@ COMMANDS = {
     "similar": _Home("covey.cli.similar:app", "Who is like whom: the nearest learners."),
     "groups": _Home("covey.cli.groups:app", "Study groups under constraints, judged against chance."),
     "churn": _Home("covey.cli.churn:app", "Who is about to leave: learn it, score, judge."),
+    "intervene": _Home("covey.cli.intervene:app", "Help learners by a playbook, and measure whether it helps."),
     "generate": _Home("covey.cli.generate:app", "Write events of made-up learners of known kinds."),
     "serve": _Home("covey.cli.serve:app", "Serve analyses and rollouts over gRPC."),
     "controller": _Home("covey.cli.controller:app", "Drive rollouts through their phases."),

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from random import Random
 
 from covey.client import Retry
+from covey.webhook import SinkError
 from covey_controller.client import ControlClient, ControlError, LeaseError
 from covey_controller.outbox.message import Message
-from covey_controller.outbox.sinks import Sink, SinkError
+from covey_controller.outbox.sinks import Sink
 
 POLL_SECONDS = 1.0
 FIRST_BACKOFF_SECONDS = 0.5

@@ -41,6 +41,8 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "ListVariants": READERS,
         "GetServerInfo": EVERY_ROLE,
     },
+    # Names learners.
+    "covey.v1.ChurnService": {"ScoreChurn": _SERVICES},
     "covey.v1.EvolutionService": {"GetEvolution": READERS},
     "covey.v1.OutcomeService": {"ReportOutcomes": _SERVICES},
     # Sums over learners, and nothing of one learner.

@@ -13,6 +13,7 @@ import grpc
 
 from covey.v1 import (
     analyzer_pb2_grpc,
+    churn_pb2_grpc,
     evolution_pb2_grpc,
     experiments_pb2_grpc,
     outcomes_pb2_grpc,
@@ -109,6 +110,7 @@ class DataPort:
         retention: retention_pb2_grpc.RetentionServiceServicer,
         evolution: evolution_pb2_grpc.EvolutionServiceServicer,
         together: together_pb2_grpc.TogetherServiceServicer,
+        churn: churn_pb2_grpc.ChurnServiceServicer,
     ) -> None:
         """Answer calls from now on."""
         analyzer_pb2_grpc.add_AnalyzerServiceServicer_to_server(analyzer, self._server)
@@ -117,6 +119,7 @@ class DataPort:
         retention_pb2_grpc.add_RetentionServiceServicer_to_server(retention, self._server)
         evolution_pb2_grpc.add_EvolutionServiceServicer_to_server(evolution, self._server)
         together_pb2_grpc.add_TogetherServiceServicer_to_server(together, self._server)
+        churn_pb2_grpc.add_ChurnServiceServicer_to_server(churn, self._server)
         self._server.start()
 
     def stop(self, grace_seconds: float) -> None:

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import asdict
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,10 +40,12 @@ class StudyDesk:
 
     Args:
         datasets: what is studied.
+        data_directory: where models of churn are.
     """
 
-    def __init__(self, datasets: Datasets) -> None:
+    def __init__(self, datasets: Datasets, data_directory: Path) -> None:
         self._datasets = datasets
+        self._data_directory = data_directory
         self._place = Lock()
         self._lock = Lock()
         self._process: subprocess.Popen[str] | None = None
@@ -63,6 +66,7 @@ class StudyDesk:
             "kind": kind,
             "request": base64.b64encode(request.SerializeToString()).decode(),
             "dataset": view.name,
+            "data_directory": str(self._data_directory),
             "folder": str(self._datasets.folder(view.name)),
             "segments": segments,
             "threads": max(1, (os.cpu_count() or 1) - 1),

@@ -1,4 +1,4 @@
-"""RetentionService, EvolutionService, TogetherService: what a dataset says of its learners together."""
+"""RetentionService, EvolutionService, TogetherService, ChurnService: what a dataset says of its learners together."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import grpc
 
 from covey.v1 import (
+    churn_pb2,
+    churn_pb2_grpc,
     evolution_pb2,
     evolution_pb2_grpc,
     retention_pb2,
@@ -84,3 +86,21 @@ class TogetherServicer(together_pb2_grpc.TogetherServiceServicer):
     ) -> together_pb2.FormGroupsResponse:
         """Study groups of a dataset's learners."""
         return together_pb2.FormGroupsResponse.FromString(self._desk.study("groups", request, context))
+
+
+class ChurnServicer(churn_pb2_grpc.ChurnServiceServicer):
+    """The methods of covey.v1.ChurnService.
+
+    Args:
+        desk: runs the studies.
+    """
+
+    def __init__(self, desk: StudyDesk) -> None:
+        self._desk = desk
+
+    @unary
+    def ScoreChurn(  # noqa: N802 - named by the contract
+        self, request: churn_pb2.ScoreChurnRequest, context: grpc.ServicerContext
+    ) -> churn_pb2.ScoreChurnResponse:
+        """Say who of a dataset is about to leave."""
+        return churn_pb2.ScoreChurnResponse.FromString(self._desk.study("churn", request, context))

@@ -50,6 +50,12 @@ def answer(order: dict[str, Any]) -> bytes:
         from covey_server.studies.groups import form
 
         return form(together_pb2.FormGroupsRequest.FromString(data), events, threads).SerializeToString()
+    if order["kind"] == "churn":
+        from covey.v1 import churn_pb2
+        from covey_server.studies.churn import FOLDER, score_churn
+
+        models = Path(order["data_directory"]) / FOLDER
+        return score_churn(churn_pb2.ScoreChurnRequest.FromString(data), events, threads, models).SerializeToString()
     from covey.v1 import evolution_pb2
     from covey_server.studies.evolution import get_evolution
 

@@ -11,6 +11,7 @@ from covey.access.principals import Principal, Role
 from covey.v1 import (
     access_pb2,
     analyzer_pb2,
+    churn_pb2,
     evolution_pb2,
     experiments_pb2,
     outcomes_pb2,
@@ -29,6 +30,7 @@ SERVICES = [
         (retention_pb2.DESCRIPTOR, "RetentionService"),
         (evolution_pb2.DESCRIPTOR, "EvolutionService"),
         (together_pb2.DESCRIPTOR, "TogetherService"),
+        (churn_pb2.DESCRIPTOR, "ChurnService"),
         (rollouts_pb2.DESCRIPTOR, "RolloutService"),
         (access_pb2.DESCRIPTOR, "AccessService"),
     )

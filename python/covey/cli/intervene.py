@@ -1,0 +1,159 @@
+"""`covey intervene`: plan what a playbook asks for, deliver it, measure whether it helps."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from covey.cli import columns
+from covey.cli.output import CommandError, OutputFormat, OutputOption
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+PlaybookArgument = Annotated[Path, typer.Argument(help="YAML: who, what, limits, holdout.", show_default=False)]
+OutboxOption = Annotated[Path, typer.Option(help="SQLite file of enrolments and actions.", show_default=False)]
+
+
+@app.command()
+def plan(
+    playbook: PlaybookArgument,
+    scores: Annotated[Path, typer.Argument(help="Parquet that `covey churn score --save` wrote.", show_default=False)],
+    outbox: OutboxOption,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be planned, write nothing.")] = False,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Choose learners by a playbook, hold some out, and write the actions down once."""
+    import pyarrow.parquet as pq
+
+    from covey.cli.output import print_data, print_text
+    from covey.interventions import Candidates, Outbox, read_playbook
+
+    book = read_playbook(playbook)
+    if not scores.is_file():
+        raise CommandError(f"{scores}: no such file")
+    candidates = Candidates.of_table(pq.read_table(scores))
+    box = Outbox(outbox)
+    try:
+        found = box.plan(book, candidates, dry_run=dry_run)
+        waiting = box.count("waiting")
+    finally:
+        box.close()
+    data = {
+        "playbook": book.name,
+        "chosen_count": found.chosen_count,
+        "new_count": len(found.enrolments),
+        "held_out_count": found.held_out_count,
+        "limited_count": found.limited_count,
+        "cooling_count": found.cooling_count,
+        "action_count": len(found.actions),
+        "waiting_count": waiting,
+        "is_dry_run": dry_run,
+    }
+    if output is not OutputFormat.table:
+        print_data(data, output)
+        return
+    print_text(
+        f"{book.name}: {found.chosen_count:,} of {len(candidates.learner_ids):,} learners chosen, "
+        f"{len(found.enrolments):,} for the first time.\n"
+        f"{found.held_out_count:,} are held out, {found.cooling_count:,} had an action too short a time ago,\n"
+        f"{found.limited_count:,} had as many as they may.\n"
+        f"{len(found.actions):,} actions {'would be' if dry_run else 'were'} planned; {waiting:,} wait in {outbox}."
+    )
+
+
+@app.command()
+def deliver(
+    outbox: OutboxOption,
+    webhook: Annotated[str, typer.Option(help="http or https URL that takes actions.", show_default=False)],
+    secret_file: Annotated[
+        Path | None, typer.Option(help="Signs actions; or COVEY_WEBHOOK_SECRET.", show_default=False)
+    ] = None,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Tell the waiting actions to a webhook, each at least once, under a key of its own."""
+    import time
+    from urllib.parse import urlsplit
+
+    from covey.cli.output import print_data, print_text
+    from covey.interventions import Outbox
+
+    parts = urlsplit(webhook)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise CommandError("--webhook: expected http://HOST:PORT/path or https")
+    if not outbox.is_file():
+        raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
+    secret = os.environ.get("COVEY_WEBHOOK_SECRET", "").encode() or None
+    if secret_file is not None:
+        secret = secret_file.read_text(encoding="utf-8").strip().encode()
+        if not secret:
+            raise CommandError(f"{secret_file} is empty")
+    box = Outbox(outbox)
+    try:
+        found = box.deliver(webhook, time.time, secret)
+    finally:
+        box.close()
+    if output is not OutputFormat.table:
+        print_data(
+            {
+                "told_count": found.told,
+                "given_up_count": found.given_up,
+                "waiting_count": found.waiting,
+                "problem": found.problem,
+            },
+            output,
+        )
+    else:
+        print_text(f"{found.told:,} actions told, {found.given_up:,} given up, {found.waiting:,} wait.")
+    if found.problem:
+        raise CommandError(f"{found.problem}; deliver again later, nothing is lost")
+
+
+@app.command()
+def effect(
+    playbook: PlaybookArgument,
+    path: columns.EventsPath,
+    outbox: OutboxOption,
+    learner: columns.LearnerColumn = None,
+    time: columns.TimeColumn = None,
+    time_unit: columns.TimeUnit = None,
+    domain: columns.DomainColumn = None,
+    domain_from: columns.DomainFrom = None,
+    capability: columns.CapabilityColumn = None,
+    kind: columns.KindColumn = None,
+    action_taken: columns.ActionColumn = None,
+    weight: columns.WeightColumn = None,
+    alpha: Annotated[float, typer.Option(help="Chance of a false call.")] = 0.05,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Compare those held out with those treated: who came back, and is it decided."""
+    from covey.cli import experiment_tables
+    from covey.cli.output import ProgressLine, print_data, print_text
+    from covey.events_mapping import EventMapping
+    from covey.experiment import experiment_data
+    from covey.interventions import Outbox, measure_effect, read_playbook
+    from covey.interventions.effect import came_back
+
+    book = read_playbook(playbook)
+    if not outbox.is_file():
+        raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
+    mapping = EventMapping(
+        learner=learner, time=time, time_unit=time_unit, domain=domain, capability=capability, kind=kind,
+        action_taken=action_taken, weight=weight, domain_from=domain_from,
+    )  # fmt: skip
+    box = Outbox(outbox)
+    try:
+        enrolments = box.enrolments(book.name)
+    finally:
+        box.close()
+    with ProgressLine() as progress:
+        events = columns.read_events(path, mapping, progress)
+    found = measure_effect(book, enrolments, came_back(enrolments, events, book.outcome_days), alpha)
+    data = experiment_data(found.result)
+    if output is OutputFormat.table:
+        experiment_tables.print_experiment(data)
+        print_text(f"\n{found.open_count:,} learners' {book.outcome_days} days are not over; they are left out.")
+    else:
+        print_data({**data, "open_count": found.open_count}, output)

@@ -1,0 +1,178 @@
+"""The file of enrolments and actions: written in one transaction, told at least once, never planned twice."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from covey.errors import InputError
+from covey.interventions.planning import Candidates, Enrolment, Past, Plan, plan_actions
+from covey.interventions.playbook import Playbook
+from covey.webhook import DEDUPE_HEADER, SIGNATURE_HEADER, SinkError, post, signature
+
+MOST_REFUSALS = 5
+"""An action that its receiver refuses for good this often is given up, so that those behind it are told."""
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS playbooks (name TEXT PRIMARY KEY, digest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS enrolments (
+  playbook TEXT NOT NULL REFERENCES playbooks, learner_id TEXT NOT NULL, arm TEXT NOT NULL,
+  as_of_us INTEGER NOT NULL, probability REAL NOT NULL, PRIMARY KEY (playbook, learner_id)
+);
+CREATE TABLE IF NOT EXISTS actions (
+  key TEXT PRIMARY KEY, playbook TEXT NOT NULL REFERENCES playbooks, learner_id TEXT NOT NULL,
+  as_of_us INTEGER NOT NULL, body TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting',
+  refusals INTEGER NOT NULL DEFAULT 0
+);
+CREATE INDEX IF NOT EXISTS actions_of_learners ON actions (playbook, learner_id);
+CREATE INDEX IF NOT EXISTS actions_by_state ON actions (state, as_of_us);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """What one pass over the outbox did.
+
+    Attributes:
+        told: actions that the receiver took.
+        given_up: refused for good too often.
+        waiting: still to be told.
+        problem: why the pass ended early; empty where it did not.
+    """
+
+    told: int
+    given_up: int
+    waiting: int
+    problem: str
+
+
+class Outbox:
+    """One SQLite file; several processes may use it.
+
+    Args:
+        path: made if absent.
+
+    Raises:
+        InputError: the file is no outbox.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._connection = sqlite3.connect(path, timeout=30.0, isolation_level=None)
+            self._connection.execute("PRAGMA synchronous=FULL")
+            self._connection.executescript(_SCHEMA)
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"no outbox ({error})", source=str(path)) from None
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._connection.close()
+
+    def plan(self, playbook: Playbook, candidates: Candidates, *, dry_run: bool = False) -> Plan:
+        """Plan and write down, in one transaction: planned twice, by whomever, an action is there once.
+
+        Raises:
+            InputError: the playbook was another one when it was first used.
+        """
+        with self._transaction(write=not dry_run):
+            self._check(playbook)
+            plan = plan_actions(playbook, candidates, self._past(playbook.name))
+            if dry_run:
+                return plan
+            self._connection.execute("INSERT OR IGNORE INTO playbooks VALUES (?, ?)", (playbook.name, playbook.digest))
+            self._connection.executemany(
+                "INSERT INTO enrolments VALUES (?, ?, ?, ?, ?)",
+                [(playbook.name, own.learner_id, own.arm, own.as_of_us, own.probability) for own in plan.enrolments],
+            )
+            self._connection.executemany(
+                "INSERT INTO actions (key, playbook, learner_id, as_of_us, body) VALUES (?, ?, ?, ?, ?)",
+                [
+                    (own.key, playbook.name, own.learner_id, own.as_of_us, json.dumps(dict(own.body), sort_keys=True))
+                    for own in plan.actions
+                ],
+            )
+        return plan
+
+    def deliver(self, url: str, unix_seconds: Any, secret: bytes | None = None) -> Delivered:
+        """Tell every waiting action once, oldest first, and note it after the receiver took it.
+
+        Whoever dies in between tells it again under the same key. A receiver that cannot be reached ends the pass; one
+        that refuses an action for good lets the next one pass.
+
+        Args:
+            url: http or https.
+            unix_seconds: the wall clock, for signatures.
+            secret: shared with the receiver; None: unsigned.
+        """
+        told = given_up = 0
+        problem = ""
+        waiting = self._rows("SELECT key, body, refusals FROM actions WHERE state = 'waiting' ORDER BY as_of_us, key")
+        for key, text, refusals in waiting:
+            body = text.encode()
+            headers = {DEDUPE_HEADER: key}
+            if secret is not None:
+                headers[SIGNATURE_HEADER] = signature(secret, int(unix_seconds()), body)
+            try:
+                post(url, body, headers)
+            except SinkError as error:
+                problem = str(error)
+                if not error.is_permanent:
+                    break
+                is_last = refusals + 1 >= MOST_REFUSALS
+                given_up += is_last
+                state = "given_up" if is_last else "waiting"
+                self._connection.execute(
+                    "UPDATE actions SET state = ?, refusals = refusals + 1 WHERE key = ?", (state, key)
+                )
+                continue
+            self._connection.execute("UPDATE actions SET state = 'told' WHERE key = ?", (key,))
+            told += 1
+        return Delivered(told, given_up, self.count("waiting"), problem)
+
+    def count(self, state: str) -> int:
+        """Actions that are waiting, told or given_up."""
+        return int(self._rows("SELECT count(*) FROM actions WHERE state = ?", state)[0][0])
+
+    def enrolments(self, playbook: str) -> list[Enrolment]:
+        """Everybody who met the playbook's condition, in the order of ids."""
+        rows = self._rows(
+            "SELECT learner_id, arm, as_of_us, probability FROM enrolments WHERE playbook = ? ORDER BY learner_id",
+            playbook,
+        )
+        return [Enrolment(*row) for row in rows]
+
+    def _past(self, playbook: str) -> Past:
+        arms = dict(self._rows("SELECT learner_id, arm FROM enrolments WHERE playbook = ?", playbook))
+        times: dict[str, list[int]] = defaultdict(list)
+        for learner, time in self._rows("SELECT learner_id, as_of_us FROM actions WHERE playbook = ?", playbook):
+            times[learner].append(time)
+        return Past(arms, times)
+
+    def _check(self, playbook: Playbook) -> None:
+        known = self._rows("SELECT digest FROM playbooks WHERE name = ?", playbook.name)
+        if known and known[0][0] != playbook.digest:
+            raise InputError(
+                f"playbook '{playbook.name}' is not what it was when it was first used: its effect would be "
+                "that of two things",
+                source=str(self._path),
+                remedy="give the changed playbook another name",
+            )
+
+    def _rows(self, statement: str, *arguments: Any) -> list[Any]:
+        return self._connection.execute(statement, arguments).fetchall()
+
+    @contextmanager
+    def _transaction(self, *, write: bool) -> Iterator[None]:
+        self._connection.execute("BEGIN IMMEDIATE" if write else "BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")

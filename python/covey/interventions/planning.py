@@ -1,0 +1,181 @@
+"""Which actions a playbook asks for now: a pure function of scores and of what was done before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from covey.churn.definition import DAY_US
+from covey.errors import InputError
+from covey.identifiers import bucket
+from covey.interventions.playbook import Playbook
+
+HELD_OUT, TREATED = "held_out", "treated"
+_BUCKETS = 2**32
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """Scores at one instant.
+
+    Attributes:
+        as_of_us: the instant.
+        learner_ids: as text, distinct.
+        probabilities: of leaving, one per learner.
+        reasons: codes, one list per learner.
+        variants: of the model that answered, one per learner.
+    """
+
+    as_of_us: int
+    learner_ids: Sequence[str]
+    probabilities: Sequence[float]
+    reasons: Sequence[Sequence[str]]
+    variants: Sequence[str]
+
+    @classmethod
+    def of_table(cls, table: Any) -> Candidates:
+        """From the table of `covey.churn.Scores`.
+
+        Raises:
+            InputError: a column is missing, or there are several instants.
+        """
+        for name in ("learner_id", "as_of", "probability", "reasons", "variant"):
+            if name not in table.column_names:
+                raise InputError(f"no column '{name}'", remedy="take what `covey churn score --save` wrote")
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        instants = pc.unique(pc.cast(pc.cast(table["as_of"], pa.timestamp("us")), pa.int64())).to_pylist()
+        if len(instants) != 1:
+            raise InputError(f"{len(instants)} instants in the scores", expected="one")
+        ids = pc.cast(table["learner_id"], pa.string()).to_pylist()
+        if len(set(ids)) < len(ids):
+            raise InputError("a learner is scored twice")
+        columns = [table[name].to_pylist() for name in ("probability", "reasons", "variant")]
+        return cls(int(instants[0]), ids, *columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A learner who met the playbook's condition for the first time, helped or not.
+
+    Attributes:
+        learner_id: as text.
+        arm: held_out or treated, drawn by a hash of the playbook's name and the learner.
+        as_of_us: when: the outcome counts from here, in both arms alike.
+        probability: of leaving, then.
+    """
+
+    learner_id: str
+    arm: str
+    as_of_us: int
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """What is to be done for a learner.
+
+    Attributes:
+        key: the same however often it is planned or told.
+        learner_id: as text.
+        as_of_us: of the scores.
+        body: JSON for the receiver.
+    """
+
+    key: str
+    learner_id: str
+    as_of_us: int
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What was done under a playbook.
+
+    Attributes:
+        arms: of the learners enrolled so far.
+        action_times_us: instants of each learner's actions.
+    """
+
+    arms: Mapping[str, str] = field(default_factory=dict)
+    action_times_us: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to write down and to do.
+
+    Attributes:
+        enrolments: learners who are new to the playbook.
+        actions: to be done.
+        chosen_count: learners who met the condition.
+        held_out_count: of them, held out.
+        limited_count: had as many actions as they may.
+        cooling_count: had one too short a time ago; also one of this very instant.
+    """
+
+    enrolments: tuple[Enrolment, ...]
+    actions: tuple[Action, ...]
+    chosen_count: int
+    held_out_count: int
+    limited_count: int
+    cooling_count: int
+
+
+def arm_of(playbook: Playbook, learner_id: str) -> str:
+    """Held out or treated: murmur3 of "name:learner", so that everybody who asks gets the same answer."""
+    return HELD_OUT if bucket(playbook.name, learner_id) < int(playbook.holdout_share * _BUCKETS) else TREATED
+
+
+def plan_actions(playbook: Playbook, candidates: Candidates, past: Past) -> Plan:
+    """What the playbook asks for, after what was done.
+
+    Planning the same scores again asks for nothing: each learner's action of that instant is there already.
+    """
+    enrolments, actions = [], []
+    chosen = held_out = limited = cooling = 0
+    cool_down_us = playbook.cool_down_days * DAY_US
+    wanted = set(playbook.reasons)
+    for learner, probability, reasons, variant in zip(
+        candidates.learner_ids, candidates.probabilities, candidates.reasons, candidates.variants, strict=True
+    ):
+        if probability < playbook.min_probability or (wanted and not wanted & set(reasons)):
+            continue
+        chosen += 1
+        arm = past.arms.get(learner)
+        if arm is None:
+            arm = arm_of(playbook, learner)
+            enrolments.append(Enrolment(learner, arm, candidates.as_of_us, float(probability)))
+        if arm == HELD_OUT:
+            held_out += 1
+            continue
+        times = past.action_times_us.get(learner, ())
+        if any(abs(candidates.as_of_us - time) < cool_down_us for time in times):
+            cooling += 1
+            continue
+        if len(times) >= playbook.limit_per_learner:
+            limited += 1
+            continue
+        actions.append(_action(playbook, learner, candidates.as_of_us, float(probability), list(reasons), variant))
+    return Plan(tuple(enrolments), tuple(actions), chosen, held_out, limited, cooling)
+
+
+def _action(
+    playbook: Playbook, learner: str, as_of_us: int, probability: float, reasons: list[str], variant: str
+) -> Action:
+    key = hashlib.sha256(f"{playbook.name}:{as_of_us}:{learner}".encode()).hexdigest()[:32]
+    body = {
+        "dedupe_key": key,
+        "playbook": playbook.name,
+        "action": playbook.action,
+        "parameters": dict(playbook.parameters),
+        "learner_id": learner,
+        "as_of_us": as_of_us,
+        "probability": probability,
+        "reasons": reasons,
+        "variant": variant,
+    }
+    return Action(key, learner, as_of_us, body)

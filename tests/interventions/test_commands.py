@@ -1,0 +1,85 @@
+"""`covey intervene` as docs/churn.md shows it, from made-up learners to the effect."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+from controller.receivers import receiver
+
+from covey.cli import main
+
+PROJECT = Path(__file__).parents[2]
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as left:
+        main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return int(left.value.code or 0), captured.out, captured.err
+
+
+def test_the_commands_of_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = (
+        (PROJECT / "examples" / "welcome-back.yaml").read_text().replace("min_probability: 0.2", "min_probability: 0")
+    )
+    Path("welcome-back.yaml").write_text(text)
+    assert run(capsys, "generate", "later.parquet", "--learners", 300, "--seed", 3, "--weeks", 16)[0] == 0
+    train = ["churn", "train", "later.parquet", "--fit", "logistic", "--save", "m.json"]
+    assert run(capsys, *train)[0] == 0
+    score = [
+        "churn",
+        "score",
+        "later.parquet",
+        "--model",
+        "m.json",
+        "--as-of",
+        "2025-03-03",
+        "--save",
+        "scores.parquet",
+    ]
+    assert run(capsys, *score)[0] == 0
+    page = (PROJECT / "docs" / "churn.md").read_text(encoding="utf-8")
+    block = next(own for own in re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE) if "intervene" in own)
+    plan, deliver, effect = (shlex.split(line)[1:] for line in block.strip().splitlines())
+    status, out, err = run(capsys, *plan, "--dry-run", "--output", "json")
+    dry = json.loads(out)
+    assert (status, err, dry["waiting_count"]) == (0, "", 0) and dry["action_count"] > 100
+    status, out, _ = run(capsys, *plan)
+    assert (
+        status == 0 and f"{dry['action_count']} actions were planned" in out and max(map(len, out.splitlines())) <= 80
+    )
+    _, out, _ = run(capsys, *plan, "--output", "json")
+    assert json.loads(out)["action_count"] == 0 and json.loads(out)["waiting_count"] == dry["action_count"]
+    with receiver([503]) as sink:
+        command = [sink.url if "http" in word else word for word in deliver]
+        status, _, err = run(capsys, *command)
+        assert status == 1 and "answered 503; deliver again later, nothing is lost" in err
+        status, out, _ = run(capsys, *command)
+        assert status == 0 and f"{dry['action_count']} actions told" in out
+        assert len(set(sink.keys)) == dry["action_count"]
+    status, out, err = run(capsys, *effect)
+    assert (status, err) == (0, "") and "came back" in out and "0 learners' 28 days are not over" in out
+    status, out, _ = run(capsys, *effect, "--output", "json")
+    assert {own["variant"] for own in json.loads(out)["split"]["arms"]} == {"held_out", "treated"}
+    changed = text.replace("we-miss-you", "come-back")
+    Path("welcome-back.yaml").write_text(changed)
+    status, _, err = run(capsys, *plan)
+    assert status == 1 and "is not what it was" in err
+    shutil.copy("m.json", "no.sqlite")
+    for arguments, words in (
+        (["plan", "welcome-back.yaml", "none.parquet", "--outbox", "o.sqlite"], "no such file"),
+        (["plan", "welcome-back.yaml", "scores.parquet", "--outbox", "no.sqlite"], "no outbox"),
+        (["plan", "welcome-back.yaml", "later.parquet", "--outbox", "o.sqlite"], "no column 'as_of'"),
+        (["deliver", "--outbox", "actions.sqlite", "--webhook", "ftp://x"], "expected http://HOST:PORT/path"),
+        (["deliver", "--outbox", "none.sqlite", "--webhook", "http://x/"], "no such file"),
+    ):
+        status, _, err = run(capsys, "intervene", *arguments)
+        assert status == 1 and words in err, arguments

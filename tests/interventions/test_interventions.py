@@ -1,0 +1,209 @@
+"""Playbooks, planning that repeats nothing, delivery at least once by a real receiver, and effects recovered."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+from dataclasses import replace
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from controller.receivers import receiver
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binom
+
+from covey import Events
+from covey.errors import InputError
+from covey.experiment import DecideBy, Verdict
+from covey.interventions import Candidates, Outbox, Playbook, measure_effect, plan_actions, read_playbook
+from covey.interventions.effect import came_back
+from covey.interventions.planning import HELD_OUT, TREATED, Enrolment, Past, arm_of
+
+DAY_US = 86_400_000_000
+START_US = 1_767_571_200_000_000
+RUNS = int(os.environ.get("COVEY_INTERVENTION_RUNS", "150"))
+PROJECT = Path(__file__).parents[2]
+BOOK = Playbook("welcome-back", 0.2, "send_message", {"template": "we-miss-you"})
+
+
+def scores(count: int, day: int = 0, seed: int = 0) -> Candidates:
+    random = np.random.default_rng(seed)
+    ids = [f"l{number}" for number in range(count)]
+    reasons = [["silence", "counts"][: 1 + number % 2] for number in range(count)]
+    return Candidates(START_US + day * DAY_US, ids, random.random(count).tolist(), reasons, ["churn@1:aa"] * count)
+
+
+def test_the_example_is_a_playbook() -> None:
+    assert read_playbook(PROJECT / "examples" / "welcome-back.yaml") == BOOK
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("playbook: a\nwho: {min_probability: 2}\nwhat: {action: x}", "min_probability is 2; expected a number from 0"),
+        ("playbook: a\nwho: {min_probability: 0.1}\nwhat: {action: x}\nholdout: 0.5", "unknown key 'holdout'"),
+        ("playbook: a\nwhat: {action: x}", "no 'min_probability'"),
+        ("playbook: a b\nwho: {min_probability: 0.1}\nwhat: {action: x}", "playbook 'a b'"),
+        ("playbook: a\nwho: {min_probability: 0.1, reasons: [mood]}\nwhat: {action: x}", "reason 'mood'"),
+        ("playbook: a\nwho: {min_probability: 0.1}\nwhat: {action: x}\ncool_down_days: 0", "cool_down_days is 0"),
+        ("- a", "is no mapping"),
+        ("a: [", "no YAML"),
+    ],
+)
+def test_playbooks_that_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "book.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError) as refused:
+        read_playbook(path)
+    assert words in str(refused.value) and "book.yaml" in str(refused.value)
+
+
+def test_the_draw_is_the_planned_share_and_the_same_for_everybody() -> None:
+    arms = [arm_of(BOOK, str(number)) for number in range(20_000)]
+    held_out = arms.count(HELD_OUT)
+    assert binom.ppf(0.0005, 20_000, 0.2) <= held_out <= binom.ppf(0.9995, 20_000, 0.2)
+    assert arms[:100] == [arm_of(replace(BOOK, action="call"), str(number)) for number in range(100)]
+    other = [arm_of(replace(BOOK, name="other"), str(number)) for number in range(20_000)]
+    both = sum(first == second == HELD_OUT for first, second in zip(arms, other, strict=True))
+    assert binom.ppf(0.0005, 20_000, 0.04) <= both <= binom.ppf(0.9995, 20_000, 0.04)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(0, 60), min_size=1, max_size=14),
+    st.integers(1, 4),
+    st.integers(1, 20),
+    st.sampled_from([0.0, 0.3, 0.9]),
+)
+def test_no_order_of_plans_breaks_limits(days: list[int], limit: int, cool_down: int, holdout: float) -> None:
+    """Whatever instants are planned, in whatever order and how often: limit, cool-down and arms hold."""
+    book = replace(BOOK, limit_per_learner=limit, cool_down_days=cool_down, holdout_share=holdout)
+    outbox = Outbox(Path(":memory:"))
+    for day in days:
+        outbox.plan(book, scores(30, day, seed=day))
+        assert outbox.plan(book, scores(30, day, seed=day)).actions == ()
+    rows = outbox._rows("SELECT learner_id, as_of_us FROM actions")
+    arms = {own.learner_id: own.arm for own in outbox.enrolments(book.name)}
+    for learner in {learner for learner, _ in rows}:
+        times = sorted(time for name, time in rows if name == learner)
+        assert len(times) <= limit and arms[learner] == TREATED
+        assert all(later - earlier >= cool_down * DAY_US for earlier, later in pairwise(times))
+    assert all(arm == arm_of(book, learner) for learner, arm in arms.items())
+    outbox.close()
+
+
+def test_a_plan_says_whom_it_left_out() -> None:
+    plan = plan_actions(replace(BOOK, reasons=("counts",)), scores(200), Past())
+    assert plan.chosen_count == len(plan.enrolments) == len(plan.actions) + plan.held_out_count
+    assert all("counts" in own.body["reasons"] and own.body["probability"] >= 0.2 for own in plan.actions)
+    treated = plan.actions[0].learner_id
+    past = Past({own.learner_id: own.arm for own in plan.enrolments}, {treated: [START_US - 3 * DAY_US]})
+    again = plan_actions(replace(BOOK, reasons=("counts",)), scores(200), past)
+    assert again.cooling_count == 1 and not again.enrolments
+    past = Past(past.arms, {treated: [START_US - 90 * DAY_US] * 3})
+    assert plan_actions(replace(BOOK, reasons=("counts",)), scores(200), past).limited_count == 1
+
+
+def test_a_changed_playbook_needs_another_name(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "outbox.sqlite")
+    outbox.plan(BOOK, scores(20))
+    with pytest.raises(InputError, match="is not what it was when it was first used"):
+        outbox.plan(replace(BOOK, parameters={"template": "come-back"}), scores(20, 30))
+    outbox.close()
+    (tmp_path / "text").write_text("no database, " * 200)
+    with pytest.raises(InputError, match="no outbox"):
+        Outbox(tmp_path / "text")
+
+
+def test_two_processes_plan_each_action_once(tmp_path: Path) -> None:
+    first, second = Outbox(tmp_path / "o.sqlite"), Outbox(tmp_path / "o.sqlite")
+    planned = len(first.plan(BOOK, scores(100)).actions)
+    assert second.plan(BOOK, scores(100)).actions == ()
+    assert second.count("waiting") == planned
+    dry = second.plan(BOOK, scores(100, 30), dry_run=True)
+    assert dry.actions and first.count("waiting") == planned
+    first.close()
+    second.close()
+
+
+def test_actions_are_told_at_least_once_signed_and_under_one_key(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.sqlite")
+    planned = outbox.plan(BOOK, scores(12)).actions
+    # Taken without an answer, then out of order for a moment: the pass ends, and the next one tells them again.
+    with receiver(["drop", 503]) as sink:
+        first = outbox.deliver(sink.url, lambda: 1_000.0, b"secret")
+        assert (first.told, first.waiting) == (0, len(planned)) and first.problem
+        second = outbox.deliver(sink.url, lambda: 1_000.0, b"secret")
+        assert second.told == 0 and "503" in second.problem
+        last = outbox.deliver(sink.url, lambda: 1_000.0, b"secret")
+        assert (last.told, last.waiting, last.problem) == (len(planned), 0, "")
+        assert outbox.deliver(sink.url, lambda: 1_000.0).told == 0
+        assert sorted(set(sink.keys)) == sorted(own.key for own in planned)
+        assert len(sink.keys) == len(planned) + 1
+        for headers, body in sink.posts:
+            digest = hmac.new(b"secret", b"1000." + body, sha256).hexdigest()
+            assert headers["Covey-Signature"] == f"t=1000,v1={digest}"
+            assert headers["Covey-Dedupe-Key"] == json.loads(body)["dedupe_key"]
+        assert json.loads(sink.posts[0][1])["parameters"] == {"template": "we-miss-you"}
+    outbox.close()
+
+
+def test_an_action_that_is_refused_for_good_lets_the_others_pass(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.sqlite")
+    planned = len(outbox.plan(BOOK, scores(8)).actions)
+    with receiver([400]) as sink:
+        assert outbox.deliver(sink.url, lambda: 0.0).told == planned - 1
+    for attempt in range(4):
+        with receiver([400]) as sink:
+            assert outbox.deliver(sink.url, lambda: 0.0).given_up == (attempt == 3)
+    assert (outbox.count("given_up"), outbox.count("waiting")) == (1, 0)
+    outbox.close()
+
+
+def test_who_came_back_by_hand() -> None:
+    day = START_US + np.array([0, 10, 41, 5, 80]) * DAY_US
+    events = Events.from_numpy(["a", "a", "b", "c", "d"], day, time_unit="us")
+    chosen = [Enrolment(name, TREATED, START_US + at * DAY_US, 0.5) for name, at in
+              (("a", 9), ("b", 9), ("b", 20), ("c", 6), ("d", 79), ("nobody", 9))]  # fmt: skip
+    assert came_back(chosen, events, 28) == [True, False, True, False, None, False]
+
+
+def test_effects_are_recovered_with_coverage() -> None:
+    """Simulated playbooks whose effect is known: 95 % intervals hold it as often as they say, in a 99.9 % band."""
+    random = np.random.default_rng(11)
+    count, effect, covered = 500, 0.12, 0
+    for run in range(RUNS):
+        book = replace(BOOK, name=f"run-{run}", holdout_share=0.4)
+        given_scores = replace(scores(count, seed=run), as_of_us=START_US)
+        plan = plan_actions(book, given_scores, Past())
+        leaving = np.array([own.probability for own in plan.enrolments])
+        treated = np.array([own.arm == TREATED for own in plan.enrolments])
+        outcomes = random.random(len(leaving)) < 0.85 - 0.7 * leaving + effect * treated
+        found = measure_effect(book, plan.enrolments, outcomes.tolist(), decide_by=DecideBy.fixed).result
+        reading = found.comparisons[0].reading(DecideBy.fixed)
+        covered += reading.low <= effect <= reading.high
+    assert binom.ppf(0.0005, RUNS, 0.95) <= covered <= binom.ppf(0.9995, RUNS, 0.95)
+
+
+def test_an_effect_is_seen_and_a_null_one_is_not_claimed() -> None:
+    random = np.random.default_rng(5)
+    book = replace(BOOK, holdout_share=0.5)
+    plan = plan_actions(book, scores(6_000), Past())
+    treated = np.array([own.arm == TREATED for own in plan.enrolments])
+    helped = measure_effect(book, plan.enrolments, (random.random(len(treated)) < 0.4 + 0.1 * treated).tolist())
+    assert helped.result.comparisons[0].verdict is Verdict.improved and helped.open_count == 0
+    same = measure_effect(book, plan.enrolments, (random.random(len(treated)) < 0.4).tolist())
+    assert same.result.comparisons[0].verdict is Verdict.undecided
+
+
+def test_what_cannot_be_said() -> None:
+    plan = plan_actions(BOOK, scores(50), Past())
+    with pytest.raises(InputError, match="has had 28 days yet"):
+        measure_effect(BOOK, plan.enrolments, [None] * len(plan.enrolments))
+    with pytest.raises(InputError, match="holds nobody out"):
+        measure_effect(replace(BOOK, holdout_share=0), plan.enrolments, [True] * len(plan.enrolments))
