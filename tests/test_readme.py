@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,8 @@ README = (PROJECT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+    return [block for named, block in fenced if named == language]
 
 
 def test_the_python_of_the_readme_runs(shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,6 +31,22 @@ def test_the_python_of_the_readme_runs(shared_data: Callable[[str], Path], monke
         names: dict[str, Any] = {}
         exec(snippet, names)
         assert names["cohorts"].to_arrow().num_rows > 0
+
+
+def test_the_table_of_the_readme_is_what_the_command_prints(
+    shared_data: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared_data("oulad_student_vle.parquet")
+    monkeypatch.chdir(PROJECT)
+    (command,) = [block for block in blocks("sh") if block.startswith("covey analyze ../shared")]
+    shown = [block.rstrip() for block in blocks("") if "archetype" in block]
+    words = shlex.split(command.replace("\\\n", " "))[1:]
+    earlier = re.search(r"With `(--as-of \S+)` \(day 120\) and `(--k 5)`", README)
+    assert earlier
+    for added, table in zip(([], [*earlier[1].split(), *earlier[2].split()]), shown, strict=True):
+        told = CliRunner().invoke(app, [*words, *added], env={"COLUMNS": "80"})
+        assert told.exit_code == 0, told.output
+        assert table in told.stdout
 
 
 def test_every_option_of_the_readme_exists() -> None:

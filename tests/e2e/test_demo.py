@@ -29,8 +29,9 @@ def test_the_demo_succeeds_and_the_candidate_is_stable(tmp_path: Path) -> None:
 
 
 def test_without_traffic_it_holds_and_never_advances(tmp_path: Path) -> None:
-    result = run_demo(tmp_path, "--traffic", "0", "--plan", str(SHORT_PLAN), "--patience", "5")
+    result = run_demo(tmp_path, "--traffic", "0", "--plan", str(SHORT_PLAN), "--patience", "5", "--dashboard")
     assert result.returncode == 4, result.stdout + result.stderr
+    assert "http://127.0.0.1:" in result.stdout, "where the pages are"
     assert "HOLDING: " in result.stdout
     assert "stable variant variants/reference;" in result.stdout
     report = report_of(tmp_path)
