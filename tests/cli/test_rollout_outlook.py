@@ -27,6 +27,7 @@ def test_the_default_plan(capsys: pytest.CaptureFixture[str]) -> None:
     assert "availability > 99.9 %: 3,024 requests in its time show it never; traffic_share: 5 % or hold: 6" in out
     assert "outcome 1 %: 5 % of a budget of 5 %" in out
     assert "5,000 candidate learners see changes of" in out
+    assert "ramp: to roll back, revenue < -5 %: 5,000 candidate learners see falls of" in out
     code, out, _ = run(capsys, *arguments, "--output", "json")
     document = json.loads(out)
     assert document["false_rollback"]["total"] == pytest.approx(0.05)

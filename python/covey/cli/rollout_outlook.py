@@ -155,7 +155,7 @@ def plan(
 
 def _outcome_lines(spec: RolloutSpec, learners: int, cv: float, paying: str) -> list[str]:
     """The smallest change of an outcome that a phase finds, by phase and statement."""
-    from covey.rollout.spec import with_defaults
+    from covey.rollout.model import Plan
     from covey.rollout.statement import Kind, parse_statement
     from covey.stats import minimum_detectable_effect
 
@@ -165,27 +165,39 @@ def _outcome_lines(spec: RolloutSpec, learners: int, cv: float, paying: str) -> 
         raise CommandError(str(problem), ExitCode.USAGE) from problem
     if share_of_payers <= 0:
         raise CommandError(f"--paying-share {paying!r} leaves no learner with an outcome", ExitCode.USAGE)
+    plan = Plan.of(spec)
+    rolls_back = [
+        (statement, alpha / sharers)
+        for statement, alpha, sharers in zip(
+            plan.triggers, plan.ledger.trigger_alphas, plan.ledger.trigger_counts, strict=True
+        )
+        if statement.kind is Kind.OUTCOME
+    ]
     lines = []
-    for phase in with_defaults(spec).phases:
-        for criterion in phase.criteria:
-            statement = parse_statement(criterion.statement)
-            if statement.kind is not Kind.OUTCOME:
-                continue
+    for phase in plan.spec.phases:
+        judged = [(parse_statement(criterion.statement), criterion.alpha) for criterion in phase.criteria]
+        asked = [(statement, alpha, False) for statement, alpha in judged if statement.kind is Kind.OUTCOME]
+        for statement, alpha, is_trigger in [*asked, *((statement, alpha, True) for statement, alpha in rolls_back)]:
+            what = f"{phase.name}: {'to roll back, ' if is_trigger else ''}{statement.text}"
             known = learners > 0 and (cv > 0 or share_of_payers < 1)
             if not known or not 0 < phase.traffic_share < 1:
-                lines.append(f"{phase.name}: {statement.text}: give --learners and --outcome-cv for what it can see")
+                if not is_trigger:
+                    lines.append(f"{what}: give --learners and --outcome-cv for what it can see")
                 continue
             whole = math.sqrt((1 + cv**2) / share_of_payers - 1)
             candidates = learners * phase.traffic_share
             effect = float(
                 minimum_detectable_effect(
-                    whole, candidates, alpha=criterion.alpha, allocation=phase.traffic_share, sides=1, always_valid=True
+                    whole, candidates, alpha=alpha, allocation=phase.traffic_share, sides=1, always_valid=True
                 )
             )
-            lines.append(
-                f"{phase.name}: {statement.text}: {candidates:,.0f} candidate learners see changes of "
-                f"{effect * 100:.3g} % and more (80 % power)"
-            )
+            # A trigger is shown where even the favourable end of the interval lies beyond its limit.
+            least = effect - statement.limit if is_trigger else effect
+            if is_trigger and least >= 1:
+                lines.append(f"{what}: {candidates:,.0f} candidate learners would not see a fall to nothing")
+                continue
+            seen = f"{'falls' if is_trigger else 'changes'} of {least * 100:.3g} % and more (80 % power)"
+            lines.append(f"{what}: {candidates:,.0f} candidate learners see {seen}")
     return lines
 
 
