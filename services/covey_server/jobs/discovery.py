@@ -54,6 +54,7 @@ class DiscoveryRequest:
         seed: of the k-means++ seeding.
         threads: at most so many.
         previous_model: base64 of the covey.v1.CohortModel to compare with; "" for none.
+        trait_weights: five with sum 1; None for the default.
     """
 
     model: str
@@ -67,6 +68,7 @@ class DiscoveryRequest:
     seed: int
     threads: int
     previous_model: str
+    trait_weights: tuple[float, ...] | None = None
 
     def to_json(self) -> str:
         """One line."""
@@ -98,7 +100,9 @@ def discover(request: DiscoveryRequest, report: Report) -> cohorts_pb2.CohortMod
         low, width = (0.5, 0.3) if is_choice else (0.8, 0.15)
         report("silhouette" if is_choice else "k-means", low + width * done / max(total, 1))
 
-    cohorts = traits.discover(request.cohort_count or "auto", request.seed, threads=request.threads, progress=progress)
+    cohorts = traits.discover(
+        request.cohort_count or "auto", request.seed, request.trait_weights, threads=request.threads, progress=progress
+    )
     model = model_message(request, len(events), cohorts)
     if request.previous_model:
         report("agreement", 0.95)

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import grpc
 
+from covey.errors import InputError
+from covey.parameters import trait_weight_tuple
 from covey.v1 import datasets_pb2
 from covey_server.catalogue.names import checked_name
+from covey_server.catalogue.parameters import trait_weights_of
 from covey_server.decoding import microseconds_of
 from covey_server.errors import CallError, invalid
 from covey_server.jobs.discovery import DiscoveryRequest
@@ -40,6 +43,11 @@ def resolved(
     if spec.previous_model:
         checked_name("spec.previous_model", spec.previous_model, "cohortModels")
         catalogue.cohort_model(spec.previous_model)
+    if spec.HasField("trait_weights"):
+        try:
+            trait_weight_tuple(trait_weights_of(spec.trait_weights))
+        except InputError as error:
+            raise invalid("spec.trait_weights", str(error)) from None
     newest_us = view.newest_us
     if newest_us is None:
         raise CallError(
@@ -88,4 +96,5 @@ def process_request(
         seed=job.spec.seed,
         threads=threads,
         previous_model=base64.b64encode(previous.SerializeToString()).decode() if previous else "",
+        trait_weights=trait_weights_of(job.spec.trait_weights) if job.spec.HasField("trait_weights") else None,
     )

@@ -12,7 +12,8 @@ from waiting import wait_until
 
 from covey.agreement import adjusted_rand_index
 from covey.parameters import TRAIT_NAMES
-from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2, events_pb2
+from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2, events_pb2, traits_pb2
+from covey_server.catalogue.parameters import trait_weights_of
 from covey_server.jobs.discovery import archetype_number
 
 Job = datasets_pb2.Job
@@ -93,6 +94,23 @@ def test_a_job_finds_what_the_library_finds_bit_for_bit(server: Any, dataset: st
     assert model.as_of.ToMicroseconds() == events.newest_us
     assert model.engine == variant
     assert not model.quality.HasField("agreement")
+
+
+def test_weights_of_its_own(server: Any, dataset: str) -> None:
+    weights = {"learning_velocity": 0.6, "retention_strength": 0.4}
+    job = discover(server, dataset=dataset, cohort_count=3, trait_weights=traits_pb2.TraitVector(**weights))
+    seen = watch(server, job.name)
+    assert seen[-1].state == Job.STATE_SUCCEEDED, seen[-1].error
+    model = model_of(server, seen[-1])
+    expected = server.rooms.datasets.events(dataset).traits(engine="reference").discover(3, trait_weights=weights)
+    centroids = [[getattr(cohort.centroid, name) for name in TRAIT_NAMES] for cohort in model.cohorts]
+    assert np.array_equal(np.array(centroids, np.float32), expected.centroids)
+    assert trait_weights_of(model.trait_weights) == expected.model.trait_weights
+    with pytest.raises(grpc.RpcError) as refused:
+        half = traits_pb2.TraitVector(learning_velocity=0.5)
+        discover(server, "r2", dataset=dataset, trait_weights=half)
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert "spec.trait_weights" in refused.value.details() and "sum 1" in refused.value.details()
 
 
 def test_agreement_with_the_previous_model(server: Any, dataset: str) -> None:
