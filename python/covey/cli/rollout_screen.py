@@ -38,16 +38,24 @@ def screen(
     """
     from rich.console import Group
 
-    parts: list[Table | str] = [_headline(rollout), _facts(rollout, now, command, history)]
+    parts: list[Group | Table | str] = [top(rollout, now, command, history)]
     verdicts = verdict_table(rollout)
     if verdicts:
         parts += ["", verdicts]
     if ways_out:
-        parts += ["", _ways_out(rollout, command)]
+        parts += ["", ways_out_table(rollout, command, hears_keys=True)]
     return Group(*parts)
 
 
-def _ways_out(rollout: Rollout, command: Callable[[str], str]) -> Table:
+def top(rollout: Rollout, now: datetime, command: Callable[[str], str], history: ShareHistory | None) -> Group:
+    """What is happening, why, and what to type: the part that is never left out."""
+    from rich.console import Group
+
+    return Group(_headline(rollout), _facts(rollout, now, command, history))
+
+
+def ways_out_table(rollout: Rollout, command: Callable[[str], str], hears_keys: bool) -> Table:
+    """How to stop the rollout, and how to leave the view."""
     from rich.table import Table
 
     table = Table.grid(padding=(0, 2))
@@ -57,7 +65,10 @@ def _ways_out(rollout: Rollout, command: Callable[[str], str]) -> Table:
     if rollout.state in advice.DRIVEN and rollout.state != Rollout.STATE_ROLLING_BACK:
         stop = command(f'covey rollout abort {name} --reason "..."')
         table.add_row("  stop it", text(f"$ {stop}"))
-    table.add_row("  leave", text("Ctrl-C; the rollout goes on", QUIET))
+    table.add_row(
+        "  leave",
+        text("q; the rollout goes on; ? tells the other keys" if hears_keys else "Ctrl-C; the rollout goes on", QUIET),
+    )
     return table
 
 

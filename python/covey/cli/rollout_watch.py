@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -12,11 +15,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from covey.cli.connection import ExitCode, Session, plain, seconds, verb
+from covey.cli.keys import Key, heard
 from covey.cli.output import OutputFormat, print_text
 from covey.cli.rollout_arguments import NameArgument, rollout_app
 from covey.cli.rollout_look import state_exit_code
+from covey.cli.rollout_view import HELP, LEAST_ROWS, Looking, fitted
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from covey.cli.rollout_live import ShareHistory
     from covey.client import CallFailed
     from covey.v1.rollouts_pb2 import Rollout, WatchRolloutResponse
@@ -73,20 +80,28 @@ class _Screen:
         self._session = session
         self._history = history
         self._rollout: Rollout | None = None
+        self._looking = Looking()
+        self._rows = LEAST_ROWS
+        self._kept: Any = None
+        # Keys come from a thread of their own: a picture is of one way of looking.
+        self._lock = threading.Lock()
+        self._untold: list[Text] = []
+        self.hears_keys = False
 
     def __rich__(self) -> Any:
-        from covey.cli.rollout_screen import screen
-
         if self._rollout is None:
             return ""
-        return screen(self._rollout, datetime.now(UTC), self._session.command, self._history, ways_out=True)
+        with self._lock:
+            picture = self._kept or self._picture(self._rollout)
+            self._kept = picture if self._looking.is_still else None
+        return picture
 
     def show(self, message: WatchRolloutResponse) -> None:
         from covey.cli.console import text
         from covey.report.story import tell
 
         for event in tell(message.entries):
-            self._live.console.print(text(f"{event.time[11:]}  {event.text}", "dim"))
+            self._tell(text(f"{event.time[11:]}  {event.text}", "dim"))
         self._history.hear(message.entries)
         self._rollout = message.rollout
         self._live.update(self, refresh=True)
@@ -94,7 +109,64 @@ class _Screen:
     def dropped(self, failure: CallFailed) -> None:
         from covey.cli.console import text
 
-        self._live.console.print(text(f"connection lost ({failure.code.name}), trying again", "yellow"))
+        self._tell(text(f"connection lost ({failure.code.name}), trying again", "yellow"))
+
+    def press(self, key: Key) -> None:
+        """A key was pressed; from the thread that hears them."""
+        if key is Key.LEAVE:
+            # The thread that watches waits for the server: as Ctrl-C, this reaches it there.
+            os.kill(os.getpid(), signal.SIGINT)
+            return
+        with self._lock:
+            self._looking.press(key, self._rows)
+            self._kept = None
+            is_still = self._looking.is_still
+        if not is_still:
+            self.go_on()
+        self._live.refresh()
+
+    def go_on(self) -> None:
+        """Show what there is by now, and tell what came meanwhile."""
+        with self._lock:
+            self._looking.is_still, self._kept = False, None
+        untold, self._untold = self._untold, []
+        for line in untold:
+            self._live.console.print(line)
+
+    def _tell(self, line: Text) -> None:
+        if self._looking.is_still:
+            self._untold.append(line)
+        else:
+            self._live.console.print(line)
+
+    def _picture(self, rollout: Rollout) -> Any:
+        from rich.console import Group
+        from rich.segment import Segment, Segments
+
+        from covey.cli.console import WAITING, text
+        from covey.cli.rollout_screen import top, verdict_table, ways_out_table
+
+        console, now = self._live.console, datetime.now(UTC)
+        command = self._session.command
+        remarks = []
+        if self._looking.is_still:
+            remarks.append(text(f"  still, as of {now:%H:%M:%S}Z: space goes on", WAITING))
+        if self._looking.explains:
+            remarks.append(text(f"  {HELP}", WAITING))
+        verdicts = verdict_table(rollout)
+        above, middle, below = (
+            [] if part is None else console.render_lines(part, pad=False)
+            for part in (
+                top(rollout, now, command, self._history),
+                Group("", verdicts) if verdicts else None,
+                Group("", ways_out_table(rollout, command, self.hears_keys)),
+            )
+        )
+        said = console.render_lines(Group(*remarks), pad=False) if remarks else []
+        lines, unseen = fitted(above, middle, below, console.size.height - len(said), self._looking)
+        self._rows = max(LEAST_ROWS, console.size.height - len(said) - len(above) - len(below) - 2)
+        drawn = [Segments([*line, Segment.line()]) for line in lines]
+        return Group(*drawn, *([text(f"  {unseen}", WAITING)] if unseen else []), *remarks)
 
 
 class _Lines:
@@ -158,7 +230,13 @@ def _screen(session: Session, name: str) -> Iterator[_Screen]:
     history = ShareHistory()
     history.hear(session.client.list_entries(name, omit_ticks=True))
     with Live(console=console(), refresh_per_second=4, vertical_overflow="crop") as live:
-        yield _Screen(live, session, history)
+        view = _Screen(live, session, history)
+        with heard(view.press) as view.hears_keys:
+            try:
+                yield view
+            finally:
+                # The last picture is the newest.
+                view.go_on()
 
 
 @contextmanager
