@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy.stats import beta
 
+from covey.report.gates_picture import draw
 from covey.rollout.verify.gate import Broken
 from covey.rollout.verify.judge import clopper_pearson, judge_world
 from covey.rollout.verify.latency import edge_above
@@ -112,6 +114,15 @@ def test_a_block_is_the_same_wherever_it_runs() -> None:
     assert {name: first.tolist() for name, first in one.first.items()} == {
         name: first.tolist() for name, first in other.first.items()
     }
+
+
+def test_every_world_has_a_row_whether_it_promises_something_or_not(tmp_path: Path) -> None:
+    tasks = [Task(world, 2, (1, number, 0)) for number, world in enumerate(WORLDS.values())]
+    result = verify(tasks, full=True, seed=1)
+    text = "\n".join(tables_of(result))
+    assert [name for name in WORLDS if f"| {name} |" not in text] == []
+    draw(result, tmp_path / "gates.svg")
+    assert (tmp_path / "gates.svg").stat().st_size > 1000
 
 
 def test_the_smoke_run_passes_and_says_so_in_tables() -> None:

@@ -63,13 +63,13 @@ def verify(
     with ProgressLine() as progress:
         result = run_all(tasks, full=full, seed=seed, run=lambda some: _run(some, workers, progress))
     seconds = time.monotonic() - started
+    _write(result, seconds, json_file, picture)
     if output is OutputFormat.table:
         for line in tables_of(result):
             print_text(line)
         print_text(f"{result.rollouts:,} rollouts in {seconds:.0f} s, seed {seed}")
     else:
         print_data(_data(result, seconds), output)
-    _write(result, seconds, json_file, picture)
     if not result.holds:
         broken_worlds = [world.world.name for world in result.results if not world.holds]
         raise CommandError(f"{len(broken_worlds)} worlds in which a promise does not hold: {'; '.join(broken_worlds)}")

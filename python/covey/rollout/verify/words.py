@@ -32,7 +32,7 @@ def tables_of(result: Verification) -> Iterator[str]:
             [
                 world.world.name,
                 *(_percent(world.rates[gate]) for gate in _GATES),
-                f"{100 * max(judged.claim.bound for judged in world.judged):.3g} %",
+                f"{100 * max(judged.claim.bound for judged in world.judged):.3g} %" if world.judged else "",
                 _holds(world),
             ]
             for world in healthy
