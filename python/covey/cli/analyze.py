@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from covey.cli import columns
+from covey.cli.bundles import bundled
 from covey.cli.output import OutputFormat
+
+if TYPE_CHECKING:
+    from covey.events_mapping import EventMapping
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -25,17 +29,10 @@ class EngineChoice(StrEnum):
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def analyze(
-    path: Annotated[Path, typer.Argument(help="A Parquet file, a folder of them, or a CSV file.", show_default=False)],
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    path: columns.EventsPath,
+    mapping: EventMapping,
     as_of: Annotated[
         str | None,
         typer.Option(help="ISO 8601 time that ages refer to; the newest event if absent.", rich_help_panel=_ANALYSIS),
@@ -78,39 +75,14 @@ def analyze(
     """Find the cohorts of a Parquet file or folder of events."""
     from covey.cli import analyze_report
     from covey.cli.output import ProgressLine
-    from covey.events import Events
-    from covey.events_csv import is_csv
-    from covey.events_mapping import EventMapping
-    from covey.out_of_core import traits_of_parquet
     from covey.out_of_core_budget import memory_bytes
 
     chosen_k, instant = columns.cohort_count(k), columns.instant(as_of)
     join = analyze_report.parse_join(join_share, join_where)
-    mapping = EventMapping(
-        learner=learner,
-        time=time,
-        time_unit=time_unit,
-        domain=domain,
-        capability=capability,
-        kind=kind,
-        action_taken=action_taken,
-        weight=weight,
-        domain_from=domain_from,
-    )
     with ProgressLine() as progress:
-        if is_csv(path):
-            events = Events.from_csv(path, mapping)
-            traits, row_count = events.traits(instant, engine=engine.value, threads=threads), len(events)
-        else:
-            traits, row_count = traits_of_parquet(
-                path,
-                mapping,
-                as_of=instant,
-                engine=engine.value,
-                threads=threads,
-                memory_bytes=None if memory is None else memory_bytes(memory),
-                progress=progress.update,
-            )
+        traits, row_count = columns.read_traits(
+            path, mapping, instant, engine.value, threads, None if memory is None else memory_bytes(memory), progress
+        )
         cohorts = traits.discover(k=chosen_k, seed=seed, threads=threads, progress=progress.update)
     share = None if join is None else analyze_report.outcome_shares(cohorts, join)
     if save is not None:

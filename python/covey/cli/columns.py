@@ -10,8 +10,10 @@ import typer
 
 if TYPE_CHECKING:
     from covey.cli.output import ProgressLine
+    from covey.engine import EngineName
     from covey.events import Events
     from covey.events_mapping import EventMapping
+    from covey.traits import Traits
 
 PANEL = "Columns"
 
@@ -69,6 +71,37 @@ def instant(text: str | None) -> datetime | None:
         raise typer.BadParameter(f"'{text}' is no ISO 8601 time, such as 2025-03-01T00:00:00Z") from None
 
 
+def mapping_of(
+    learner: LearnerColumn = None,
+    time: TimeColumn = None,
+    time_unit: TimeUnit = None,
+    domain: DomainColumn = None,
+    domain_from: DomainFrom = None,
+    capability: CapabilityColumn = None,
+    kind: KindColumn = None,
+    action_taken: ActionColumn = None,
+    weight: WeightColumn = None,
+) -> EventMapping:
+    """The columns that these options name; the options of every command that reads events.
+
+    Raises:
+        InputError: a unit that there is none, or a domain that is said twice.
+    """
+    from covey.events_mapping import EventMapping
+
+    return EventMapping(
+        learner=learner,
+        time=time,
+        time_unit=time_unit,
+        domain=domain,
+        capability=capability,
+        kind=kind,
+        action_taken=action_taken,
+        weight=weight,
+        domain_from=domain_from,
+    )
+
+
 def read_events(path: Path, mapping: EventMapping, progress: ProgressLine) -> Events:
     """The events of a file or folder, with progress where there is some.
 
@@ -81,3 +114,34 @@ def read_events(path: Path, mapping: EventMapping, progress: ProgressLine) -> Ev
     if is_csv(path):
         return Events.from_csv(path, mapping)
     return Events.from_parquet(path, mapping, lambda done, total: progress.update("reading", done, total, "rows"))
+
+
+def read_traits(
+    path: Path,
+    mapping: EventMapping,
+    as_of: datetime | None,
+    engine: EngineName,
+    threads: int | None,
+    memory_bytes: int | None,
+    progress: ProgressLine,
+) -> tuple[Traits, int]:
+    """The traits of the learners of a file or folder, and its number of rows; Parquet in pieces where memory is short.
+
+    Raises:
+        InputError: names the file, column and row at fault, or the memory that is enough.
+    """
+    from covey.events_csv import is_csv
+    from covey.out_of_core import traits_of_parquet
+
+    if is_csv(path):
+        events = read_events(path, mapping, progress)
+        return events.traits(as_of, engine=engine, threads=threads), len(events)
+    return traits_of_parquet(
+        path,
+        mapping,
+        as_of=as_of,
+        engine=engine,
+        threads=threads,
+        memory_bytes=memory_bytes,
+        progress=progress.update,
+    )

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from covey.cli import columns
+from covey.cli.bundles import bundled
 from covey.cli.output import OutputFormat, OutputOption
+
+if TYPE_CHECKING:
+    from covey.events_mapping import EventMapping
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,17 +36,10 @@ def _periods(text: str) -> tuple[int, ...]:
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def evolve(
     path: columns.EventsPath,
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     every: Annotated[int, typer.Option(min=1, help="Days between snapshots.", rich_help_panel=_QUESTION)] = 28,
     first: Annotated[str | None, typer.Option(help="ISO 8601 time; none before it.", rich_help_panel=_QUESTION)] = None,
     last: Annotated[
@@ -83,7 +80,6 @@ def evolve(
     """Traits and cohorts at many instants: moves, stays, stability; what comes next; when to assign anew."""
     from covey.cli.evolve_report import as_data, print_report
     from covey.cli.output import ProgressLine, print_data
-    from covey.events_mapping import EventMapping
     from covey.evolve import dwell_times, instants_between, snapshots, stability, transitions
     from covey.evolve.answer import Answer
     from covey.evolve.snapshots import Model
@@ -91,17 +87,6 @@ def evolve(
 
     chosen_k, begin, end = columns.cohort_count(k), columns.instant(first), columns.instant(last)
     periods = None if schedule is None else _periods(schedule)
-    mapping = EventMapping(
-        learner=learner,
-        time=time,
-        time_unit=time_unit,
-        domain=domain,
-        capability=capability,
-        kind=kind,
-        action_taken=action_taken,
-        weight=weight,
-        domain_from=domain_from,
-    )
     with ProgressLine() as progress:
         events = columns.read_events(path, mapping, progress)
         last_us = events.newest_us if end is None else instant_to_us(end)

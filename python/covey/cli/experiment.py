@@ -3,54 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from covey.cli.experiment_arguments import (
-    AlphaOption,
-    ControlOption,
-    DecideOption,
-    ExposedAtOption,
-    KnownAtOption,
-    LookOption,
-    OutcomeAtOption,
-    OutcomeOption,
-    OutputOption,
-    PlannedOption,
-    PopulationOption,
-    SegmentOption,
-    SmallestOption,
-    SplitOption,
-    TableArgument,
-    ThreadsOption,
-    UnitOption,
-    VariantOption,
-    design_of,
-    read_table,
-)
+from covey.cli.bundles import bundled
+from covey.cli.experiment_arguments import AlphaOption, OutputOption, TableArgument, design_of, read_table
 from covey.cli.output import OutputFormat, print_data
+
+if TYPE_CHECKING:
+    from covey.experiment import Design
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command()
+@bundled("design", design_of, without=("segment", "smallest_segment"))
 def analyze(
     table: TableArgument,
-    outcome: OutcomeOption,
-    unit: UnitOption = "unit",
-    variant: VariantOption = "variant",
-    exposed_at: ExposedAtOption = "",
-    outcome_at: OutcomeAtOption = "",
-    known_at: KnownAtOption = "",
-    control: ControlOption = "",
-    split: SplitOption = "",
-    alpha: AlphaOption = 0.05,
-    planned_units: PlannedOption = None,
-    earlier_look: LookOption = None,
-    decide_by: DecideOption = "always_valid",
-    population: PopulationOption = 100_000,
-    threads: ThreadsOption = None,
+    design: Design,
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Compare the variants of a table of units: the split first, then every outcome."""
@@ -58,11 +29,6 @@ def analyze(
     from covey.experiment import analyze as analyze_table
     from covey.experiment import experiment_data
 
-    design = design_of(
-        outcome, None, unit=unit, variant=variant, exposed_at=exposed_at, outcome_at=outcome_at, known_at=known_at,
-        control=control, split=split, alpha=alpha, planned_units=planned_units, earlier_look=earlier_look,
-        decide_by=decide_by, population=population, smallest_segment=100, threads=threads,
-    )  # fmt: skip
     result = analyze_table(read_table(table, design), design)
     if output is OutputFormat.table:
         experiment_tables.print_experiment(experiment_data(result))
@@ -71,26 +37,12 @@ def analyze(
 
 
 @app.command()
+@bundled("design", design_of)
 def report(
     table: TableArgument,
-    outcome: OutcomeOption,
+    design: Design,
     to: Annotated[Path, typer.Option("--to", metavar="FILE.html", help="Written here.", show_default=False)],
-    segment: SegmentOption = None,
     title: Annotated[str, typer.Option(help="Of the page; default the table's name.")] = "",
-    unit: UnitOption = "unit",
-    variant: VariantOption = "variant",
-    exposed_at: ExposedAtOption = "",
-    outcome_at: OutcomeAtOption = "",
-    known_at: KnownAtOption = "",
-    control: ControlOption = "",
-    split: SplitOption = "",
-    alpha: AlphaOption = 0.05,
-    planned_units: PlannedOption = None,
-    earlier_look: LookOption = None,
-    decide_by: DecideOption = "always_valid",
-    population: PopulationOption = 100_000,
-    smallest_segment: SmallestOption = 100,
-    threads: ThreadsOption = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Write the analysis and, with --segment, the deep dive as one HTML file with its pictures."""
@@ -99,11 +51,6 @@ def report(
     from covey.experiment import analyze_segments, experiment_data, segments_data
     from covey.report.experiment import write_experiment_html
 
-    design = design_of(
-        outcome, segment, unit=unit, variant=variant, exposed_at=exposed_at, outcome_at=outcome_at, known_at=known_at,
-        control=control, split=split, alpha=alpha, planned_units=planned_units, earlier_look=earlier_look,
-        decide_by=decide_by, population=population, smallest_segment=smallest_segment, threads=threads,
-    )  # fmt: skip
     rows = read_table(table, design)
     result = experiment_data(analyze_table(rows, design))
     dive = segments_data(analyze_segments(rows, design)) if design.segments else None

@@ -72,25 +72,24 @@ OutputOption = Annotated[OutputFormat, typer.Option("--output", "-o", help="Form
 
 
 def design_of(
-    outcome: list[str],
-    segment: list[str] | None,
-    *,
-    unit: str,
-    variant: str,
-    exposed_at: str,
-    outcome_at: str,
-    known_at: str,
-    control: str,
-    split: str,
-    alpha: float,
-    planned_units: int | None,
-    earlier_look: list[int] | None,
-    decide_by: str,
-    population: int,
-    smallest_segment: int,
-    threads: int | None,
+    outcome: OutcomeOption,
+    segment: SegmentOption = None,
+    unit: UnitOption = "unit",
+    variant: VariantOption = "variant",
+    exposed_at: ExposedAtOption = "",
+    outcome_at: OutcomeAtOption = "",
+    known_at: KnownAtOption = "",
+    control: ControlOption = "",
+    split: SplitOption = "",
+    alpha: AlphaOption = 0.05,
+    planned_units: PlannedOption = None,
+    earlier_look: LookOption = None,
+    decide_by: DecideOption = "always_valid",
+    population: PopulationOption = 100_000,
+    smallest_segment: SmallestOption = 100,
+    threads: ThreadsOption = None,
 ) -> Design:
-    """The design that the options say.
+    """The design that these options say; the options of every command that analyses an experiment.
 
     Raises:
         InputError: an option that says none.

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from covey.cli import columns
 from covey.cli import together_arguments as shared
+from covey.cli.bundles import bundled
 from covey.cli.output import OutputFormat, OutputOption
 from covey.together.groups import Compose, Friends
+
+if TYPE_CHECKING:
+    from covey.events_mapping import EventMapping
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -18,17 +22,10 @@ _QUESTION, _ANSWER = shared.QUESTION, shared.ANSWER
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def groups(
     path: columns.EventsPath,
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     smallest: Annotated[int, typer.Option(min=2, help="Learners of a group.", rich_help_panel=_QUESTION)] = 15,
     largest: Annotated[int, typer.Option(min=2, help="Learners of a group.", rich_help_panel=_QUESTION)] = 30,
     most: Annotated[int | None, typer.Option(min=1, help="Groups there may be.", rich_help_panel=_QUESTION)] = None,
@@ -66,7 +63,6 @@ def groups(
 ) -> None:
     """Study groups of people alike or mixed, under constraints, judged against groups by chance."""
     from covey.cli.output import ProgressLine, print_data
-    from covey.events_mapping import EventMapping
     from covey.together.files import edges_of, read_table
     from covey.together.groups import Wanted, form_groups
     from covey.together.space import ARCHETYPE
@@ -75,17 +71,6 @@ def groups(
         smallest=smallest, largest=largest, compose=compose, same=tuple(same or ()), mix_by=mix_by, most_groups=most,
         is_partial=partial, friends=friendship, friend_weight=friend_weight, seed=seed,
     )  # fmt: skip
-    mapping = EventMapping(
-        learner=learner,
-        time=time,
-        time_unit=time_unit,
-        domain=domain,
-        capability=capability,
-        kind=kind,
-        action_taken=action_taken,
-        weight=weight,
-        domain_from=domain_from,
-    )
     names = list(wanted.same)
     if compose is Compose.mixed:
         names.append(mix_by or ARCHETYPE)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from covey.cli import columns
+from covey.cli.bundles import bundled
 from covey.cli.output import OutputFormat, OutputOption
 from covey.retention.groups import Period
 from covey.retention.measure import DEFAULT_LANDMARK_DAYS, GroupBy
+
+if TYPE_CHECKING:
+    from covey.events_mapping import EventMapping
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -20,17 +24,10 @@ _MOST_COLUMNS = 8
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def retention(
     path: columns.EventsPath,
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     days: Annotated[
         str | None,
         typer.Option(
@@ -82,23 +79,11 @@ def retention(
     """Who comes back, by start cohort or archetype, over learners who have completed each interval."""
     from covey.cli.output import CommandError, ProgressLine, print_data
     from covey.cli.retention_report import as_data, print_report
-    from covey.events_mapping import EventMapping
     from covey.retention.intervals import parse_intervals
     from covey.retention.measure import measure
 
     chosen_k, instant = columns.cohort_count(k), columns.instant(as_of)
     wanted = None if days is None else parse_intervals(days)
-    mapping = EventMapping(
-        learner=learner,
-        time=time,
-        time_unit=time_unit,
-        domain=domain,
-        capability=capability,
-        kind=kind,
-        action_taken=action_taken,
-        weight=weight,
-        domain_from=domain_from,
-    )
     with ProgressLine() as progress:
         found = measure(
             columns.read_events(path, mapping, progress),

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from covey.cli import columns
 from covey.cli import together_arguments as shared
+from covey.cli.bundles import bundled
 from covey.cli.output import OutputFormat, OutputOption
+
+if TYPE_CHECKING:
+    from covey.events_mapping import EventMapping
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -27,17 +31,10 @@ def _conditions(texts: list[str] | None) -> dict[str, str]:
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def similar(
     path: columns.EventsPath,
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     of: Annotated[
         list[str] | None, typer.Option(help="A learner's id; once for each.", rich_help_panel=_QUESTION)
     ] = None,
@@ -63,23 +60,11 @@ def similar(
 ) -> None:
     """The nearest learners in trait space: exact, filtered, and withheld where too few match."""
     from covey.cli.output import CommandError, ProgressLine, print_data
-    from covey.events_mapping import EventMapping
     from covey.together import find_similar
 
     conditions = _conditions(where)
     if not of and save is None:
         raise typer.BadParameter("name learners with --of ID, or write the neighbours of all with --save FILE.parquet")
-    mapping = EventMapping(
-        learner=learner,
-        time=time,
-        time_unit=time_unit,
-        domain=domain,
-        capability=capability,
-        kind=kind,
-        action_taken=action_taken,
-        weight=weight,
-        domain_from=domain_from,
-    )
     with ProgressLine() as progress:
         events = columns.read_events(path, mapping, progress)
         names = [*conditions, *(same or ())]
