@@ -16,9 +16,12 @@ help: ## this list
 demo: $(RUN) ## build, then roll the native analyzer out over the reference analyzer on this machine
 	$(BIN)/covey demo $(DEMO)
 
-# Two workers, a file at a time: tests of real processes wait while others compute.
+# Real processes are waited for while others compute, so that there are more workers than processors: WORKERS=2 for less
+# memory. Stores sync at every commit: where there is room, tests keep theirs in memory.
+WORKERS ?= 3
+TEST_ROOT = $(shell test "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n 1)" -gt 8000000 2>/dev/null && echo /dev/shm)
 test: $(DEV) ## the whole suite with branch coverage; TESTS=tests/rollout for a part
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --cov --cov-report= $(TESTS)
+	PYTEST_DEBUG_TEMPROOT=$(TEST_ROOT) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report= $(TESTS)
 	$(BIN)/python -m coverage report
 
 walk: $(DEV) ## a newcomer's walk, docs/start.md typed line by line: demo, own events, own service, an approval, a rollback
@@ -81,8 +84,9 @@ gates-verify: $(RUN) ## 10,000 simulated rollouts in each of many worlds: do the
 	mkdir -p .cache
 	$(BIN)/covey gates verify --full --json .cache/gates-verify.json --picture docs/images/gates-verify.svg
 
-gates-live: $(RUN) ## 500 harmless rollouts of the demo's plan at its own rate, through the live decide(): within the ledger of alpha?
+gates-live: $(DEV) ## 500 harmless rollouts of the demo's plan at its own rate, through the live decide(): within the ledger of alpha?
 	$(BIN)/covey rollout simulate examples/demo-plan.yaml --rate 200/s --seeds 500 --within-ledger
+	COVEY_GATES_ROLLOUTS=500 $(BIN)/python -m pytest tests/rollout/test_gates_triggers.py
 
 dashboard-pictures: $(DEV) ## the pictures of docs/dashboard.md, from real rollouts in a real Chromium
 	$(BIN)/python -m tests.dashboard.screenshots
@@ -111,12 +115,16 @@ JUMPED_PHASES ?= 8
 JOURNALS ?= 1000
 PAUSES ?= 200
 IMAGES ?= 60
-FAULT_BOUNDS := SEED KILLS CALLS NTH ROUNDS PHASES CANDIDATES ZEROES CANCELS RESTARTS ROTATIONS JUMPS JUMPED_PHASES JOURNALS PAUSES IMAGES
+WRITERS ?= 20
+APPENDS ?= 10
+RECORDS ?= 10000
+DEMO_PLAN ?= 1
+FAULT_BOUNDS := SEED KILLS CALLS NTH ROUNDS PHASES CANDIDATES ZEROES CANCELS RESTARTS ROTATIONS JUMPS JUMPED_PHASES JOURNALS PAUSES IMAGES WRITERS APPENDS RECORDS DEMO_PLAN
 faults: $(DEV) ## kill -9, lost answers, full and failing disks, flipped bytes: SEED= KILLS= CALLS= NTH=; docs/reliability.md
 	$(foreach bound,$(FAULT_BOUNDS),COVEY_FAULTS_$(bound)=$($(bound))) COVEY_FAULTS_SECONDS=$(STORM_SECONDS) \
-	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden tests/controller/test_no_wrong_decision.py tests/server/test_audit.py tests/server/test_journal_kills.py \
+	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden tests/controller/test_no_wrong_decision.py tests/server/test_audit.py tests/server/test_journal_kills.py tests/server/rooms/test_append_kills.py \
 	  tests/server/test_overload.py tests/server/test_rolling_restarts.py tests/server/access/test_tls.py \
-	  tests/core/test_cancellation.py tests/server/test_cancelled_analysis.py tests/e2e/test_bad_candidates.py $(TESTS)
+	  tests/core/test_cancellation.py tests/server/test_cancelled_analysis.py tests/e2e/test_bad_candidates.py tests/e2e/test_demo.py $(TESTS)
 
 soak: $(DEV) ## a server and a controller under every kind of call for SECONDS=3600: do they keep their memory? leaves .cache/soak
 	PYTHONPATH=tests $(BIN)/python -m soak.campaign --seconds $(or $(SECONDS),3600) --seed $(SEED)

@@ -198,7 +198,7 @@ def test_a_broken_page_is_a_typed_absence_and_no_reading(name: str, honest: pb.R
     answer, kind = BROKEN[name]
     begin = time.monotonic()
     gathered = look(answer, honest)
-    assert time.monotonic() - begin < 3.0
+    assert time.monotonic() - begin < 15.0
     assert not gathered.readings
     assert kind in {absence.type for absence in gathered.absences}, gathered.absences
     assert all(absence.replica == "a" and absence.detail for absence in gathered.absences)

@@ -58,7 +58,7 @@ class Stubs:
 
     def page(self) -> str:
         """The metrics page."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics", timeout=60) as answer:
             text: str = answer.read().decode()
             return text
 

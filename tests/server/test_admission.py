@@ -98,14 +98,15 @@ def test_a_refusal_says_when_to_come_back(start_server: Callable[..., ServedHere
 
 
 def test_health_answers_while_every_thread_is_busy(start_server: Callable[..., ServedHere]) -> None:
-    server = start_server(threads=1, queue_limit=4, fault_plan=FaultPlan(hangs=True), faults_enabled=True)
+    server = start_server(
+        threads=1, queue_limit=4, fault_plan=FaultPlan(hangs=True), faults_enabled=True, call_deadline_seconds=60.0
+    )
     server.split(EVERYBODY)
     pending = [server.analyzer.AnalyzeLearner.future(question(str(number)), timeout=30) for number in range(3)]
     health = health_pb2_grpc.HealthStub(server.data_channel)
-    started = time.monotonic()
-    assert health.Check(health_pb2.HealthCheckRequest(), timeout=1.5).status == health_pb2.HealthCheckResponse.SERVING
-    assert time.monotonic() - started < 1.5
-    assert server.analyzer.GetServerInfo(analyzer_pb2.GetServerInfoRequest(), timeout=1.5).faults_enabled
+    assert health.Check(health_pb2.HealthCheckRequest(), timeout=15).status == health_pb2.HealthCheckResponse.SERVING
+    assert server.analyzer.GetServerInfo(analyzer_pb2.GetServerInfoRequest(), timeout=15).faults_enabled
+    assert not any(call.done() for call in pending)
     for call in pending:
         call.cancel()
 
@@ -124,7 +125,7 @@ def test_a_candidate_that_hangs_times_out_and_leaves_the_baseline_alone(
             seen[variant, "OK"] += 1
         except grpc.RpcError as error:
             seen[NATIVE, error.code().name] += 1
-            assert time.monotonic() - started < 5.0
+            assert time.monotonic() - started < 20.0
     assert set(seen) == {(REFERENCE, "OK"), (NATIVE, "DEADLINE_EXCEEDED"), (NATIVE, "UNAVAILABLE")}
     # Half of the threads may hang; every later call is refused without waiting.
     assert seen[NATIVE, "DEADLINE_EXCEEDED"] == 2

@@ -84,7 +84,7 @@ def test_calls_of_every_end_give_their_memory_back(start_server: Callable[..., S
 
 
 def test_what_finds_no_memory_is_refused_and_counted(start_server: Callable[..., ServedHere]) -> None:
-    served = start_server(memory_megabytes=128)
+    served = start_server(memory_megabytes=128, call_deadline_seconds=60.0)
     budget = served.room.memory_budget
     assert budget.take(100 * MEBIBYTE)
     with pytest.raises(grpc.RpcError) as refused:
@@ -143,7 +143,7 @@ def test_sixteen_large_calls_at_once_stay_within_the_budget(
     server_process: Callable[..., ServerProcess], megabytes: int, is_bounded: bool
 ) -> None:
     """The second is the twin: with a budget beyond the machine, the same calls take far more."""
-    server = server_process("--threads", "16", "--call-deadline", "30", "--memory-megabytes", str(megabytes))
+    server = server_process("--threads", "16", "--call-deadline", "300", "--memory-megabytes", str(megabytes))
     status = Path("/proc") / str(server.process.pid) / "status"
 
     def mebibytes(field: str) -> float:

@@ -95,7 +95,7 @@ def cost_of_cancelling(server: ServedHere, dataset: str, request_id: str, busy_s
 def test_a_cancelled_discovery_frees_its_core(server: ServedHere) -> None:
     """While it imports, loads, or computes traits."""
     dataset = fill(server)
-    for number, busy_seconds in enumerate((0.1, 0.5, 0.9, 1.3)):
+    for number, busy_seconds in enumerate((0.1, 0.9)):
         seconds, processor = cost_of_cancelling(server, dataset, f"r{number}", busy_seconds)
         assert processor < MOST_PROCESSOR_SECONDS
         assert seconds < MOST_SECONDS

@@ -50,7 +50,7 @@ def test_a_port_in_use_is_named(rooms: Rooms) -> None:
         started = time.monotonic()
         with pytest.raises(PortError, match=rf"cannot listen on 127\.0\.0\.1:{port.port}: it is in use"):
             start_control_port(f"127.0.0.1:{port.port}", rooms.journal, open_gate())
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
     assert not [thread for thread in threading.enumerate() if thread.name == "control-port"]
 
 
@@ -62,8 +62,8 @@ def test_an_end_tells_the_watchers_and_refuses_new_calls(rooms: Rooms) -> None:
         messages = iter(stream)
         next(messages)
         started = time.monotonic()
-        port.stop(10.0)
-        assert time.monotonic() - started < 5, "watchers do not use up the grace"
+        port.stop(60.0)
+        assert time.monotonic() - started < 30, "watchers do not use up the grace"
         ended = refusal(next, messages)
         assert ended.code == grpc.StatusCode.UNAVAILABLE
         assert ended.reason == "STOPPING"

