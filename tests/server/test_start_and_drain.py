@@ -47,7 +47,17 @@ def test_the_descriptor_set_ships_with_the_package() -> None:
     services = {f"{file.package}.{service.name}" for file in files for service in file.service}
     assert services == {
         f"covey.v1.{name}Service"
-        for name in ("Access", "Analyzer", "Evolution", "Experiment", "Outcome", "Retention", "Rollout")
+        for name in (
+            "Access",
+            "Analyzer",
+            "Churn",
+            "Evolution",
+            "Experiment",
+            "Outcome",
+            "Retention",
+            "Rollout",
+            "Together",
+        )
     }
     assert "google/rpc/status.proto" in {file.name for file in files}
 
