@@ -124,6 +124,7 @@ def test_every_service_is_listed_described_and_called(
     assert tool.methods(ports.data_address, "covey.v1.OutcomeService") == {"ReportOutcomes"}
     assert tool.methods(ports.data_address, "covey.v1.RetentionService") == {"GetRetention"}
     assert tool.methods(ports.data_address, "covey.v1.EvolutionService") == {"GetEvolution"}
+    assert tool.methods(ports.data_address, "covey.v1.TogetherService") == {"FindSimilarLearners", "FormGroups"}
     assert {"AbortRollout", "GetRollout", "ListEntries", "CommitDecision", "WatchRollout"} <= tool.methods(
         ports.control_address, "covey.v1.RolloutService"
     )
