@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -29,7 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if error.name in {"starlette", "uvicorn"}:
             return _say(_EXTRA, 1)
         raise
-    configure_logs("covey_dashboard", "uvicorn.error")
+    configure_logs("covey_dashboard")
+    # That it starts and stops is said once, by this process.
+    configure_logs("uvicorn.error", level=logging.WARNING)
     with StopSignals() as stop_signals:
         try:
             dashboard = Dashboard(config)

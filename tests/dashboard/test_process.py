@@ -25,7 +25,8 @@ NOWHERE = "127.0.0.1:1"
 def test_it_starts_without_a_server_and_ends_in_order(tmp_path: Path) -> None:
     ports = tmp_path / "ports.json"
     command = [sys.executable, "-m", "covey_dashboard.main", "--listen", "127.0.0.1:0", "--control", NOWHERE]
-    with subprocess.Popen([*command, "--ports-file", str(ports)], stdout=subprocess.PIPE, text=True) as process:
+    command += ["--ports-file", str(ports)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             wait_until(lambda: ports.exists() or process.poll() is not None, 30.0)
             port = json.loads(ports.read_text())["pages"]
@@ -33,11 +34,12 @@ def test_it_starts_without_a_server_and_ends_in_order(tmp_path: Path) -> None:
             assert httpx.get(f"{url}healthz").text == "serving; server not reached\n"
             assert "The server cannot say who you are" in httpx.get(f"{url}login").text
             process.send_signal(signal.SIGTERM)
-            out, _ = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=30)
         finally:
             process.kill()
     assert process.returncode == 0
     assert out == f"covey dashboard: {url} (server {NOWHERE})\n"
+    assert {json.loads(line)["message"] for line in err.splitlines()} <= {"the server does not answer"}
     assert not ports.exists()
 
 

@@ -44,7 +44,7 @@ COMMANDS = {
     "deploy": _Home("covey.cli.deploy:app", "Units for systemd."),
     "gates": _Home("covey.cli.gates:app", "Prove the gates; try outcomes by A/A splits."),
     "token": _Home("covey.cli.token:app", "Say who may do what at a server."),
-    "demo": _Home("covey.cli.demo:app", "A whole rollout on this machine, in a minute or two."),
+    "demo": _Home("covey.cli.demo:app", "A whole rollout on this machine, in some minutes."),
 }
 """Every command, in the order of the help. A new one is one line here."""
 

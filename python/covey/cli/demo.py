@@ -1,4 +1,4 @@
-"""`covey demo`: a whole rollout on this machine, with real processes, in a minute or two."""
+"""`covey demo`: a whole rollout on this machine, with real processes, in some minutes."""
 
 from __future__ import annotations
 
