@@ -8,9 +8,9 @@
 
 #include "block.hpp"
 #include "covey/parallel.hpp"
-#include "event_tasks.hpp"
 #include "kernels.hpp"
 #include "learner_blocks.hpp"
+#include "learner_walk.hpp"
 
 namespace covey {
 namespace {
@@ -106,9 +106,11 @@ public:
         if (events_.size == 0) {
             return 0;
         }
+        const Walk walk{events_, block_rows, kernels_, team_};
+        const auto one_task = [&](LearnerBlocks& blocks, std::size_t worker) { analyze(blocks, scratch_[worker]); };
         if (events_.learner_offsets != nullptr) {
-            run_by_offsets();
-        } else if (!run_by_index()) {
+            walk_by_offsets(walk, one_task);
+        } else if (!walk_by_index(walk, one_task, [](const AbsentLearners&) {})) {
             later_count_ = 0;
             clear(columns_, 0, events_.learner_count);
             run_unordered();
@@ -158,40 +160,6 @@ private:
             raise_bad_time(events_.time, events_.size);
         }
         return (flags & some_later) != 0;
-    }
-
-    void run_by_offsets() {
-        const auto begins = learner_tasks(events_.learner_offsets, events_.learner_count);
-        team_.run(begins.size() - 1, [&](std::size_t task, std::size_t worker) {
-            LearnerBlocks blocks(events_.learner_offsets, begins[task], begins[task + 1], 0, block_rows, kernels_);
-            analyze(blocks, scratch_[worker]);
-        });
-    }
-
-    // Returns false where the index decreases somewhere; then any row of the result may hold anything.
-    bool run_by_index() {
-        const std::vector<std::size_t> begins = row_tasks(events_);
-        if (begins.empty()) {
-            return false;
-        }
-        const std::int32_t* learner = events_.learner_index;
-        std::atomic<bool> is_sorted{true};
-        team_.run(begins.size(), [&](std::size_t task, std::size_t worker) {
-            const std::size_t begin = begins[task];
-            const bool is_last = task + 1 == begins.size();
-            const std::size_t end = is_last ? events_.size : begins[task + 1];
-            if (!is_sorted.load(std::memory_order_relaxed) || end <= begin) {
-                is_sorted = false;
-                return;
-            }
-            const std::int64_t limit = is_last ? std::int64_t{events_.learner_count} : learner[end];
-            LearnerBlocks blocks(learner, begin, end, limit, block_rows, kernels_);
-            analyze(blocks, scratch_[worker]);
-            if (!blocks.is_sorted()) {
-                is_sorted = false;
-            }
-        });
-        return is_sorted;
     }
 
     void analyze(LearnerBlocks& blocks, Scratch& scratch) {

@@ -12,6 +12,7 @@ namespace {
 constexpr std::size_t points_per_block = 1024;  // five coordinates of a block stay in the first cache
 constexpr std::size_t queries_per_task = 16;    // these share a block while it is there
 constexpr std::size_t points_per_part = 16 * points_per_block;
+constexpr std::size_t points_per_step = 64 * points_per_part;  // a few milliseconds, so that a cancellation is heard
 
 struct Neighbour {
     float squared_distance;
@@ -92,18 +93,17 @@ Neighbours nearest_points(const PointColumns& points, const float* queries, std:
         groups >= team.size() ? 1 : std::max<std::size_t>(1, std::min(team.size(), points.size / points_per_part));
     const std::size_t part_size = (points.size + parts - 1) / parts;
     std::vector<Nearest> nearest(query_count * parts, Nearest(kept));
-    // A part of a few milliseconds at a time, so that a cancellation is heard.
-    const std::size_t steps = (part_size + 64 * points_per_part - 1) / (64 * points_per_part);
+    const std::size_t steps = (part_size + points_per_step - 1) / points_per_step;
     for (std::size_t step = 0; step < steps; ++step) {
         team.run(groups * parts, [&](std::size_t task, std::size_t) {
             const std::size_t first = task / parts * queries_per_task;
             const std::size_t part = task % parts;
             const std::size_t group = std::min(queries_per_task, query_count - first);
             const std::size_t end = std::min((part + 1) * part_size, points.size);
-            const std::size_t begin = std::min(part * part_size + step * 64 * points_per_part, end);
+            const std::size_t begin = std::min(part * part_size + step * points_per_step, end);
             // Heaps of one task lie side by side: [part][query].
-            search(points, {begin, std::min(begin + 64 * points_per_part, end)}, queries + first * points.dimensions,
-                   group, include, kernels, nearest.data() + part * query_count + first);
+            search(points, {begin, std::min(begin + points_per_step, end)}, queries + first * points.dimensions, group,
+                   include, kernels, nearest.data() + part * query_count + first);
         });
     }
     std::vector<Neighbour> all;

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "event_tasks.hpp"
+#include "learner_walk.hpp"
 
 namespace covey {
 namespace {
@@ -28,11 +28,17 @@ TraitPass::TraitPass(const EventColumns& events, const Instant& instant, const T
       workers_(team_.size()) {}
 
 std::int64_t TraitPass::run() {
+    const Walk walk{events_, block_rows_, kernels_, team_};
+    const auto one_task = [&](LearnerBlocks& blocks, std::size_t number) { analyze(worker(number), events_, blocks); };
+    const auto pass_over = [&](const AbsentLearners& absent) {
+        fill_absent(absent.first_absent, absent.first);
+        fill_absent(absent.behind, absent.behind_absent);
+    };
     if (events_.size == 0) {
         fill_absent(0, events_.learner_count);
     } else if (events_.learner_offsets != nullptr) {
-        run_by_offsets();
-    } else if (!run_by_index()) {
+        walk_by_offsets(walk, one_task);
+    } else if (!walk_by_index(walk, one_task, pass_over)) {
         later_count_ = 0;
         run_partitioned();
     }
@@ -70,48 +76,6 @@ TraitPass::Worker& TraitPass::worker(std::size_t number) {
             .partition = {}});
     }
     return *workers_[number];
-}
-
-void TraitPass::run_by_offsets() {
-    const std::int64_t* offsets = events_.learner_offsets;
-    const std::vector<std::size_t> begins = learner_tasks(offsets, events_.learner_count);
-    team_.run(begins.size() - 1, [&](std::size_t task, std::size_t number) {
-        LearnerBlocks blocks(offsets, begins[task], begins[task + 1], 0, block_rows_, kernels_);
-        analyze(worker(number), events_, blocks);
-    });
-}
-
-// Returns false where the index decreases somewhere; then any row of `traits` may hold anything. Each block is checked
-// before its learners are written, while it is in the nearest cache anyway. No two tasks write a row of one learner
-// even if the check of another fails, for each keeps to the learners from its first row's to the next task's.
-bool TraitPass::run_by_index() {
-    const std::vector<std::size_t> begins = row_tasks(events_);
-    if (begins.empty()) {
-        return false;
-    }
-    const std::int32_t* learner = events_.learner_index;
-    std::atomic<bool> is_sorted{true};
-    team_.run(begins.size(), [&](std::size_t task, std::size_t number) {
-        const std::size_t begin = begins[task];
-        const bool is_last = task + 1 == begins.size();
-        const std::size_t end = is_last ? events_.size : begins[task + 1];
-        if (!is_sorted.load(std::memory_order_relaxed) || end <= begin) {
-            is_sorted = false;
-            return;
-        }
-        const std::int64_t limit = is_last ? std::int64_t{events_.learner_count} : learner[end];
-        LearnerBlocks blocks(learner, begin, end, limit, block_rows_, kernels_);
-        analyze(worker(number), events_, blocks);
-        if (!blocks.is_sorted()) {
-            is_sorted = false;
-            return;
-        }
-        fill_absent(task == 0 ? 0 : static_cast<std::size_t>(learner[begin]), static_cast<std::size_t>(learner[begin]));
-        // Absent learners between this task's last one and the next task's first.
-        fill_absent(static_cast<std::size_t>(learner[end - 1]) + 1,
-                    is_last ? events_.learner_count : static_cast<std::size_t>(learner[end]));
-    });
-    return is_sorted;
 }
 
 void TraitPass::run_partitioned() {

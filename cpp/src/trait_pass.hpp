@@ -36,8 +36,6 @@ private:
         Partition::Scratch partition;
     };
 
-    void run_by_offsets();
-    bool run_by_index();
     void run_partitioned();
     Worker& worker(std::size_t number);
     void analyze(Worker& worker, const EventColumns& events, LearnerBlocks& blocks);
