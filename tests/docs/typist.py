@@ -20,7 +20,7 @@ from google.protobuf import descriptor_pool
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message_factory import GetMessageClass
 from programs import program
-from server.running import wait_until
+from waiting import wait_until
 
 import covey.v1
 

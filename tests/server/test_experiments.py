@@ -10,6 +10,7 @@ import grpc
 import numpy as np
 import pytest
 from google.protobuf.json_format import MessageToDict, ParseDict
+from waiting import wait_until
 
 from covey.client import Client
 from covey.experiment import Design, analyze, experiment_data, parse_outcome
@@ -18,7 +19,7 @@ from covey.v1 import experiments_pb2 as pb
 from covey.v1 import outcomes_pb2
 from covey_server.wiring import wall_clock
 
-from .running import NATIVE, REFERENCE, ServedHere, wait_until
+from .running import NATIVE, REFERENCE, ServedHere
 
 PLAN = """
 target: analyzer

@@ -10,13 +10,14 @@ import grpc
 import numpy as np
 import pyarrow as pa
 import pytest
+from waiting import wait_until
 
 from covey import Events
 from covey.together import Compose, Friends, Space, Wanted, find_similar, form_groups
 from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2, together_pb2, together_pb2_grpc
 from covey_server.studies import neighbours
 
-from .running import ServedHere, wait_until
+from .running import ServedHere
 
 NAME = "datasets/course"
 DAY_US = 86_400_000_000
