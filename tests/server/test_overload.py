@@ -152,7 +152,8 @@ def test_four_times_the_capacity(kind: str, server_process: Callable[..., Server
     assert grown < 256, figures
 
 
-@pytest.mark.parametrize("engine", ["native", *["reference"] * IS_LONG])
+# Callers in Python overload the native engine only where a machine is slow enough, or has nothing else to do.
+@pytest.mark.parametrize("engine", ["reference", *["native"] * IS_LONG])
 def test_a_refusal_costs_little_of_a_processor(engine: str, server_process: Callable[..., ServerProcess]) -> None:
     """Of four calls three are refused: what is left for answers, in processor time of the server."""
     server = plain_server(server_process, engine)
@@ -165,9 +166,12 @@ def test_a_refusal_costs_little_of_a_processor(engine: str, server_process: Call
     spent(300.0)
     seconds, ended = spent(300.0)
     an_answer = seconds / ended["OK"]
-    seconds, ended = spent(4000.0)
-    refused = sum(ended.values()) - ended["OK"]
-    a_refusal = max(0.0, (seconds - an_answer * ended["OK"]) / refused)
+    for rate in (4000.0, 8000.0, 16_000.0):
+        seconds, ended = spent(rate)
+        refused = sum(ended.values()) - ended["OK"]
+        if refused > 1000:
+            break
+    a_refusal = max(0.0, (seconds - an_answer * ended["OK"]) / max(refused, 1))
     share = an_answer / (an_answer + 3 * a_refusal)
     print(f"{engine}: {1e3 * an_answer:.2f} ms an answer, {1e3 * a_refusal:.3f} ms a refusal: {share:.0%} is left")
     assert refused > 1000, ended
