@@ -13,6 +13,7 @@ from covey import Events
 from covey.churn import Kind, panel, save_model, score, train
 from covey.v1 import analyzer_pb2, churn_pb2, churn_pb2_grpc, datasets_pb2, events_pb2
 
+from .rollout_rooms import Refusal
 from .running import ServedHere
 
 DAY_US = 86_400_000_000
@@ -109,3 +110,10 @@ def test_refusals_say_why(leaving: Leaving, fields: dict[str, Any], code: grpc.S
     assert refused.value.code() is code
     assert words in refused.value.details()
     assert str(leaving.folder) not in refused.value.details()
+
+
+def test_a_refusal_in_a_process_of_its_own_keeps_its_reason(leaving: Leaving) -> None:
+    for model, reason in (("churn@9", "MODEL_NOT_FOUND"), ("../x@1", "INVALID_FIELD")):
+        with pytest.raises(grpc.RpcError) as refused:
+            leaving.ask(model=f"churnModels/{model}")
+        assert Refusal(refused.value).reason == reason

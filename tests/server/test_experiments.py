@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,9 @@ from covey.experiment import Design, analyze, experiment_data, parse_outcome
 from covey.rollout.spec import load_spec
 from covey.v1 import experiments_pb2 as pb
 from covey.v1 import outcomes_pb2
+from covey_server.answering.budget import MemoryBudget
+from covey_server.errors import CallError
+from covey_server.experiments.pieces import TablePieces
 from covey_server.wiring import wall_clock
 
 from .running import NATIVE, REFERENCE, ServedHere
@@ -303,6 +307,46 @@ def test_pieces_that_are_no_table_are_refused_by_field(
     assert found[0].name == code
     assert said in found[1]
     wait_until(lambda: server.room.memory_budget.used_bytes == 0)
+
+
+def test_one_table_is_read_at_a_time_and_tables_have_half_of_the_memory(server: ServedHere) -> None:
+    asked = pb.AnalyzeExperimentRowsRequest(question=QUESTION)
+    go_on = threading.Event()
+
+    def slowly() -> Iterator[pb.AnalyzeExperimentRowsRequest]:
+        yield asked
+        yield rows(unit=["1"], variant=["a"], y=[1.0])
+        go_on.wait()
+
+    first = server.experiments.AnalyzeExperimentRows.future(slowly())
+    try:
+        wait_until(lambda: server.room.memory_budget.used_bytes > 0)
+        code, said = refusal(server.experiments.AnalyzeExperimentRows, iter([asked]))
+        assert (code, said) == (
+            grpc.StatusCode.RESOURCE_EXHAUSTED,
+            "another table is being read; come again in a moment",
+        )
+    finally:
+        go_on.set()
+    with pytest.raises(grpc.RpcError):  # one variant is no experiment
+        first.result()
+    wait_until(lambda: server.room.memory_budget.used_bytes == 0)
+    half, other = MemoryBudget(100_000), MemoryBudget(50_000)
+    with TablePieces(half, other) as pieces:
+        for number in range(15):  # a row each: what a piece takes beside its values counts too
+            pieces.add(rows(unit=[str(number)], variant=["a"], y=[1.0]).rows)
+        with pytest.raises(CallError, match="no memory is left"):
+            pieces.add(rows(unit=["15"], variant=["a"], y=[1.0]).rows)
+        assert half.used_bytes == other.used_bytes > 15 * 3 * 1024
+    assert half.used_bytes == other.used_bytes == 0
+
+
+def test_a_column_that_cannot_be_sent_is_refused_before_any_call(server: ServedHere) -> None:
+    with (
+        Client(control=f"127.0.0.1:{server.control_port}", data=f"127.0.0.1:{server.data_port}") as client,
+        pytest.raises(TypeError, match="column 'when' holds timestamp"),
+    ):
+        client.analyze_experiment_rows(QUESTION, {"unit": ["1"], "when": np.array(["2026-03-01"], "datetime64[us]")})
 
 
 def test_a_table_beyond_the_budget_is_refused_and_its_memory_is_free_again(server: ServedHere) -> None:

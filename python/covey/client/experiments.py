@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -50,9 +50,10 @@ class ExperimentCalls(Connection):
             CallFailed: what the server says.
             TypeError: a column that is neither numbers nor texts.
         """
+        columns, row_count = _columns_of(table)
 
         def ask(question: pb.AnalyzeExperimentRequest, timeout: float, metadata: Any) -> pb.AnalyzeExperimentResponse:
-            messages = _messages(question, table, rows_per_message)
+            messages = _messages(question, columns, row_count, rows_per_message)
             answer: pb.AnalyzeExperimentResponse = self._experiment_stub.AnalyzeExperimentRows(
                 messages, timeout=timeout, metadata=metadata
             )
@@ -65,16 +66,23 @@ class ExperimentCalls(Connection):
         return self.call(self._experiment_stub.PlanExperiment, request, self.data)
 
 
-def _messages(
-    question: pb.AnalyzeExperimentRequest, table: pa.Table | Mapping[str, Any], rows_per_message: int
-) -> Iterator[pb.AnalyzeExperimentRowsRequest]:
+def _columns_of(table: pa.Table | Mapping[str, Any]) -> tuple[list[tuple[str, pa.ChunkedArray]], int]:
+    """The columns as they are sent, and how many rows they have."""
     import pyarrow as pa
 
     if not isinstance(table, pa.Table):
         table = pa.table({name: pa.array(values, from_pandas=True) for name, values in table.items()})
-    columns = [(name, _sendable(name, table.column(name))) for name in table.column_names]
+    return [(name, _sendable(name, table.column(name))) for name in table.column_names], table.num_rows
+
+
+def _messages(
+    question: pb.AnalyzeExperimentRequest,
+    columns: Sequence[tuple[str, pa.ChunkedArray]],
+    row_count: int,
+    rows_per_message: int,
+) -> Iterator[pb.AnalyzeExperimentRowsRequest]:
     yield pb.AnalyzeExperimentRowsRequest(question=question)
-    for start in range(0, table.num_rows, rows_per_message):
+    for start in range(0, row_count, rows_per_message):
         rows = pb.UnitTable()
         for name, column in columns:
             _fill(rows.columns.add(name=name), column.slice(start, rows_per_message))

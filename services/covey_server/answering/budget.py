@@ -32,6 +32,11 @@ class MemoryBudget:
         self._lock = threading.Lock()
 
     @property
+    def limit_bytes(self) -> int:
+        """Of all of them together."""
+        return self._limit
+
+    @property
     def used_bytes(self) -> int:
         """Charged now."""
         return self._used

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 RETRY_AFTER_SECONDS = 2.0
 WORKING_BYTES_PER_BYTE = 3
 """Of the columns: themselves, what is read of them, and what the analysis makes of that."""
+PIECE_BYTES = 1024
+"""Of every column of a piece beside its values, however few they are."""
 
 _TYPES = {"numbers": np.float64, "integers": np.int64}
 
@@ -27,11 +29,11 @@ class TablePieces:
     """Columns that grow piece by piece; its memory is charged until it is closed.
 
     Args:
-        budget: of all calls together.
+        budgets: of all calls together, and of all tables; both must have room.
     """
 
-    def __init__(self, budget: MemoryBudget) -> None:
-        self._budget = budget
+    def __init__(self, *budgets: MemoryBudget) -> None:
+        self._budgets = budgets
         self._charged_bytes = 0
         self._types: dict[str, pa.DataType] = {}
         self._chunks: dict[str, list[pa.Array]] = {}
@@ -45,7 +47,8 @@ class TablePieces:
     ) -> None:
         self._chunks.clear()
         charged, self._charged_bytes = self._charged_bytes, 0
-        self._budget.give_back(charged)
+        for budget in self._budgets:
+            budget.give_back(charged)
 
     def add(self, rows: pb.UnitTable) -> None:
         """Append rows.
@@ -55,8 +58,8 @@ class TablePieces:
                 RESOURCE_EXHAUSTED where the budget has no room for them.
         """
         columns = self._read(rows)
-        byte_count = WORKING_BYTES_PER_BYTE * sum(column.nbytes for column in columns.values())
-        if not self._budget.take(byte_count):
+        byte_count = sum(WORKING_BYTES_PER_BYTE * column.nbytes + PIECE_BYTES for column in columns.values())
+        if not self._taken(byte_count):
             raise CallError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
                 f"no memory is left for this table, which takes {(self._charged_bytes + byte_count) >> 20} MiB so far. "
@@ -68,6 +71,15 @@ class TablePieces:
         self._piece_count += 1
         for name, column in columns.items():
             self._chunks.setdefault(name, []).append(column)
+
+    def _taken(self, byte_count: int) -> bool:
+        """Charge every budget, or none."""
+        for place, budget in enumerate(self._budgets):
+            if not budget.take(byte_count):
+                for earlier in self._budgets[:place]:
+                    earlier.give_back(byte_count)
+                return False
+        return True
 
     def table(self) -> pa.Table:
         """All rows.

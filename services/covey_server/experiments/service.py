@@ -13,6 +13,7 @@ from covey.errors import InputError
 from covey.experiment import analyze, analyze_segments, experiment_data, plan, plan_data, segments_data
 from covey.v1 import experiments_pb2 as pb
 from covey.v1 import experiments_pb2_grpc
+from covey_server.answering.budget import MemoryBudget
 from covey_server.catalogue.calls import unary
 from covey_server.errors import CallError
 from covey_server.experiments.asked import columns_of, design_of, message_of, planned_of
@@ -20,11 +21,11 @@ from covey_server.experiments.pieces import TablePieces, columns_in
 
 if TYPE_CHECKING:
     from covey.experiment import Design
-    from covey_server.answering.budget import MemoryBudget
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.split import SplitBoard
 
 RETRY_AFTER_SECONDS = 2.0
+_PATIENCE_SECONDS = 30.0
 
 
 class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
@@ -48,6 +49,9 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         self._board = board
         self._share_of = share_of
         self._budget = budget
+        # Whoever watches experiments must not take the memory of those who ask about learners.
+        self._tables = MemoryBudget(budget.limit_bytes // 2)
+        self._reading = threading.Lock()
         self._at_work = threading.Lock()
 
     @unary
@@ -69,25 +73,26 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         if first.question.WhichOneof("source"):
             raise _invalid("question.source", ValueError("is set; the rows come in the messages after this one"))
         design = design_of(first.question, (), "", {})
-        with TablePieces(self._budget) as pieces:
-            for request in requests:
-                if request.WhichOneof("part") != "rows":
-                    raise _invalid("rows", ValueError("is missing; every message after the first brings rows"))
-                pieces.add(request.rows)
-            table = pieces.table()
-            with self._alone():
-                return _answered(table, design)
+        # Its thread waits for the caller, and so one table is read at a time.
+        if not self._reading.acquire(blocking=False):
+            raise _busy("another table is being read")
+        try:
+            with TablePieces(self._budget, self._tables) as pieces:
+                for request in requests:
+                    if request.WhichOneof("part") != "rows":
+                        raise _invalid("rows", ValueError("is missing; every message after the first brings rows"))
+                    pieces.add(request.rows)
+                table = pieces.table()
+                with self._alone(wait_seconds=_PATIENCE_SECONDS):  # all of it was sent: it is not sent again
+                    return _answered(table, design)
+        finally:
+            self._reading.release()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, wait_seconds: float = 0.0) -> Iterator[None]:
         # Answers to learners come first: an analysis takes a processor for up to seconds, and one of them does.
-        if not self._at_work.acquire(blocking=False):
-            raise CallError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "another experiment is being analysed; come again in a moment",
-                reason="ANALYSIS_RUNNING",
-                retry_after_seconds=RETRY_AFTER_SECONDS,
-            )
+        if not self._at_work.acquire(timeout=wait_seconds):
+            raise _busy("another experiment is being analysed")
         try:
             yield
         except InputError as error:
@@ -144,6 +149,15 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         baseline, candidate = observed.variants
         shares = {baseline: 1 - share, candidate: share} if 0 < share < 1 else {}
         return columns_of(observed), design_of(request, tuple(observed.metrics), baseline, shares)
+
+
+def _busy(what: str) -> CallError:
+    return CallError(
+        grpc.StatusCode.RESOURCE_EXHAUSTED,
+        f"{what}; come again in a moment",
+        reason="ANALYSIS_RUNNING",
+        retry_after_seconds=RETRY_AFTER_SECONDS,
+    )
 
 
 def _answered(table: Any, design: Design) -> pb.AnalyzeExperimentResponse:

@@ -119,7 +119,8 @@ class StudyDesk:
                 reason="STUDY_DIED",
             )
         if "error" in answer:
-            raise CallError(grpc.StatusCode[answer["code"]], answer["error"], reason="STUDY_REFUSED")
+            reason = answer.get("reason") or "STUDY_REFUSED"
+            raise CallError(grpc.StatusCode[answer["code"]], answer["error"], reason=reason)
         return base64.b64decode(answer["response"])
 
     def _kill(self) -> None:

@@ -70,7 +70,7 @@ def main() -> int:
     try:
         told = {"response": base64.b64encode(answer(order)).decode()}
     except CallError as error:
-        told = {"code": error.code.name, "error": error.message}
+        told = {"code": error.code.name, "error": error.message, "reason": error.reason}
     except InputError as error:
         told = {"code": "INVALID_ARGUMENT", "error": str(error)}
     except MemoryError:
