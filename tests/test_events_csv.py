@@ -96,7 +96,10 @@ def test_domains_by_key(written, tmp_path):
         ("learner_id,time\n1,5\n", "time_unit"),
         ("learner_id,time\n,2026-01-31\n", r"column 'learner_id', row 0 .*null"),
         ("learner_id,learner_id,time\n1,1,2026-01-31\n", "two columns of this name"),
-        ("who,time\n1,2026-01-31\n", "mapping 'learner'"),
+        (
+            "who,time\n1,2026-01-31\n",
+            r"no such column.*: who, time\..*--learner COLUMN, in Python mapping=\{'learner': COLUMN\}",
+        ),
         (b"learner_id,time\n\xff,2026-01-31\n", "expected UTF-8 text"),
     ],
 )

@@ -32,8 +32,9 @@ class Line:
 
     def logits(self, features: Floats) -> Floats:
         """Shape (rows,); features are 0 or more."""
-        columns = (np.log1p(features) - self.mean) / self.scale
-        return np.asarray(columns @ self.weights + self.intercept, dtype=np.float64)
+        columns = np.ascontiguousarray((np.log1p(features) - self.mean) / self.scale)
+        # Row by row: a matrix product adds in an order that depends on how many rows there are.
+        return np.asarray((columns * self.weights).sum(axis=1) + self.intercept, dtype=np.float64)
 
     def to_plain(self) -> dict[str, Any]:
         """For JSON."""

@@ -84,8 +84,8 @@ def parse_rate(text: str) -> float:
         rate = float(number) / sizes[unit]
     except (ValueError, KeyError):
         rate = math.nan
-    if rate > MOST_PER_SECOND:
+    if MOST_PER_SECOND < rate < math.inf:
         raise ValueError(f"--rate {text!r} is {rate:.3g} requests/s; expected at most {MOST_PER_SECOND:.0e}")
-    if not rate >= 0:
+    if not 0 <= rate < math.inf:
         raise ValueError(f"--rate {text!r} is no rate; expected requests per time, such as 42/s, 300/min or 5000/h")
     return rate
