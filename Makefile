@@ -97,6 +97,7 @@ gates-smoke: $(RUN) ## a part of that in seconds: what CI asks
 experiments-verify: $(DEV) ## 5,000 simulated experiments per estimator: do intervals cover, do sequential readings hold?
 	COVEY_EXPERIMENT_RUNS=5000 $(BIN)/python -m pytest -n 2 tests/experiment/test_coverage.py tests/experiment/test_segments.py
 	COVEY_INTERVENTION_RUNS=5000 $(BIN)/python -m pytest -n 2 tests/interventions/test_interventions.py -k coverage
+	COVEY_TUNING_RUNS=200 $(BIN)/python -m pytest -n 2 tests/tune/test_tune.py -k nothing
 
 # Bounds of the fault suite; `make test` tries a part of each.
 SEED ?= 1

@@ -40,6 +40,10 @@ def outcomes(problem_events: Events, values: np.ndarray) -> pa.Table:
     return pa.table({"id": np.arange(len(values)), "value": values})
 
 
+def of_outcome(events: Events, values: np.ndarray) -> Problem:
+    return Problem.of(events, Goal.outcome, outcomes=outcomes(events, values), threads=1)
+
+
 @settings(max_examples=100, deadline=None)
 @given(st.integers(0, 10_000), st.sampled_from([("parameters",), ("weights",), ("k",), ("parameters", "weights", "k")]))
 def test_every_point_of_the_cube_is_a_configuration(seed: int, turned: tuple[str, ...]) -> None:
@@ -69,7 +73,7 @@ def test_limits_allow_for_shared_training_learners() -> None:
 def test_folds_hold_everybody_out_once() -> None:
     events = learners(150)
     values = (np.arange(150) % 5 == 0).astype(float)
-    problem = Problem.of(events, Goal.outcome, outcomes=outcomes(events, values), threads=1)
+    problem = of_outcome(events, values)
     parts = outer_folds(problem, problem.known, 5, 3)
     assert np.sort(np.concatenate([held for _, held in parts])).tolist() == list(range(150))
     for training, held in parts:
@@ -81,7 +85,7 @@ def test_what_is_planted_is_found() -> None:
     """An outcome that only the spread over domains makes: a weight of it foretells more than the default's."""
     events = learners(400)
     affinity = events.traits()["domain_affinity"]
-    problem = Problem.of(events, Goal.outcome, outcomes=outcomes(events, affinity > np.median(affinity)), threads=1)
+    problem = of_outcome(events, affinity > np.median(affinity))
     found = tune(problem, replace(KNOBS, turned=("weights", "k")), trials=48, folds=3)
     assert found.gain.is_shown and found.gain.p_value < 0.025
     assert found.gain.tuned.mean() > 0.9
@@ -100,7 +104,7 @@ def test_nothing_is_found_where_there_is_nothing() -> None:
     false = 0
     for run in range(RUNS):
         values = np.random.default_rng(run).random(120) < 0.4
-        problem = Problem.of(events, Goal.outcome, outcomes=outcomes(events, values), threads=1)
+        problem = of_outcome(events, values)
         found = tune(problem, replace(KNOBS, turned=("weights", "k")), trials=24, folds=3, seed=run)
         false += found.gain.is_shown
     assert false <= binom.ppf(0.9995, RUNS, 0.025), false
@@ -114,7 +118,7 @@ def test_a_segment_keeps_everybodys_unless_its_gain_survives() -> None:
     codes[:5] = 2
     affinity, frequency = traits["domain_affinity"], traits["interaction_frequency"]
     values = np.where(codes == 0, affinity > np.median(affinity), frequency > np.median(frequency))
-    problem = Problem.of(events, Goal.outcome, outcomes=outcomes(events, values), threads=1)
+    problem = of_outcome(events, values)
     knobs = replace(KNOBS, turned=("weights", "k"))
     everybody = tune(problem, knobs, trials=36)
     rows = tune_segments(everybody, knobs, Attribute(codes, ("a", "b", "c")))
@@ -131,6 +135,41 @@ def test_a_segment_keeps_everybodys_unless_its_gain_survives() -> None:
         tune_segments(everybody, knobs, Attribute((np.arange(800) % 10).astype(np.int32), tuple("abcdefghij")))
 
 
+def test_a_segments_gain_knows_nothing_of_what_was_chosen_on_all_learners() -> None:
+    """That choice has seen whoever is held out: whatever it is, the gain stays the same."""
+    events = learners(260, 4)
+    values = np.random.default_rng(4).random(260) < 0.4
+    problem = of_outcome(events, values)
+    knobs = replace(KNOBS, turned=("weights", "k"))
+    found = tune(problem, knobs, trials=24, folds=3)
+    halves = Attribute(np.arange(260, dtype=np.int32) % 2, ("a", "b"))
+    foreign = Configuration(KNOBS.base.parameters, (0.05, 0.8, 0.05, 0.05, 0.05), 11)
+    assert foreign != found.best
+    for one, other in zip(
+        tune_segments(found, knobs, halves, folds=3),
+        tune_segments(replace(found, best=foreign), knobs, halves, folds=3),
+        strict=True,
+    ):
+        assert one.gain is not None and other.gain is not None
+        assert one.gain.tuned.tolist() == other.gain.tuned.tolist()
+        assert one.gain.default.tolist() == other.gain.default.tolist()
+    with pytest.raises(InputError, match="5 folds for segments; expected the 3 folds"):
+        tune_segments(found, knobs, halves)
+
+
+def test_no_segment_has_parameters_of_its_own_where_there_is_nothing() -> None:
+    """Outcomes and segments by chance: any segment's "own parameters" at most as often as promised."""
+    events = learners(220)
+    knobs = replace(KNOBS, turned=("weights", "k"))
+    halves = Attribute(np.arange(220, dtype=np.int32) % 2, ("a", "b"))
+    false = 0
+    for run in range(RUNS):
+        values = np.random.default_rng(1000 + run).random(220) < 0.4
+        found = tune(of_outcome(events, values), knobs, trials=24, folds=3, seed=run)
+        false += any(row.best is not None for row in tune_segments(found, knobs, halves, folds=3))
+    assert false <= binom.ppf(0.9995, RUNS, 0.05), false
+
+
 @pytest.mark.parametrize("goal", [Goal.stability, Goal.separation])
 def test_goals_without_outcomes(goal: Goal) -> None:
     problem = Problem.of(learners(160, 2), goal, threads=1)
@@ -143,7 +182,7 @@ def test_goals_without_outcomes(goal: Goal) -> None:
 def test_a_numeric_outcome_is_judged_by_its_variance() -> None:
     events = learners(200)
     affinity = events.traits()["domain_affinity"]
-    problem = Problem.of(events, Goal.outcome, outcomes=outcomes(events, affinity), threads=1)
+    problem = of_outcome(events, affinity)
     assert problem.unit == "part of the variance"
     training, held = np.arange(150), np.arange(150, 200)
     only = Configuration(KNOBS.base.parameters, (0.0, 1.0, 0.0, 0.0, 0.0), 8)

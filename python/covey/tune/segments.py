@@ -48,16 +48,19 @@ def tune_segments(
         found: for everybody, with as many folds.
         knobs: what is turned.
         attribute: the segment of each learner of the problem.
-        folds: outer folds.
+        folds: outer folds, those of `found`.
         alpha: chance of any false "own parameters".
         progress: called with (what, done, total).
 
     Raises:
-        InputError: no segment is large enough.
+        InputError: other folds than everybody's, or no segment is large enough.
     """
+    if folds != len(found.chosen):
+        raise InputError(
+            f"{folds} folds for segments", expected=f"the {len(found.chosen)} folds that everybody's were judged by"
+        )
     problem, seed = found.problem, found.seed
     told = progress or (lambda *_: None)
-    everybody = replace(knobs, base=found.best)
     rows: list[tuple[str, int, Gain | None]] = []
     for code, name in enumerate(attribute.names):
         told("segments", code, len(attribute.names))
@@ -70,12 +73,11 @@ def tune_segments(
         for fold, (training, held_out) in enumerate(outer):
             training_own = training[np.isin(training, own)]
             held_out_own = held_out[np.isin(held_out, own)]
-            common.append(problem.score(found.chosen[fold], training, held_out_own, seed))
-            alone.append(
-                problem.score(
-                    choose(problem, everybody, training_own, found.trials, seed), training_own, held_out_own, seed
-                )
-            )
+            # The search starts from what this fold chose: found.best has seen the learners who are held out here.
+            start = found.chosen[fold]
+            own_best = choose(problem, replace(knobs, base=start), training_own, found.trials, seed)
+            common.append(problem.score(start, training, held_out_own, seed))
+            alone.append(problem.score(own_best, training_own, held_out_own, seed))
         rows.append((name, len(own), gain_of(np.array(common), np.array(alone), 1 / (folds - 1), 1 - alpha)))
     tried = [gain for _, _, gain in rows if gain is not None]
     if not tried:
@@ -83,6 +85,7 @@ def tune_segments(
             f"no segment has the {FEWEST_LEARNERS} learners that tuning takes; the largest has "
             f"{max((count for _, count, _ in rows), default=0)}"
         )
+    everybody = replace(knobs, base=found.best)
     adjusted = iter(np.exp(holm(np.log(np.maximum([gain.p_value for gain in tried], 1e-300)))).tolist())
     answers = []
     for code, (name, count, gain) in enumerate(rows):
