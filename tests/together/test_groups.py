@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import combinations
 
 import numpy as np
@@ -13,6 +14,7 @@ from scipy.optimize import linear_sum_assignment
 from covey.errors import InputError
 from covey.identifiers import LearnerIds
 from covey.together import Attribute, Compose, Friends, Groups, Space, Wanted, form_groups
+from covey.together.composing import Units, compose
 
 
 def a_space(size: int, seed: int = 0, regions: int = 2) -> Space:
@@ -171,6 +173,17 @@ def test_large_pools_are_cut_and_the_same_whatever_the_order_of_ids() -> None:
     np.testing.assert_array_equal(found.labels, again.labels)
 
 
+def test_one_group_of_many_takes_no_table_of_everybody_by_everybody() -> None:
+    chance = np.random.default_rng(0)
+    units = Units(chance.random((6_000, 5)), np.ones(6_000, np.int64), np.array([[0, 1], [2, 3]]))
+    tracemalloc.start()
+    found = compose(units, 1, 6_000, is_alike=True, friend_weight=1.0, order=chance.permutation(6_000))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found is not None and not found.any()
+    assert most < 20e6  # the table alone has 288 MB
+
+
 def test_who_is_left_out_is_drawn_by_lot() -> None:
     left = np.zeros(40)
     for seed in range(60):
@@ -210,6 +223,8 @@ CIRCLE = np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]])
             "do not pack into 2 groups of 15 to 16",
         ),
         ({"smallest": 9, "largest": 5}, None, "groups of 9 to 5"),
+        ({"largest": 1_001}, None, "groups of 15 to 1001; expected 2 to 1,000 learners"),
+        ({"smallest": 1, "largest": 5}, None, "groups of 1 to 5"),
         ({"most_groups": 0}, None, "at most 0 groups"),
         ({"friend_weight": -1.0}, None, "a weight of friendships of -1"),
         ({"mix_by": "region"}, None, "groups alike cannot be mixed by region"),

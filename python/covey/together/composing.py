@@ -130,6 +130,8 @@ def _levelled(filled: Numbers, more: int) -> Numbers:
 
 def _exchanged(units: Units, labels: Numbers, group_count: int, *, is_alike: bool, friend_weight: float) -> Numbers:
     """Exchange places of units of equal size while that helps, the best partner for each unit in turn."""
+    if group_count == 1:
+        return labels  # and no table of units by units, of which one group may hold any number
     labels = labels.copy()
     sums, sizes = units.sums, units.sizes
     heads = np.bincount(labels, sizes, group_count)

@@ -16,6 +16,8 @@ from covey.together.composing import Numbers, Units, compose, group_counts, link
 from covey.together.quality import Quality, judged
 from covey.together.space import ARCHETYPE, Attribute, Space
 
+MOST_IN_A_GROUP = 1_000
+"""Learners of a group; exchanges keep a table of units by units."""
 _CATEGORY_SCALE = np.sqrt(10.0)  # the shares of categories come first, the traits among equal shares
 
 
@@ -61,9 +63,10 @@ class Wanted:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.smallest <= self.largest:
+        if not 2 <= self.smallest <= self.largest <= MOST_IN_A_GROUP:
             raise InputError(
-                f"groups of {self.smallest} to {self.largest}", expected="2 or more, the smallest not above the largest"
+                f"groups of {self.smallest} to {self.largest}",
+                expected=f"2 to {MOST_IN_A_GROUP:,} learners, the smallest not above the largest",
             )
         if self.most_groups is not None and self.most_groups < 1:
             raise InputError(f"at most {self.most_groups} groups", expected="1 or more")
