@@ -173,11 +173,36 @@ def test_large_pools_are_cut_and_the_same_whatever_the_order_of_ids() -> None:
     np.testing.assert_array_equal(found.labels, again.labels)
 
 
+def test_mixed_groups_are_dealt_in_the_drawn_order() -> None:
+    """As cards: learners all alike, so that no exchange helps and the deal is what is left, in every pool."""
+    ids = LearnerIds(integers=np.arange(60))
+    regions = Attribute(np.repeat(np.arange(2, dtype=np.int32), 30), ("N", "S"))
+    space = Space(ids, np.zeros((5, 60), np.float32), {"region": regions})
+    found = form_groups(space, Wanted(5, 5, Compose.mixed, same=("region",), seed=3))
+    order = np.argsort(ids.buckets("groups:3"), kind="stable")
+    for pool in range(2):
+        dealt = found.labels[order[regions.codes[order] == pool]]
+        assert dealt.tolist() == [pool * 6 + at % 6 for at in range(30)]
+
+
+def test_the_least_mixture_is_of_each_groups_own_pool() -> None:
+    """Pools of other shares, written out: 3 of 4 and 1 of 4 are "a", and groups of 2 cannot have that."""
+    ids = LearnerIds(integers=np.arange(8))
+    pool = Attribute(np.array([1, 0, 1, 0, 1, 0, 1, 0], np.int32), ("N", "S"))
+    letter = Attribute(np.array([0, 0, 1, 0, 1, 0, 1, 1], np.int32), ("a", "b"))
+    space = Space(ids, np.zeros((5, 8), np.float32), {"region": pool, "letter": letter})
+    found = form_groups(space, Wanted(2, 2, Compose.mixed, same=("region",), mix_by="letter"))
+    # Each group wants 1.5 and 0.5, and has 2 and 0 or 1 and 1: half a learner of two.
+    assert found.quality.mixture is not None and found.quality.mixture.bound == pytest.approx(0.25)
+    halves = form_groups(space, Wanted(4, 4, Compose.mixed, same=("region",), mix_by="letter"))
+    assert halves.quality.mixture is not None and halves.quality.mixture.bound == 0.0
+
+
 def test_one_group_of_many_takes_no_table_of_everybody_by_everybody() -> None:
     chance = np.random.default_rng(0)
     units = Units(chance.random((6_000, 5)), np.ones(6_000, np.int64), np.array([[0, 1], [2, 3]]))
     tracemalloc.start()
-    found = compose(units, 1, 6_000, is_alike=True, friend_weight=1.0, order=chance.permutation(6_000))
+    found = compose(units, 1, 6_000, is_alike=True, friend_weight=1.0, place=chance.permutation(6_000))
     most = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found is not None and not found.any()

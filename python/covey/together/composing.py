@@ -44,7 +44,7 @@ class Units:
 
 
 def compose(
-    units: Units, group_count: int, largest: int, *, is_alike: bool, friend_weight: float, order: Numbers
+    units: Units, group_count: int, largest: int, *, is_alike: bool, friend_weight: float, place: Numbers
 ) -> Numbers | None:
     """A group for every unit; None where friends who stay together do not pack.
 
@@ -54,13 +54,13 @@ def compose(
         largest: learners of a group.
         is_alike: whether groups are of people alike, or mixed.
         friend_weight: what all friendships in groups are worth, in units of the whole spread.
-        order: of the units, by chance.
+        place: of each unit in an order by chance, each another.
     """
     labels = np.zeros(len(units.sizes), np.int64)
     first = 0
-    for part, count in _cut(units, np.arange(len(units.sizes)), group_count, order, is_alike=is_alike):
+    for part, count in _cut(units, np.arange(len(units.sizes)), group_count, place, is_alike=is_alike):
         own = units.take(part)
-        sequence = _along(own, np.arange(len(part))) if is_alike else np.argsort(np.argsort(order)[part])
+        sequence = _along(own, np.arange(len(part))) if is_alike else np.argsort(place[part])
         start = _packed(own, count, largest, sequence, is_alike=is_alike)
         if start is None:
             return None
@@ -70,17 +70,17 @@ def compose(
 
 
 def _cut(
-    units: Units, chosen: Numbers, group_count: int, order: Numbers, *, is_alike: bool
+    units: Units, chosen: Numbers, group_count: int, place: Numbers, *, is_alike: bool
 ) -> list[tuple[Numbers, int]]:
     """Parts of at most `MOST_EXCHANGED` units with their numbers of groups: across the longest axis, or by chance."""
     if len(chosen) <= MOST_EXCHANGED or group_count == 1:
         return [(chosen, group_count)]
-    ordered = chosen[_along(units, chosen)] if is_alike else chosen[np.argsort(np.argsort(order)[chosen])]
+    ordered = chosen[_along(units, chosen)] if is_alike else chosen[np.argsort(place[chosen])]
     left = group_count // 2
     reached = np.cumsum(units.sizes[ordered])
     cut = int(np.searchsorted(reached, reached[-1] * left / group_count, side="right"))
     parts = ((ordered[:cut], left), (ordered[cut:], group_count - left))
-    return [part for own, count in parts for part in _cut(units, np.sort(own), count, order, is_alike=is_alike)]
+    return [part for own, count in parts for part in _cut(units, np.sort(own), count, place, is_alike=is_alike)]
 
 
 def _along(units: Units, chosen: Numbers) -> Numbers:

@@ -150,6 +150,7 @@ def form_groups(
     plans = group_counts(sizes, wanted.smallest, wanted.largest, wanted.most_groups)
     left_out = _left_out(sizes, plans, names, wanted, int((pool_of < 0).sum()))
     features = _features(space, mix, wanted)
+    rank = np.argsort(order)  # of a permutation, its inverse: the place of each learner
     labels = np.full(len(space), -1)
     pools: list[str] = []
     for pool, (count, room) in enumerate(plans):
@@ -158,12 +159,11 @@ def form_groups(
         members = np.flatnonzero(pool_of == pool)
         members = _chosen(members, component, order, room) if room < len(members) else members
         units, unit_of = _units(features, members, component, np.zeros((0, 2), np.int64) if is_kept else pairs)
-        place = np.argsort(np.argsort(order))[members]
         first = np.full(len(units.sizes), len(space))
-        np.minimum.at(first, unit_of, place)
+        np.minimum.at(first, unit_of, rank[members])
         found = compose(
             units, count, wanted.largest, is_alike=wanted.compose == Compose.alike,
-            friend_weight=wanted.friend_weight, order=np.argsort(first),
+            friend_weight=wanted.friend_weight, place=first,
         )  # fmt: skip
         if found is None or np.bincount(found, units.sizes, count).min() < wanted.smallest:
             raise InputError(

@@ -182,11 +182,12 @@ def _least_spread(points: NDArray[np.float64], pools: Numbers, labels: Numbers, 
 def _least_mixture(pools: Numbers, labels: Numbers, codes: NDArray[np.int32]) -> float:
     """What whole learners allow, group by group: the largest remainders are rounded up."""
     width = int(codes.max()) + 1
+    own = {pool: codes[pools == pool] for pool in np.unique(pools).tolist()}
+    shares = {pool: np.bincount(of_pool, minlength=width) / len(of_pool) for pool, of_pool in own.items()}
+    groups, first = np.unique(labels, return_index=True)
     gaps = []
-    for group, size in enumerate(np.bincount(labels)):
-        pool = pools[np.argmax(labels == group)]
-        shares = np.bincount(codes[pools == pool], minlength=width) / (pools == pool).sum()
-        wanted = shares * size
+    for pool, size in zip(pools[first].tolist(), np.bincount(labels)[groups], strict=True):
+        wanted = shares[pool] * size
         whole = np.floor(wanted)
         rest = round(size - whole.sum())
         whole[np.argsort(whole - wanted, kind="stable")[:rest]] += 1
