@@ -218,6 +218,19 @@ def test_who_is_left_out_is_drawn_by_lot() -> None:
     assert left.min() > 0 and left.max() < 35
 
 
+def test_what_is_mixed_by_has_at_most_a_hundred_values() -> None:
+    space = a_space(202)
+    for count in (100, 101):
+        codes = (np.arange(202) % count).astype(np.int32)
+        own = Space(space.learner_ids, space.points, {"town": Attribute(codes, tuple(map(str, range(count))))})
+        wanted = Wanted(compose=Compose.mixed, mix_by="town")
+        if count == 100:
+            assert len(form_groups(own, wanted)) > 0
+            continue
+        with pytest.raises(InputError, match=r"town has 101 values.* expected at most 100. Mix by something coarser"):
+            form_groups(own, wanted)
+
+
 def test_a_table_of_groups() -> None:
     found: Groups = form_groups(a_space(40), Wanted(5, 10, most_groups=3, is_partial=True))
     table = found.to_arrow()

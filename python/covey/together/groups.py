@@ -18,6 +18,7 @@ from covey.together.space import ARCHETYPE, Attribute, Space
 
 MOST_IN_A_GROUP = 1_000
 """Learners of a group; exchanges keep a table of units by units."""
+_MOST_MIXED = 100  # values, each a column of a table of everybody
 _CATEGORY_SCALE = np.sqrt(10.0)  # the shares of categories come first, the traits among equal shares
 
 
@@ -201,7 +202,14 @@ def _mix(space: Space, wanted: Wanted) -> Attribute | None:
     if wanted.compose != Compose.mixed:
         return None
     if wanted.mix_by is not None:
-        return space.attribute(wanted.mix_by)
+        own = space.attribute(wanted.mix_by)
+        if len(own.names) > _MOST_MIXED:
+            raise InputError(
+                f"{wanted.mix_by} has {len(own.names):,} values, too many to mix groups by",
+                expected=f"at most {_MOST_MIXED}",
+                remedy="mix by something coarser",
+            )
+        return own
     return None if ARCHETYPE in wanted.same else space.attributes.get(ARCHETYPE)
 
 
