@@ -65,14 +65,24 @@ def test_the_commands_of_the_page(generated: Path, capsys: pytest.CaptureFixture
     assert {"statement": "engagement > 0 %"} in plan["phases"][1]["criteria"]
 
 
+BEFORE = ["--as-of", "2025-02-17T00:00:00Z"]
 QUICK = ["--turn", "k", "--trials", "24", "--folds", "3"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "status", "words"),
     [
-        (["outcome", *QUICK], 1, "outcomes are not given"),
-        (["outcome", "--outcome", "outcomes.csv:learner:grade", *QUICK], 1, "column 'grade': there is no such column"),
+        (["outcome", *BEFORE, *QUICK], 1, "outcomes are not given"),
+        (
+            ["outcome", "--outcome", "outcomes.csv:learner:grade", *BEFORE, *QUICK],
+            1,
+            "column 'grade': there is no such column",
+        ),
+        (
+            ["outcome", "--outcome", "outcomes.csv:learner:passed", *QUICK],
+            2,
+            "needs --as-of: say until when events are",
+        ),
         (["separation", "--cohorts", "few", *QUICK], 2, "no range of numbers of cohorts"),
         (["separation", "--by", "town", *QUICK], 2, "give both"),
         (["separation", "--anyway", "--directory", "d", "--prove", "p99 < 3 ms", *QUICK], 1, "is about no outcome"),
@@ -82,7 +92,11 @@ QUICK = ["--turn", "k", "--trials", "24", "--folds", "3"]
             1,
             "cannot be planned",
         ),
-        (["outcome", "--outcome", "outcomes.csv:learner:passed", "--directory", "d", *QUICK], 3, "no gain was shown"),
+        (
+            ["outcome", "--outcome", "outcomes.csv:learner:passed", *BEFORE, "--directory", "d", *QUICK],
+            3,
+            "no gain was shown",
+        ),
     ],
 )
 def test_refusals_say_why(

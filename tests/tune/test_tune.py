@@ -41,7 +41,7 @@ def outcomes(problem_events: Events, values: np.ndarray) -> pa.Table:
 
 
 def of_outcome(events: Events, values: np.ndarray) -> Problem:
-    return Problem.of(events, Goal.outcome, outcomes=outcomes(events, values), threads=1)
+    return Problem.of(events, Goal.outcome, events.newest_us, outcomes(events, values), threads=1)
 
 
 @settings(max_examples=100, deadline=None)
@@ -205,7 +205,14 @@ def test_a_numeric_outcome_is_judged_by_its_variance() -> None:
 def test_what_cannot_be_judged_is_refused(count: int, goal: Goal, values: np.ndarray | None, words: str) -> None:
     events = learners(count)
     with pytest.raises(InputError, match=words):
-        Problem.of(events, goal, outcomes=None if values is None else outcomes(events, values), threads=1)
+        Problem.of(events, goal, events.newest_us, None if values is None else outcomes(events, values), threads=1)
+
+
+def test_outcomes_without_an_instant_are_refused() -> None:
+    events = learners(120)
+    values = outcomes(events, np.arange(120.0))
+    with pytest.raises(InputError, match=r"no as_of is given.*outcomes must come after it"):
+        Problem.of(events, Goal.outcome, outcomes=values, threads=1)
 
 
 def test_numbers_out_of_range_are_refused() -> None:

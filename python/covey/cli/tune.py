@@ -112,6 +112,10 @@ def tune(
         weight=weight,
         domain_from=domain_from,
     )
+    if objective is Goal.outcome and as_of is None:
+        raise typer.BadParameter(
+            "an outcome needs --as-of: say until when events are looked at; outcomes must come after it"
+        )
     if (by is None) != (about is None):
         raise typer.BadParameter("segments are named by --by COLUMN of a table --about PATH:LEARNER: give both")
     outcomes = None

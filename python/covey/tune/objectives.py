@@ -75,21 +75,25 @@ class Problem:
         Args:
             events: of the learners.
             goal: what is to be good.
-            as_of: instant of the traits; the newest event by default.
+            as_of: instant of the traits; the newest event by default. With outcomes it must be given.
             outcomes: for that goal a pyarrow table of two columns, learner and value, a row per learner.
             threads: one per processor by default.
 
         Raises:
-            InputError: an outcome without its goal or the other way round, or one that is constant, no number, or known
-                of too few learners; too few learners.
+            InputError: an outcome without its goal or the other way round, without an instant, or one that is constant,
+                no number, or known of too few learners; too few learners.
         """
         from covey.instants import instant_to_us
 
-        as_of_us = events.newest_us if as_of is None else instant_to_us(as_of)
-        found = cls(events, goal, as_of_us, None, thread_count(threads))
         if (goal is Goal.outcome) != (outcomes is not None):
             raise InputError(f"the goal is {goal} and outcomes are {'given' if outcomes is not None else 'not given'}",
                              expected="outcomes with the goal outcome, and only with it")  # fmt: skip
+        if outcomes is not None and as_of is None:
+            # At the newest event traits would hold what was done after the outcome, and foretell it by that.
+            raise InputError("no as_of is given with the outcomes",
+                             remedy="say until when events are looked at; outcomes must come after it")  # fmt: skip
+        as_of_us = events.newest_us if as_of is None else instant_to_us(as_of)
+        found = cls(events, goal, as_of_us, None, thread_count(threads))
         if outcomes is not None:
             found.outcome = _aligned(found.ids, outcomes)
         known = found.known
