@@ -108,6 +108,28 @@ def test_refusals_say_why(
     assert not Path("d").exists()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--prove", "engagement < 0 %"], "claims nothing good"),
+        (["--prove", "p99 < 3 ms"], "is about no outcome"),
+        (["--name", "Tuned Up"], "cannot be planned: candidate: 'variants/Tuned Up' is no variant"),
+        (["--name", "a: b: c"], "cannot be planned"),
+        (["--baseline", "variants/tuned"], "cannot be planned: candidate: it is the baseline"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused_before_anything_is_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], words: str
+) -> None:
+    broken = tmp_path / "events.parquet"
+    broken.write_bytes(b"no Parquet")
+    status, _, err = run(capsys, "tune", broken, "separation", "--directory", tmp_path / "d", *arguments, *QUICK)
+    assert status == 1
+    assert words in " ".join(err.replace("│", "").split())
+    status, _, err = run(capsys, "tune", broken, "separation", "--directory", tmp_path / "d", *QUICK)
+    assert status == 1 and "parquet" in err.lower() and "planned" not in err
+
+
 @pytest.mark.data
 def test_the_example_says_what_the_page_says(
     shared_data: Callable[[str], Path], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

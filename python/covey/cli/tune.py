@@ -95,10 +95,10 @@ def tune(
     from covey.together.files import read_table
     from covey.tune import Configuration, Knobs, Problem, tune_segments
     from covey.tune import tune as tune_all
-    from covey.tune.files import outcome_of, write_files
+    from covey.tune.files import check_names, write_files
 
     if folder is not None:
-        outcome_of(prove)  # what is wrong with it is said before the work
+        check_names(name, baseline, prove)  # what is wrong with them is said before the work
     fewest, most = _cohorts(cohorts)
     knobs = Knobs(Configuration.default(base_k), tuple(own.value for own in turn or Turned), fewest, most)
     mapping = EventMapping(

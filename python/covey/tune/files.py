@@ -8,6 +8,7 @@ from typing import Any
 
 from covey.errors import InputError
 from covey.parameters import TRAIT_NAMES
+from covey.tune.objectives import Goal
 from covey.tune.search import Tuned
 
 _PLAN = """\
@@ -77,11 +78,11 @@ triggers:
 """
 
 
-def outcome_of(prove: str) -> str:
+def _outcome_of(prove: str) -> str:
     """The outcome that a statement is about.
 
     Raises:
-        InputError: it is about none, or is no statement.
+        InputError: it is about none, claims nothing good of it, or is no statement.
     """
     from covey.rollout.statement import Kind, StatementError, parse_statement
 
@@ -91,7 +92,46 @@ def outcome_of(prove: str) -> str:
         raise InputError(f"'{prove}' is no statement: {error}") from None
     if statement.kind is not Kind.OUTCOME:
         raise InputError(f"'{prove}' is about no outcome", expected="one such as engagement > 0 %")
+    if not statement.claims_good:
+        raise InputError(
+            f"'{prove}' claims nothing good of the variant, and a rollout cannot prove it by that",
+            expected="a statement such as engagement > 0 %",
+        )
     return prove.split(">", maxsplit=1)[0].strip()
+
+
+def check_names(name: str, baseline: str, prove: str) -> None:
+    """Check what the plan of a rollout will be made of, before the search that takes long.
+
+    Raises:
+        InputError: see `write_files`.
+    """
+    _plan(Goal.outcome, "unit", "gain", Path("rollout.yaml"), name, baseline, prove)
+
+
+def _plan(goal: Goal, unit: str, gain: str, file: Path, name: str, baseline: str, prove: str) -> str:
+    """The text of a rollout, checked through.
+
+    Raises:
+        InputError: it cannot be planned.
+    """
+    from covey.rollout.findings import SpecError
+    from covey.rollout.spec import check_spec
+    from covey.rollout.yaml_message import read_message
+    from covey.v1.rollout_spec_pb2 import RolloutSpec
+
+    plan = _PLAN.format(
+        name=name, baseline=baseline, goal=goal, unit=unit, file=file, prove=prove,
+        harm=f"{_outcome_of(prove)} < -5 %", gain=gain,
+    )  # fmt: skip
+    try:
+        message, _ = read_message(plan, RolloutSpec(), "rollout.yaml")
+    except SpecError as error:  # a name that is no name breaks the text
+        raise InputError(f"the rollout cannot be planned: {error}") from None
+    problems = [own for own in check_spec(message) if own.level == "error"]
+    if problems:
+        raise InputError(f"the rollout cannot be planned: {problems[0].path}: {problems[0].message}")
+    return plan
 
 
 def write_files(found: Tuned, folder: Path, name: str, baseline: str, prove: str) -> None:
@@ -110,20 +150,9 @@ def write_files(found: Tuned, folder: Path, name: str, baseline: str, prove: str
     """
     import yaml
 
-    from covey.rollout.spec import check_spec
-    from covey.rollout.yaml_message import read_message
-    from covey.v1.rollout_spec_pb2 import RolloutSpec
-
-    outcome = outcome_of(prove)
     goal, gain = found.problem.goal, found.gain
-    plan = _PLAN.format(
-        name=name, baseline=baseline, goal=goal, unit=found.problem.unit, file=folder / "rollout.yaml", prove=prove,
-        harm=f"{outcome} < -5 %", gain=f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})",
-    )  # fmt: skip
-    message, _ = read_message(plan, RolloutSpec(), "rollout.yaml")
-    problems = [own for own in check_spec(message) if own.level == "error"]
-    if problems:
-        raise InputError(f"the rollout cannot be planned: {problems[0]}")
+    shown = f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+    plan = _plan(goal, found.problem.unit, shown, folder / "rollout.yaml", name, baseline, prove)
     folder.mkdir(parents=True, exist_ok=True)
     parts: dict[str, dict[str, Any]] = {
         "variant.yaml": {
