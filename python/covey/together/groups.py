@@ -126,8 +126,9 @@ def form_groups(
 ) -> Groups:
     """Put learners into groups: sizes as equal as they can be, then exchanges while they help.
 
-    A heuristic (see `composing`): no exchange of two learners of a pool of at most 1,024 makes the groups better. The
-    quality says how far a bound is away.
+    A heuristic (see `composing`): learners are exchanged as long as any exchange helps, at most 50 rounds. Where these
+    suffice, no exchange of two within a pool of at most 1,024 makes groups better. The quality says how far a bound is
+    away.
 
     Args:
         space: of the learners.
