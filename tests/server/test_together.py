@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pyarrow as pa
 import pytest
-from waiting import wait_until
+from waiting import PATIENCE_SECONDS, wait_until
 
 from covey import Events
 from covey.together import Compose, Friends, Space, Wanted, find_similar, form_groups
@@ -46,7 +46,10 @@ def history(learners: np.ndarray, seed: int) -> tuple[Events, events_pb2.PackedE
 def append(server: ServedHere, append_id: str, packed: events_pb2.PackedEvents) -> None:
     first = datasets_pb2.AppendEventsRequest(dataset=NAME, append_id=append_id)
     chunk = datasets_pb2.AppendEventsRequest(chunk_sequence=1, packed=packed)
-    assert list(server.analyzer.AppendEvents(iter([first, chunk]), timeout=30))[-1].synced_chunk_sequence == 1
+    assert (
+        list(server.analyzer.AppendEvents(iter([first, chunk]), timeout=PATIENCE_SECONDS))[-1].synced_chunk_sequence
+        == 1
+    )
 
 
 class Course:
@@ -59,28 +62,34 @@ class Course:
             analyzer_pb2.DiscoverCohortsRequest(
                 spec=datasets_pb2.DiscoverySpec(dataset=NAME, cohort_count=3), request_id="d"
             ),
-            timeout=30,
+            timeout=PATIENCE_SECONDS,
         )
 
         def found() -> str:
-            own = server.analyzer.GetJob(analyzer_pb2.GetJobRequest(name=job.name), timeout=30)
+            own = server.analyzer.GetJob(analyzer_pb2.GetJobRequest(name=job.name), timeout=PATIENCE_SECONDS)
             return str(own.cohort_model)
 
-        wait_until(lambda: bool(found()), 60)
+        wait_until(lambda: bool(found()))
         self.model = found()
         self.stub = together_pb2_grpc.TogetherServiceStub(server.data_channel)
 
     def similar(self, **fields: Any) -> together_pb2.FindSimilarLearnersResponse:
         request = together_pb2.FindSimilarLearnersRequest(**({"dataset": NAME, "learner_id": "7"} | fields))
-        while True:
+
+        def answered() -> together_pb2.FindSimilarLearnersResponse | None:
             try:
-                answer: together_pb2.FindSimilarLearnersResponse = self.stub.FindSimilarLearners(request, timeout=60)
+                own: together_pb2.FindSimilarLearnersResponse = self.stub.FindSimilarLearners(
+                    request, timeout=PATIENCE_SECONDS
+                )
             except grpc.RpcError as error:
-                if error.code() is not grpc.StatusCode.UNAVAILABLE:
+                if error.code() is not grpc.StatusCode.UNAVAILABLE:  # which it is until traits have been read
                     raise
-                wait_until(lambda: True, 1)
-            else:
-                return answer
+                return None
+            return own
+
+        answer = wait_until(answered)
+        assert answer is not None
+        return answer
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +109,9 @@ def test_neighbours_are_what_the_library_says(course: Course) -> None:
 
 
 def test_neighbours_of_the_same_cohort(course: Course) -> None:
-    model = course.server.analyzer.GetCohortModel(analyzer_pb2.GetCohortModelRequest(name=course.model), timeout=30)
+    model = course.server.analyzer.GetCohortModel(
+        analyzer_pb2.GetCohortModelRequest(name=course.model), timeout=PATIENCE_SECONDS
+    )
     cohorts = course.events.traits().discover(3)
     answer = course.similar(cohort_model=course.model, same_cohort=True, count=20)
     labels = {cohorts.labels[int(own.learner_id)] for own in answer.learners}
@@ -147,7 +158,7 @@ def test_groups_are_what_the_library_says(course: Course) -> None:
         dataset=NAME, same=["town"], attributes=towns, friendships=friends, keep_friends=True, cohort_count=2,
         composition=together_pb2.FormGroupsRequest.COMPOSITION_MIXED,
     )  # fmt: skip
-    answer = course.stub.FormGroups(request, timeout=120)
+    answer = course.stub.FormGroups(request, timeout=2 * PATIENCE_SECONDS)
     table = pa.table({"id": range(300), "town": ["Bonn" if at % 3 else "Ulm" for at in range(300)]})
     space = Space.of(course.events.traits().discover(2)).with_attributes(table, "id", ["town"])
     pairs = np.array([[at, at + 3] for at in range(0, 90, 9)])
@@ -174,7 +185,7 @@ def test_groups_are_what_the_library_says(course: Course) -> None:
 )
 def test_groups_that_cannot_be_are_refused(course: Course, fields: dict[str, Any], words: str) -> None:
     with pytest.raises(grpc.RpcError) as refused:
-        course.stub.FormGroups(together_pb2.FormGroupsRequest(dataset=NAME, **fields), timeout=120)
+        course.stub.FormGroups(together_pb2.FormGroupsRequest(dataset=NAME, **fields), timeout=2 * PATIENCE_SECONDS)
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert words in refused.value.details()
 
@@ -187,7 +198,9 @@ def test_the_forgotten_are_gone_at_once_and_newcomers_after_a_while(
         course = Course(server)
         first = course.similar(count=20)
         gone = first.learners[0].learner_id
-        server.analyzer.DeleteLearner(analyzer_pb2.DeleteLearnerRequest(learner_id=gone, request_id="x"), timeout=30)
+        server.analyzer.DeleteLearner(
+            analyzer_pb2.DeleteLearnerRequest(learner_id=gone, request_id="x"), timeout=PATIENCE_SECONDS
+        )
         answer = course.similar(count=20)
         assert gone not in {own.learner_id for own in answer.learners} and answer.learner_count == 299
         append(server, "b", history(np.arange(1000, 1040), 2)[1])
