@@ -180,6 +180,7 @@ def test_groups_are_what_the_library_says(course: Course) -> None:
         ({"composition": 9}, "composition: 9 is no composition"),
         ({"friend_weight": -1.0}, "friend_weight: -1 is not 0 or more"),
         ({"same": ["town"]}, "no learner of `attributes` has a value of 'town'"),
+        ({"largest_count": 5_000}, "groups of 15 to 5000; expected 2 to 1,000 learners"),
         ({"group_limit": 2}, "at most 2 groups are allowed"),
     ],
 )
