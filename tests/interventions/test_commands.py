@@ -52,6 +52,7 @@ def test_the_commands_of_the_page(
     status, out, err = run(capsys, *plan, "--dry-run", "--output", "json")
     dry = json.loads(out)
     assert (status, err, dry["waiting_count"]) == (0, "", 0) and dry["action_count"] > 100
+    assert not Path("actions.sqlite").exists()
     status, out, _ = run(capsys, *plan)
     assert (
         status == 0 and f"{dry['action_count']} actions were planned" in out and max(map(len, out.splitlines())) <= 80
@@ -65,10 +66,24 @@ def test_the_commands_of_the_page(
         status, out, _ = run(capsys, *command)
         assert status == 0 and f"{dry['action_count']} actions told" in out
         assert len(set(sink.keys)) == dry["action_count"]
+    other = ["other.sqlite" if word == "actions.sqlite" else word for word in (*plan, "|", *deliver)]
+    assert run(capsys, *other[: len(plan)])[0] == 0
+    monkeypatch.setattr("covey.interventions.outbox.MOST_REFUSALS", 1)
+    with receiver([400]) as sink:
+        status, _, err = run(capsys, *[sink.url if "http" in word else word for word in other[len(plan) + 1 :]])
+        assert status == 1 and err.endswith("answered 400; 1 given up after too many refusals\n")
     status, out, err = run(capsys, *effect)
     assert (status, err) == (0, "") and "came back" in out and "0 learners' 28 days are not over" in out
     status, out, _ = run(capsys, *effect, "--output", "json")
     assert {own["variant"] for own in json.loads(out)["split"]["arms"]} == {"held_out", "treated"}
+    for was, now in (("outcome_days: 28", "outcome_days: 7"), ("holdout_share: 0.2", "holdout_share: 0.3")):
+        assert was in text
+        Path("welcome-back.yaml").write_text(text.replace(was, now))
+        status, out, err = run(capsys, *effect)
+        assert (status, out) == (1, "") and "is not what it was" in err and "another name" in err
+    Path("welcome-back.yaml").write_text(text.replace("playbook: welcome-back", "playbook: other"))
+    status, _, err = run(capsys, *effect)
+    assert status == 1 and "actions.sqlite: nobody was chosen under 'other' yet. Plan first" in err
     changed = text.replace("we-miss-you", "come-back")
     Path("welcome-back.yaml").write_text(changed)
     status, _, err = run(capsys, *plan)

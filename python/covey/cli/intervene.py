@@ -34,8 +34,9 @@ def plan(
     book = read_playbook(playbook)
     if not scores.is_file():
         raise CommandError(f"{scores}: no such file")
-    candidates = Candidates.of_table(pq.read_table(scores))
-    box = Outbox(outbox)
+    candidates = Candidates.of_table(pq.read_table(scores), str(scores))
+    # Saying what would be planned leaves no file behind.
+    box = Outbox(Path(":memory:") if dry_run and not outbox.exists() else outbox)
     try:
         found = box.plan(book, candidates, dry_run=dry_run)
         waiting = box.count("waiting")
@@ -108,7 +109,8 @@ def deliver(
     else:
         print_text(f"{found.told:,} actions told, {found.given_up:,} given up, {found.waiting:,} wait.")
     if found.problem:
-        raise CommandError(f"{found.problem}; deliver again later, nothing is lost")
+        lost = f"{found.given_up:,} given up after too many refusals" if found.given_up else "nothing is lost"
+        raise CommandError(f"{found.problem}; {'deliver again later, ' if found.waiting else ''}{lost}")
 
 
 @app.command()
@@ -131,6 +133,7 @@ def effect(
     """Compare those held out with those treated: who came back, and is it decided."""
     from covey.cli import experiment_tables
     from covey.cli.output import ProgressLine, print_data, print_text
+    from covey.errors import InputError
     from covey.events_mapping import EventMapping
     from covey.experiment import experiment_data
     from covey.interventions import Outbox, measure_effect, read_playbook
@@ -145,9 +148,11 @@ def effect(
     )  # fmt: skip
     box = Outbox(outbox)
     try:
-        enrolments = box.enrolments(book.name)
+        enrolments = box.enrolments(book)
     finally:
         box.close()
+    if not enrolments:
+        raise InputError(f"nobody was chosen under '{book.name}' yet", source=str(outbox), remedy="plan first")
     with ProgressLine() as progress:
         events = columns.read_events(path, mapping, progress)
     found = measure_effect(book, enrolments, came_back(enrolments, events, book.outcome_days), alpha)

@@ -1,4 +1,4 @@
-"""What is done about learners who are about to leave: limited, delivered once, and measured, not assumed."""
+"""What is done about learners who are about to leave: limited, told at least once, and measured."""
 
 from __future__ import annotations
 

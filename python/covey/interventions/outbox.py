@@ -42,7 +42,8 @@ class Delivered:
         told: actions that the receiver took.
         given_up: refused for good too often.
         waiting: still to be told.
-        problem: why the pass ended early; empty where it did not.
+        problem: the last thing that was said against an action: a receiver that cannot be reached ended the pass there,
+            one that refused an action for good did not; empty where every action was taken.
     """
 
     told: int
@@ -139,11 +140,16 @@ class Outbox:
         """Actions that are waiting, told or given_up."""
         return int(self._rows("SELECT count(*) FROM actions WHERE state = ?", state)[0][0])
 
-    def enrolments(self, playbook: str) -> list[Enrolment]:
-        """Everybody who met the playbook's condition, in the order of ids."""
+    def enrolments(self, playbook: Playbook) -> list[Enrolment]:
+        """Everybody who met the playbook's condition, in the order of ids.
+
+        Raises:
+            InputError: the playbook was another one when it was first used.
+        """
+        self._check(playbook)
         rows = self._rows(
             "SELECT learner_id, arm, as_of_us, probability FROM enrolments WHERE playbook = ? ORDER BY learner_id",
-            playbook,
+            playbook.name,
         )
         return [Enrolment(*row) for row in rows]
 

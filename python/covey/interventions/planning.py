@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from covey.interventions.playbook import Playbook
 
 HELD_OUT, TREATED = "held_out", "treated"
 _BUCKETS = 2**32
+_REMEDY = "take what `covey churn score --save` wrote"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,10 @@ class Candidates:
         probabilities: of leaving, one per learner.
         reasons: codes, one list per learner.
         variants: of the model that answered, one per learner.
+
+    Raises:
+        InputError: an id, a list of reasons or a variant is missing, a probability is no number from 0 to 1, or a
+            learner is there twice.
     """
 
     as_of_us: int
@@ -34,27 +39,65 @@ class Candidates:
     reasons: Sequence[Sequence[str]]
     variants: Sequence[str]
 
+    def __post_init__(self) -> None:
+        # A probability that is no number is below no limit: its learner would be chosen.
+        _check_column(
+            "probability", self.probabilities, lambda own: isinstance(own, (int, float)) and 0.0 <= own <= 1.0,
+            "a number from 0 to 1",
+        )  # fmt: skip
+        _check_column("learner_id", self.learner_ids, lambda own: isinstance(own, str) and own != "", "an id")
+        _check_column(
+            "reasons", self.reasons,
+            lambda own: isinstance(own, (list, tuple)) and all(isinstance(code, str) for code in own),
+            "a list of codes",
+        )  # fmt: skip
+        _check_column("variant", self.variants, lambda own: isinstance(own, str), "the name of a model's variant")
+        if len(set(self.learner_ids)) < len(self.learner_ids):
+            raise InputError("a learner is scored twice", column="learner_id", remedy=_REMEDY)
+
     @classmethod
-    def of_table(cls, table: Any) -> Candidates:
+    def of_table(cls, table: Any, source: str | None = None) -> Candidates:
         """From the table of `covey.churn.Scores`.
 
+        Args:
+            table: of Arrow.
+            source: where it is from, for errors.
+
         Raises:
-            InputError: a column is missing, or there are several instants.
+            InputError: a column is missing or of another type, there are several instants, or as the class.
         """
         for name in ("learner_id", "as_of", "probability", "reasons", "variant"):
             if name not in table.column_names:
-                raise InputError(f"no column '{name}'", remedy="take what `covey churn score --save` wrote")
+                raise InputError(f"no column '{name}'", source=source, remedy=_REMEDY)
         import pyarrow as pa
         import pyarrow.compute as pc
 
-        instants = pc.unique(pc.cast(pc.cast(table["as_of"], pa.timestamp("us")), pa.int64())).to_pylist()
-        if len(instants) != 1:
-            raise InputError(f"{len(instants)} instants in the scores", expected="one")
+        try:
+            instants = pc.unique(pc.cast(pc.cast(table["as_of"], pa.timestamp("us")), pa.int64())).to_pylist()
+        except pa.ArrowException:
+            raise InputError(
+                f"values of type {table['as_of'].type}",
+                source=source, column="as_of", expected="timestamps", remedy=_REMEDY,
+            ) from None  # fmt: skip
+        if len(instants) != 1 or instants[0] is None:
+            problem = "an instant is missing" if None in instants else f"{len(instants)} instants in the scores"
+            raise InputError(problem, source=source, column="as_of", expected="one", remedy=_REMEDY)
         ids = pc.cast(table["learner_id"], pa.string()).to_pylist()
-        if len(set(ids)) < len(ids):
-            raise InputError("a learner is scored twice")
         columns = [table[name].to_pylist() for name in ("probability", "reasons", "variant")]
-        return cls(int(instants[0]), ids, *columns)
+        try:
+            return cls(int(instants[0]), ids, *columns)
+        except InputError as error:
+            raise InputError(
+                error.problem,
+                source=source, column=error.column, row=error.row, expected=error.expected, remedy=error.remedy,
+            ) from None  # fmt: skip
+
+
+def _check_column(name: str, values: Sequence[Any], is_good: Callable[[Any], bool], expected: str) -> None:
+    row = next((row for row, value in enumerate(values) if not is_good(value)), None)
+    if row is not None:
+        problem = "nothing there" if values[row] is None else repr(values[row])
+        raise InputError(problem, column=name, row=row, expected=expected, remedy=_REMEDY)
 
 
 @dataclass(frozen=True, slots=True)
