@@ -62,15 +62,16 @@ def instants_to_learn_from(
         definition: gives the horizon.
         every_days: days between instants.
         observed_until_us: silence before it was seen; nothing is known of later.
-        first_us: no instant before it; by default when half of the learners have had their first event.
+        first_us: no instant before it; by default when half of the learners have had their first event, or the last
+            possible instant where half come later.
 
     Raises:
-        InputError: the horizon is longer than the data, or there would be more than 1,000 instants.
+        InputError: the horizon is longer than the data, `first_us` is after the last possible instant, or there would
+            be more than 1,000 instants.
     """
     if every_days < 1:
         raise InputError(f"an instant every {every_days} days", expected="1 or more")
     oldest_us = int(events.time_us.min())
-    begin = _half_have_come(events) if first_us is None else max(first_us, oldest_us + 1)
     last = observed_until_us - definition.horizon_us
     if last <= oldest_us:
         raise InputError(
@@ -80,7 +81,14 @@ def instants_to_learn_from(
             expected=f"more than {definition.horizon_days} days",
             remedy="choose a shorter horizon, or wait for more data",
         )
-    found = list(range(last, min(begin, last) - 1, -every_days * DAY_US))[::-1]
+    if first_us is not None and first_us > last:
+        raise InputError(
+            f"the first instant, {_date(first_us)}, is after {_date(last)}, the last from which the data hold "
+            f"{definition.horizon_days} days: they are known until {_date(observed_until_us)}",
+            remedy="choose an earlier first instant, a shorter horizon, or wait for more data",
+        )
+    begin = min(_half_have_come(events), last) if first_us is None else max(first_us, oldest_us + 1)
+    found = list(range(last, begin - 1, -every_days * DAY_US))[::-1]
     if len(found) > _MOST_INSTANTS:
         raise InputError(f"{len(found)} instants to learn from", expected=f"at most {_MOST_INSTANTS}")
     return found

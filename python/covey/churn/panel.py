@@ -120,7 +120,8 @@ def panel(
         definition: what counts as having left; 28 days without an event by default.
         as_of: instants; every `every_days` back from the last with a complete horizon by default.
         every_days: days between instants, where they are not given.
-        first: no instant before it; by default when half of the learners have had their first event.
+        first: no instant before it; by default when half of the learners have had their first event, or the last
+            possible instant where half come later.
         observed_until: until when silence would have been seen; the newest event by default.
         outcomes: with `Definition.by_outcome`: when each learner's outcome came, microseconds, by the text of the id.
         parameters: constants of the traits.
@@ -128,8 +129,8 @@ def panel(
         progress: called with (what, done, total).
 
     Raises:
-        InputError: a horizon longer than the data, only censored outcomes, instants before every event, outcomes that
-            are missing or not asked for.
+        InputError: a horizon longer than the data, only censored outcomes, `first` after the last possible instant,
+            instants before every event, outcomes that are missing or not asked for.
     """
     definition = definition or Definition()
     parameters = parameters or TraitParameters()

@@ -33,7 +33,10 @@ ModelOption = Annotated[Path, typer.Option("--model", help="JSON that `covey chu
 EveryOption = Annotated[int, typer.Option(min=1, help="Days between instants.", rich_help_panel=_QUESTION)]
 FirstOption = Annotated[
     str | None,
-    typer.Option(help="ISO 8601 time of the first instant; when half have come.", rich_help_panel=_QUESTION),
+    typer.Option(
+        help="ISO 8601 time of the first instant; if absent, when half have come, or the last.",
+        rich_help_panel=_QUESTION,
+    ),
 ]
 UntilOption = Annotated[
     str | None,
