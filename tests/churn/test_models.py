@@ -36,21 +36,18 @@ def trained(request: pytest.FixtureRequest, learned: Panel) -> Trained:
     return train(learned, request.param, courses={"next year": panel(course(200, 110, seed=2))})
 
 
-def test_our_own_trees_answer_as_those_of_scikit_learn(learned: Panel) -> None:
+def test_our_own_trees_answer_as_those_of_scikit_learn(learned: Panel, monkeypatch: pytest.MonkeyPatch) -> None:
     fitted = HistGradientBoostingClassifier(**training_module._BOOSTING).fit(learned.features, learned.churned)
     trees = trees_of(fitted, learned.features)
     random = np.random.default_rng(0)
     other = random.permuted(learned.features, axis=0) * random.uniform(0, 3, learned.features.shape)
     for rows in (learned.features, other):
         assert np.abs(trees.logits(rows) - fitted.decision_function(rows)).max() < 1e-9
-    # Where trees are read wrongly, they are refused.
-    fitted._predictors[0][0].nodes["value"] += 0.1
-    broken = trees_of(fitted, learned.features)
-    fitted._predictors[0][0].nodes["value"] -= 0.1
-    assert np.abs(broken.logits(other) - fitted.decision_function(other)).max() > 0.05
-    fitted._baseline_prediction = fitted._baseline_prediction + 0.0
-    missing_one = replace(trees, roots=trees.roots[1:])
-    assert np.abs(missing_one.logits(other) - fitted.decision_function(other)).max() > 1e-6
+    # Trees that answer otherwise than the classifier are refused, by however little.
+    answer = fitted.decision_function
+    monkeypatch.setattr(fitted, "decision_function", lambda rows: answer(rows) + 1e-6)
+    with pytest.raises(RuntimeError, match="answer otherwise than it does, by 1e-06"):
+        trees_of(fitted, learned.features)
 
 
 def test_the_line_is_that_of_scikit_learn(learned: Panel) -> None:
@@ -134,10 +131,13 @@ def test_files_that_are_refused(trained: Trained, tmp_path: Path) -> None:
         (_changed(text, trait_parameters={"velocity_kappa": -1}), "velocity_kappa"),
         (b"\x80\x04pickle", "no model of churn"),
         (b"{}", "no model of churn"),
+        (b"[" * 100_000, "no model of churn"),
+        (_changed(text, version=float("inf")), "no model of churn"),
     ]
     if "left" in plain["predictor"]:
         endless = plain["predictor"] | {"left": [0] * len(plain["predictor"]["left"])}
         cases.append((_changed(text, predictor=endless), "point outside of themselves"))
+        cases.append((_changed(text, predictor=[1]), "no model of churn"))
     for data, words in cases:
         with pytest.raises(InputError) as refused:
             load_model(data)
@@ -209,6 +209,9 @@ def test_what_cannot_be_scored(trained: Trained, learned: Panel) -> None:
     other = train(panel(course(300, 110, seed=1), Definition(14)), Kind.logistic).model
     with pytest.raises(InputError, match="another definition"):
         score(trained.model, events, candidate=other, weight_bp=100)
+    with pytest.raises(InputError, match="a share for a candidate, and no salt"):
+        score(trained.model, events, candidate=trained.model, weight_bp=100)
+    assert len(score(trained.model, events, candidate=trained.model)) > 0
     with pytest.raises(InputError, match="a name without"):
         train(learned, name="a@b")
 

@@ -93,6 +93,11 @@ def test_scores_are_what_the_library_says(leaving: Leaving) -> None:
         ({"count": -1}, grpc.StatusCode.INVALID_ARGUMENT, "count: -1 is not 0 to 10000"),
         ({"min_probability": 2.0}, grpc.StatusCode.INVALID_ARGUMENT, "min_probability: 2 is not 0 to 1"),
         ({"candidate_weight_bp": 5}, grpc.StatusCode.INVALID_ARGUMENT, "there is a share, and no candidate_model"),
+        (
+            {"candidate_model": "churnModels/churn@1", "candidate_weight_bp": 5},
+            grpc.StatusCode.INVALID_ARGUMENT,
+            "salt: there is a share, and no salt",
+        ),
         ({"as_of": {"seconds": 10}}, grpc.StatusCode.INVALID_ARGUMENT, "is before every event"),
         ({"model": "churnModels/moved@1"}, grpc.StatusCode.FAILED_PRECONDITION, "the file was renamed"),
         ({"model": "churnModels/old@1"}, grpc.StatusCode.FAILED_PRECONDITION, "trained on version 0 of the traits"),

@@ -120,7 +120,7 @@ def load_model(source: Path | bytes) -> ChurnModel:
         return _model(plain, digest)
     except InputError as error:
         raise InputError(error.problem, source=where, expected=error.expected, remedy=error.remedy) from None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise InputError(f"no model of churn ({error})", source=where) from None
 
 

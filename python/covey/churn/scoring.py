@@ -123,12 +123,12 @@ def score(
         candidate: a new version, which answers for a share of the learners: those whose bucket (as in rollouts:
             murmur3 of "salt:learner") is below it. A share that grows keeps its learners.
         weight_bp: its share, basis points.
-        salt: of the buckets, such as the rollout's uid.
+        salt: of the buckets, such as the rollout's uid; a share above 0 needs one.
         threads: one per processor by default.
 
     Raises:
         InputError: an instant before every event, nobody active in the days before it, or two models that foretell
-            different things or read different traits.
+            different things or read different traits, or a share without a candidate or a salt.
     """
     as_of_us = events.newest_us + 1 if as_of is None else instant_to_us(as_of)
     oldest_us = int(events.time_us.min())
@@ -137,7 +137,7 @@ def score(
             f"as_of {_text(as_of_us)} is before every event: the first is at {_text(oldest_us)}",
             remedy="choose a later instant",
         )
-    _check_pair(model, candidate, weight_bp)
+    _check_pair(model, candidate, weight_bp, salt)
     history = History.of(events, threads)
     (rows,) = feature_rows(events, history, [as_of_us], model.definition.active_days, model.parameters, threads)
     if not len(rows.learners):
@@ -160,7 +160,7 @@ def score(
     return Scores(as_of_us, ids, probability, flagged, variant, models, rows.values, ignored)
 
 
-def _check_pair(model: ChurnModel, candidate: ChurnModel | None, weight_bp: int) -> None:
+def _check_pair(model: ChurnModel, candidate: ChurnModel | None, weight_bp: int, salt: str) -> None:
     if candidate is None:
         if weight_bp:
             raise InputError("a share for a candidate, and no candidate")
@@ -173,6 +173,11 @@ def _check_pair(model: ChurnModel, candidate: ChurnModel | None, weight_bp: int)
                 f"{candidate.variant} has another {what} than {model.variant}: their scores cannot stand side by side",
                 remedy="train the candidate for the same question",
             )
+    if weight_bp and not salt:
+        raise InputError(
+            "a share for a candidate, and no salt: the same learners would come first with every candidate",
+            remedy="give a salt, such as the rollout's uid",
+        )
 
 
 def _reasons(model: ChurnModel, features: Floats) -> list[tuple[Reason, ...]]:

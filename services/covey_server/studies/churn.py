@@ -49,6 +49,8 @@ def score_churn(
         raise invalid("candidate_weight_bp", f"{request.candidate_weight_bp} is not 0 to 10000")
     if request.candidate_weight_bp and not request.candidate_model:
         raise invalid("candidate_weight_bp", "there is a share, and no candidate_model")
+    if request.candidate_weight_bp and not request.salt:
+        raise invalid("salt", "there is a share, and no salt: the same learners would come first with every candidate")
     as_of_us = instant_of(request.as_of, "as_of", request.HasField("as_of"))
     model = _model(request.model, "model", models)
     candidate = _model(request.candidate_model, "candidate_model", models) if request.candidate_model else None
