@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 from covey.churn.definition import DAY_US
@@ -42,7 +43,7 @@ class Candidates:
     def __post_init__(self) -> None:
         # A probability that is no number is below no limit: its learner would be chosen.
         _check_column(
-            "probability", self.probabilities, lambda own: isinstance(own, (int, float)) and 0.0 <= own <= 1.0,
+            "probability", self.probabilities, lambda own: isinstance(own, Real) and 0.0 <= float(own) <= 1.0,
             "a number from 0 to 1",
         )  # fmt: skip
         _check_column("learner_id", self.learner_ids, lambda own: isinstance(own, str) and own != "", "an id")
