@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import yaml
+from waiting import PATIENCE_SECONDS, wait_until
 
 from covey.client import Client
 from covey.v1.rollouts_pb2 import Rollout
@@ -119,9 +120,10 @@ def test_watch_survives_a_restart_of_the_server(plane: Any, started: Verb) -> No
 
     watcher = threading.Thread(target=watch)
     watcher.start()
+    wait_until(lambda: bool(seen))  # a watch that never began has nothing to survive
     journal = plane.port_journal
     plane.port.stop(0.0)
-    assert dropped.wait(20)
+    assert dropped.wait(PATIENCE_SECONDS)
     plane.port = start_control_port(plane.client.control, journal, open_gate())
     last = controller.tick("native", 80)
     watcher.join(30)

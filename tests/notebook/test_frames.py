@@ -85,7 +85,8 @@ def test_polars_holds_the_memory_of_the_traits(cohorts):
 def test_others_take_results_as_they_are(cohorts):
     assert pa.table(cohorts).equals(cohorts.to_arrow())
     assert pl.DataFrame(cohorts).equals(cohorts.to_polars())
-    assert pd.DataFrame.from_arrow(cohorts).shape == cohorts.to_pandas().shape
+    if hasattr(pd.DataFrame, "from_arrow"):  # from pandas 3 on; a rival in benchmarks holds it below
+        assert pd.DataFrame.from_arrow(cohorts).shape == cohorts.to_pandas().shape
     assert pl.DataFrame(cohorts.traits).equals(cohorts.traits.to_polars())
     assert cohorts.traits.to_pandas().columns.tolist() == ["learner_id", *NUMBERS]
 
