@@ -40,7 +40,7 @@ metrics_listen = "127.0.0.1:{3}"
 def script(ports: dict[str, int]) -> str:
     """What the page types, with free ports; what is installed is not built again."""
     text = "\n".join(re.findall(r"^```sh\n(.*?)^```", PAGE, re.DOTALL | re.MULTILINE))
-    text = re.sub(r"^make demo\b", "covey demo" if IS_WHOLE else ":", text, count=1, flags=re.M)
+    text = re.sub(r"^make demo\b", f"{PROGRAMS}/covey demo" if IS_WHOLE else ":", text, count=1, flags=re.M)
     text = text.replace(". .venv/bin/activate", f". {PROGRAMS}/activate", 1)
     for written, port in ports.items():
         text = text.replace(written, str(port))
