@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from covey.cli import columns
+from covey.cli.bundles import bundled
 from covey.cli.output import OutputFormat, OutputOption
 
 if TYPE_CHECKING:
@@ -52,18 +53,11 @@ ThreadsOption = Annotated[
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def train(
     path: columns.EventsPath,
     save: Annotated[Path, typer.Option(help="Where the model goes: JSON, no pickle.", show_default=False)],
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     horizon: Annotated[int, typer.Option(min=1, help="Days that must pass in silence.", rich_help_panel=_QUESTION)] = (
         28
     ),
@@ -89,12 +83,7 @@ def train(
     from covey.churn import train as train_model
     from covey.cli.churn_report import print_trained, trained_data
     from covey.cli.output import ProgressLine, print_data
-    from covey.events_mapping import EventMapping
 
-    mapping = EventMapping(
-        learner=learner, time=time, time_unit=time_unit, domain=domain, capability=capability, kind=kind,
-        action_taken=action_taken, weight=weight, domain_from=domain_from,
-    )  # fmt: skip
     definition = Definition(horizon, active, outcomes is not None)
     with ProgressLine() as progress:
         options = {"every": every, "first": first, "until": observed_until, "outcomes": outcomes, "threads": threads}
@@ -112,18 +101,11 @@ def train(
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def score(
     path: columns.EventsPath,
     model: ModelOption,
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     as_of: Annotated[
         str | None,
         typer.Option(help="ISO 8601 time, looked at from before; the end if absent.", rich_help_panel=_QUESTION),
@@ -145,13 +127,8 @@ def score(
     from covey.churn import score as score_events
     from covey.cli.churn_report import print_scores, scores_data
     from covey.cli.output import ProgressLine, print_data
-    from covey.events_mapping import EventMapping
 
     instant = columns.instant(as_of)
-    mapping = EventMapping(
-        learner=learner, time=time, time_unit=time_unit, domain=domain, capability=capability, kind=kind,
-        action_taken=action_taken, weight=weight, domain_from=domain_from,
-    )  # fmt: skip
     stable = load_model(model)
     other = None if candidate is None else load_model(candidate)
     with ProgressLine() as progress:
@@ -168,19 +145,12 @@ def score(
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def report(
     path: columns.EventsPath,
     model: ModelOption,
     to: Annotated[Path, typer.Option(help="Folder for report.md and its picture.", show_default=False)],
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     every: EveryOption = 7,
     first: FirstOption = None,
     observed_until: UntilOption = None,
@@ -193,13 +163,8 @@ def report(
     from covey.churn.report import caution, write_report
     from covey.cli.churn_report import print_judged, quality_data
     from covey.cli.output import ProgressLine, print_data
-    from covey.events_mapping import EventMapping
 
     known = load_model(model)
-    mapping = EventMapping(
-        learner=learner, time=time, time_unit=time_unit, domain=domain, capability=capability, kind=kind,
-        action_taken=action_taken, weight=weight, domain_from=domain_from,
-    )  # fmt: skip
     options = {"every": every, "first": first, "until": observed_until, "outcomes": outcomes, "threads": threads}
     with ProgressLine() as progress:
         own = _panel(path, mapping, progress, known.definition, options, known.parameters)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from covey.cli import columns
+from covey.cli.bundles import bundled
 from covey.cli.output import CommandError, OutputFormat, OutputOption
+
+if TYPE_CHECKING:
+    from covey.events_mapping import EventMapping
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -114,19 +118,12 @@ def deliver(
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def effect(
     playbook: PlaybookArgument,
     path: columns.EventsPath,
     outbox: OutboxOption,
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     alpha: Annotated[float, typer.Option(help="Chance of a false call.")] = 0.05,
     output: OutputOption = OutputFormat.table,
 ) -> None:
@@ -134,7 +131,6 @@ def effect(
     from covey.cli import experiment_tables
     from covey.cli.output import ProgressLine, print_data, print_text
     from covey.errors import InputError
-    from covey.events_mapping import EventMapping
     from covey.experiment import experiment_data
     from covey.interventions import Outbox, measure_effect, read_playbook
     from covey.interventions.effect import came_back
@@ -142,10 +138,6 @@ def effect(
     book = read_playbook(playbook)
     if not outbox.is_file():
         raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
-    mapping = EventMapping(
-        learner=learner, time=time, time_unit=time_unit, domain=domain, capability=capability, kind=kind,
-        action_taken=action_taken, weight=weight, domain_from=domain_from,
-    )  # fmt: skip
     box = Outbox(outbox)
     try:
         enrolments = box.enrolments(book)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from covey.cli import columns
 from covey.cli import together_arguments as shared
+from covey.cli.bundles import bundled
 from covey.cli.output import OutputFormat, OutputOption
 from covey.tune.objectives import Goal
+
+if TYPE_CHECKING:
+    from covey.events_mapping import EventMapping
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -35,18 +39,11 @@ def _cohorts(text: str) -> tuple[int, int]:
 
 
 @app.command()
+@bundled("mapping", columns.mapping_of)
 def tune(
     path: columns.EventsPath,
     objective: Annotated[Goal, typer.Argument(help="What is to be good.", show_default=False)],
-    learner: columns.LearnerColumn = None,
-    time: columns.TimeColumn = None,
-    time_unit: columns.TimeUnit = None,
-    domain: columns.DomainColumn = None,
-    domain_from: columns.DomainFrom = None,
-    capability: columns.CapabilityColumn = None,
-    kind: columns.KindColumn = None,
-    action_taken: columns.ActionColumn = None,
-    weight: columns.WeightColumn = None,
+    mapping: EventMapping,
     outcome: Annotated[
         str | None,
         typer.Option(
@@ -91,7 +88,6 @@ def tune(
     """Tune trait parameters, weights and the number of cohorts; judge the gain on learners held out."""
     from covey.cli.output import CommandError, ProgressLine, print_data
     from covey.errors import InputError
-    from covey.events_mapping import EventMapping
     from covey.together.files import read_table
     from covey.tune import Configuration, Knobs, Problem, tune_segments
     from covey.tune import tune as tune_all
@@ -101,17 +97,6 @@ def tune(
         check_names(name, baseline, prove)  # what is wrong with them is said before the work
     fewest, most = _cohorts(cohorts)
     knobs = Knobs(Configuration.default(base_k), tuple(own.value for own in turn or Turned), fewest, most)
-    mapping = EventMapping(
-        learner=learner,
-        time=time,
-        time_unit=time_unit,
-        domain=domain,
-        capability=capability,
-        kind=kind,
-        action_taken=action_taken,
-        weight=weight,
-        domain_from=domain_from,
-    )
     if objective is Goal.outcome and as_of is None:
         raise typer.BadParameter(
             "an outcome needs --as-of: say until when events are looked at; outcomes must come after it"
