@@ -12,6 +12,7 @@ from covey.cli.connection import ExitCode, Session, plain
 from covey.cli.output import CommandError, print_data, print_text
 
 if TYPE_CHECKING:
+    from covey.rollout.rehearsal import Operator
     from covey.v1.rollouts_pb2 import Rollout
 
 rollout_app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -82,3 +83,34 @@ def given(text: str, option: str) -> str:
     if not text.strip():
         raise ValueError(f'{option} is empty; say why in a few words, such as {option} "checkout is slow"')
     return text
+
+
+def operator_of(text: str) -> Operator:
+    """What people do in a rehearsal, by its word.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    from covey.rollout.rehearsal import Operator
+
+    try:
+        return Operator(text)
+    except ValueError:
+        raise ValueError(f"--operator {text!r} is none of {', '.join(each.value for each in Operator)}") from None
+
+
+def share_of(option: str, text: str) -> float:
+    """A share from 0 to below 1.
+
+    Raises:
+        ValueError: it is none; the option is named.
+    """
+    from covey.rollout.units import parse_share
+
+    try:
+        share = parse_share(text)
+    except ValueError as problem:
+        raise ValueError(f"{option}: {problem}") from problem
+    if not 0 <= share < 1:
+        raise ValueError(f"{option} {text!r} lies outside 0 to 100 %")
+    return share

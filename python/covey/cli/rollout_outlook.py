@@ -11,7 +11,7 @@ import typer
 
 from covey.cli.connection import ExitCode
 from covey.cli.output import CommandError, OutputFormat, OutputOption, print_data, print_text
-from covey.cli.rollout_arguments import rollout_app
+from covey.cli.rollout_arguments import rollout_app, share_of
 
 if TYPE_CHECKING:
     from covey.rollout.outlook import CriterionOutlook, Traffic, TriggerOutlook
@@ -55,24 +55,12 @@ def traffic_of(rate: str, error: str, unavailable: str, slow: str) -> Traffic:
     try:
         return Traffic(
             parse_rate(rate),
-            _share("--baseline-error", error),
-            _share("--baseline-unavailable", unavailable),
-            _share("--baseline-slow", slow),
+            share_of("--baseline-error", error),
+            share_of("--baseline-unavailable", unavailable),
+            share_of("--baseline-slow", slow),
         )
     except ValueError as problem:
         raise CommandError(str(problem), ExitCode.USAGE) from problem
-
-
-def _share(option: str, text: str) -> float:
-    from covey.rollout.units import parse_share
-
-    try:
-        share = parse_share(text)
-    except ValueError as problem:
-        raise ValueError(f"{option}: {problem}") from problem
-    if not 0 <= share < 1:
-        raise ValueError(f"{option} {text!r} lies outside 0 to 100 %")
-    return share
 
 
 def outlook_of(spec: RolloutSpec, traffic: Traffic) -> Outlook:
@@ -160,7 +148,7 @@ def _outcome_lines(spec: RolloutSpec, learners: int, cv: float, paying: str) -> 
     from covey.stats import minimum_detectable_effect
 
     try:
-        share_of_payers = _share("--paying-share", paying) if paying.strip() not in {"100 %", "100%", "1"} else 1.0
+        share_of_payers = share_of("--paying-share", paying) if paying.strip() not in {"100 %", "100%", "1"} else 1.0
     except ValueError as problem:
         raise CommandError(str(problem), ExitCode.USAGE) from problem
     if share_of_payers <= 0:

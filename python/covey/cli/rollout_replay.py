@@ -12,7 +12,7 @@ import typer
 
 from covey.cli.connection import ExitCode, Session, verb
 from covey.cli.output import CommandError, counted, print_data, print_text
-from covey.cli.rollout_arguments import rollout_app
+from covey.cli.rollout_arguments import operator_of, rollout_app
 
 if TYPE_CHECKING:
     from covey.rollout.rehearsal import Operator, Rehearsed
@@ -60,7 +60,7 @@ def replay(
 
     if not source and not prometheus:
         raise ValueError("name a journal, a rollout or a table of counters; see --help")
-    people = _operator(operator)
+    people = operator_of(operator)
     try:
         if prometheus:
             if spec is None:
@@ -78,15 +78,6 @@ def replay(
     except (SampleError, SpecError, IllegalEntry) as error:
         raise CommandError(str(error)) from error
     return show(session, made, source or prometheus, spec.name, report)
-
-
-def _operator(text: str) -> Operator:
-    from covey.rollout.rehearsal import Operator
-
-    try:
-        return Operator(text)
-    except ValueError:
-        raise ValueError(f"--operator {text!r} is none of {', '.join(each.value for each in Operator)}") from None
 
 
 def _plan(path: Path) -> RolloutSpec:

@@ -12,12 +12,11 @@ import typer
 
 from covey.cli.connection import ExitCode, seconds
 from covey.cli.output import CommandError, OutputFormat, OutputOption, ProgressLine, print_data, print_table, print_text
-from covey.cli.rollout_arguments import rollout_app
+from covey.cli.rollout_arguments import operator_of, rollout_app, share_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from covey.rollout.rehearsal import Operator
     from covey.rollout.simulation import Ending, World
     from covey.v1.rollout_spec_pb2 import RolloutSpec
 
@@ -50,7 +49,7 @@ def simulate(
 
     try:
         world = _world(rate, baseline_error, candidate_error, latency_factor, baseline_p99, onset)
-        people = _operator(operator)
+        people = operator_of(operator)
     except ValueError as problem:
         raise CommandError(str(problem), ExitCode.USAGE) from problem
     world = replace(world, daily=daily, bursts=bursts, learners=learners)
@@ -73,36 +72,15 @@ def simulate(
         _assert_ledger(endings, checked.spec)
 
 
-def _operator(text: str) -> Operator:
-    from covey.rollout.rehearsal import Operator
-
-    known = [one.value for one in Operator]
-    if text not in known:
-        raise ValueError(f"--operator {text!r} is unknown; expected one of {', '.join(known)}")
-    return Operator(text)
-
-
-def _share(option: str, text: str) -> float:
-    from covey.rollout.units import parse_share
-
-    try:
-        share = parse_share(text)
-    except ValueError as problem:
-        raise ValueError(f"{option}: {problem}") from problem
-    if not 0 <= share < 1:
-        raise ValueError(f"{option} {text!r} lies outside 0 to 100 %")
-    return share
-
-
 def _world(rate: str, error: str, candidate: str, factor: float, p99: str, onset: str) -> World:
     from covey.cli.rollout_plan import parse_rate
     from covey.rollout.simulation import Variant, World
 
-    baseline = Variant(_share("--baseline-error", error), p99_seconds=seconds(p99, "--baseline-p99").total_seconds())
+    baseline = Variant(share_of("--baseline-error", error), p99_seconds=seconds(p99, "--baseline-p99").total_seconds())
     baseline = replace(baseline, unavailable=min(baseline.unavailable, baseline.error))
     worse = replace(baseline, p99_seconds=baseline.p99_seconds * factor)
     if candidate:
-        worse = replace(worse, error=_share("--candidate-error", candidate))
+        worse = replace(worse, error=share_of("--candidate-error", candidate))
     later = 0.0 if onset.strip() in {"", "0"} else seconds(onset, "--onset").total_seconds()
     return World(parse_rate(rate), baseline, worse, later)
 

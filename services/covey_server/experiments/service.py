@@ -17,14 +17,13 @@ from covey_server.answering.budget import MemoryBudget
 from covey_server.catalogue.calls import unary
 from covey_server.errors import CallError
 from covey_server.experiments.asked import columns_of, design_of, message_of, planned_of
-from covey_server.experiments.pieces import TablePieces, columns_in
+from covey_server.experiments.pieces import RETRY_AFTER_SECONDS, TablePieces, columns_in
 
 if TYPE_CHECKING:
     from covey.experiment import Design
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.split import SplitBoard
 
-RETRY_AFTER_SECONDS = 2.0
 _PATIENCE_SECONDS = 30.0
 
 
