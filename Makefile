@@ -8,7 +8,7 @@ DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke experiments-verify faults soak walk proto released-contract dist clean pictures
+.PHONY: help demo test test-alone test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke experiments-verify faults soak walk proto released-contract dist clean pictures
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,9 @@ TEST_ROOT = $(shell test "$$(df -k --output=avail /dev/shm 2>/dev/null | tail -n
 test: $(DEV) ## the whole suite with branch coverage; TESTS=tests/rollout for a part
 	PYTEST_DEBUG_TEMPROOT=$(TEST_ROOT) $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report= $(TESTS)
 	$(BIN)/python -m coverage report
+
+test-alone: $(DEV) ## what just failed, three times alone: tells a race with a busy machine from a fault
+	$(BIN)/python -m tests.alone
 
 walk: $(DEV) ## a newcomer's walk, docs/start.md typed line by line: demo, own events, own service, an approval, a rollback
 	COVEY_WALK=whole $(BIN)/python -m pytest tests/docs/test_start.py

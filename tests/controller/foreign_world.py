@@ -55,7 +55,7 @@ class ForeignWorld(World):
             target="echo",
             holder=holder,
             poll_seconds=1.0,
-            scrape=ScrapeLimits(2.0, 2.0, 4.0),
+            scrape=self.scrape,
             xds_address=xds,
         )
         with open_channel(self.control) as channel:

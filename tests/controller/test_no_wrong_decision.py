@@ -16,12 +16,12 @@ from covey.rollout.state import RolloutState, State
 from covey.rollout.units import seconds_of
 from covey.v1.evidence_pb2 import ProbeCounts, ReplicaReading
 from covey.v1.journal_pb2 import Entry, RollbackStarted
-from covey_controller.config import Replica
+from covey_controller.config import Replica, ScrapeLimits
 from covey_controller.evidence import Gathered, Subject, gather
 from covey_controller.scraper import Scraper
 
 from .pages import Answer, http, page, sending, serving
-from .test_broken_pages import BROKEN, LIMITS
+from .test_broken_pages import BROKEN, PATIENT, limits
 from .world import NAME, PLAN, World
 
 REPLICA = "a"
@@ -41,9 +41,11 @@ def proven(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RolloutState]:
     yield replace(state, last_readings={REPLICA: honest}, confirmed_replicas=frozenset({REPLICA}))
 
 
-def look(answer: Answer, state: RolloutState, previous: Mapping[str, ReplicaReading]) -> Gathered:
+def look(
+    answer: Answer, state: RolloutState, previous: Mapping[str, ReplicaReading], limits: ScrapeLimits = PATIENT
+) -> Gathered:
     with serving(answer) as server:
-        scraper = Scraper([Replica(REPLICA, "127.0.0.1:1", server.url)], LIMITS)
+        scraper = Scraper([Replica(REPLICA, "127.0.0.1:1", server.url)], limits)
         gathered = gather(scraper.look(time.time() - 60), Subject.of(NAME, state.spec), previous)
         scraper.close()
     return gathered
@@ -92,7 +94,7 @@ def test_silence_taken_for_health_advances(proven: RolloutState) -> None:
 def test_a_broken_page_moves_nothing(name: str, proven: RolloutState) -> None:
     """Not at the deciding look; not while it lasts; and a candidate that falls silent is rolled back in time."""
     answer, kind = BROKEN[name]
-    gathered = look(answer, proven, proven.last_readings)
+    gathered = look(answer, proven, proven.last_readings, limits(name))
     assert kind in {absence.type for absence in gathered.absences}
     held, made = after(proven, gathered, 5)
     assert kinds(made) == {"tick", "held"}

@@ -36,7 +36,6 @@ THERE = (
 )
 IN_THE_PHASE = ((30.5, THERE[2]), (90.0, THERE[3]), (200.0, -HOUR), (290.0, HOUR))
 """The first of them in the second before the weight holds."""
-PATIENT = ScrapeLimits(5.0, 5.0, 10.0)
 BACK = ((90.0, -HOUR),)
 
 
@@ -44,7 +43,6 @@ def canary_seconds(directory: Path, jumps: Jumps, at_most: float = 600) -> float
     """When the first phase ended, on the clock that only grows."""
     world = World(directory)
     world.calls_per_pass = 100
-    world.scrape = PATIENT
     try:
         world.begin(PLAN.replace(", {statement: p99 < 60 s}", ""))
         with world.controller() as loop:

@@ -141,11 +141,11 @@ def test_a_candidate_that_hangs_times_out_and_leaves_the_baseline_alone(
 
 
 def test_a_caller_that_goes_away_is_counted_as_cancelled(start_server: Callable[..., ServedHere]) -> None:
-    slow = FaultPlan(delay_seconds=0.4, delay_share=1.0)
+    slow = FaultPlan(delay_seconds=1.5, delay_share=1.0)
     server = start_server(fault_plan=slow, faults_enabled=True)
     server.split(EVERYBODY)
     call = server.analyzer.AnalyzeLearner.future(question("1"), timeout=30)
-    threading.Timer(0.15, call.cancel).start()
+    threading.Timer(0.4, call.cancel).start()
     with pytest.raises(grpc.FutureCancelledError):
         call.result()
     wait_until(lambda: server.count() == 1)
@@ -153,22 +153,22 @@ def test_a_caller_that_goes_away_is_counted_as_cancelled(start_server: Callable[
 
 
 def test_a_callers_own_deadline_is_counted_as_exceeded(start_server: Callable[..., ServedHere]) -> None:
-    slow = FaultPlan(delay_seconds=1.0, delay_share=1.0)
+    slow = FaultPlan(delay_seconds=1.5, delay_share=1.0)
     server = start_server(fault_plan=slow, faults_enabled=True)
     server.split(EVERYBODY)
-    assert code_of(server, "1", timeout=0.2) == "DEADLINE_EXCEEDED"
+    assert code_of(server, "1", timeout=0.8) == "DEADLINE_EXCEEDED"
     wait_until(lambda: server.count() == 1)
     assert counted(server, variant=NATIVE) == {"DEADLINE_EXCEEDED": 1}
 
 
 def test_calls_that_expire_in_the_queue_are_shed_and_counted(start_server: Callable[..., ServedHere]) -> None:
-    slow = FaultPlan(delay_seconds=1.0, delay_share=1.0)
+    slow = FaultPlan(delay_seconds=1.5, delay_share=1.0)
     server = start_server(threads=1, queue_limit=8, fault_plan=slow, faults_enabled=True)
     server.split(EVERYBODY)
     first = server.analyzer.AnalyzeLearner.future(question("first"), timeout=30)
     wait_until(lambda: any(thread.name.startswith("engine-") for thread in threading.enumerate()))
     with ThreadPoolExecutor(3) as callers:
-        seen = list(callers.map(lambda number: code_of(server, str(number), timeout=0.3), range(3)))
+        seen = list(callers.map(lambda number: code_of(server, str(number), timeout=0.8), range(3)))
     assert seen == ["DEADLINE_EXCEEDED"] * 3
     assert first.result().variant == NATIVE
     wait_until(lambda: server.count() == 4)
