@@ -1,4 +1,4 @@
-"""What failed beside other tests, three times alone: a race with a busy machine is told from a fault, and both are named.
+"""What failed beside other tests, three times alone: tells a race with a busy machine from a fault, and names both.
 
 The suite runs more real processes with real deadlines than a small machine has processors. A test that failed there and
 passes three times out of three alone is reported as a race, to be mended, and stops nobody. One that fails alone stops
@@ -46,7 +46,8 @@ def verdict(failed: list[str], passes_alone: dict[str, int]) -> tuple[bool, list
 
 def passes(test: str) -> bool:
     """Whether a test passes in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]).returncode == 0
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test]
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""A failed test is forgiven only where it passes each time alone; the real thing is run on a race, a fault and a crowd."""
+"""A failed test is forgiven only where it passes each time alone: seen on a real race, a fault and a crowd."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests import alone
 
 RACE = "def test_race():\n    import pathlib\n    assert pathlib.Path('quiet').exists()\n"
@@ -27,9 +26,10 @@ def judged(directory: Path, source: str) -> tuple[int, str]:
     """The exit code and the words of a run that failed beside others, in a directory of its own."""
     (directory / "pyproject.toml").write_text("[tool.pytest.ini_options]\n")
     (directory / "test_it.py").write_text(source)
-    subprocess.run([sys.executable, "-m", "pytest", "-q"], cwd=directory, capture_output=True)
+    subprocess.run([sys.executable, "-m", "pytest", "-q"], check=False, cwd=directory, capture_output=True)
     (directory / "quiet").touch()
-    done = subprocess.run([sys.executable, alone.__file__], cwd=directory, capture_output=True, text=True)
+    command = [sys.executable, alone.__file__]
+    done = subprocess.run(command, check=False, cwd=directory, capture_output=True, text=True)
     return done.returncode, done.stdout
 
 

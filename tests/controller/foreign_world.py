@@ -10,7 +10,7 @@ import grpc
 
 from covey.v1.rollout_spec_pb2 import RolloutSpec
 from covey_controller.client import ControlClient, open_channel
-from covey_controller.config import Config, ScrapeLimits
+from covey_controller.config import Config
 from covey_controller.exporter import Exporter
 from covey_controller.loop import Loop
 from covey_controller.notify import Notifier

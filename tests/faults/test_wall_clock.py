@@ -17,7 +17,6 @@ from controller.world import BEGIN, PLAN, World
 from covey.rollout import accumulate
 from covey.v1.journal_pb2 import HoldEscalated
 from covey.v1.rollouts_pb2 import Rollout
-from covey_controller.config import ScrapeLimits
 from covey_server.split import SplitBoard
 
 from .amounts import amount
