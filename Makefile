@@ -6,6 +6,7 @@ BUILT_FROM := pyproject.toml CMakeLists.txt $(shell find cpp proto -type f \( -n
 RUN := .venv/.installed-run
 DEV := .venv/.installed-dev
 BENCH := .venv/.installed-bench
+FUZZ := .venv/.installed-fuzz
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-alone test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke experiments-verify faults soak walk proto released-contract dist clean pictures
@@ -43,8 +44,7 @@ test-core-sanitized: $(DEV) ## the same under the address, undefined-behaviour a
 	done
 
 # Needs clang with libFuzzer: Debian's clang and libclang-rt-14-dev.
-fuzz: $(DEV) ## every decoder under its fuzzer, SECONDS=1800 each; ONLY="spec chunk" for some; goes on where it stopped
-	$(BIN)/pip install --quiet -e '.[fuzz]'
+fuzz: $(FUZZ) ## every decoder under its fuzzer, SECONDS=1800 each; ONLY="spec chunk" for some; goes on where it stopped
 	$(BIN)/cmake -S cpp -B build/fuzz -DCMAKE_CXX_COMPILER=clang++ -DCOVEY_BUILD_FUZZERS=ON -DCOVEY_BUILD_PYTHON=OFF
 	$(BIN)/cmake --build build/fuzz --parallel 2
 	$(BIN)/python -m tests.fuzz.campaign --seconds $(or $(SECONDS),1800) --compiled build/fuzz/fuzz $(ONLY)
@@ -163,3 +163,7 @@ $(DEV): $(BUILT_FROM) | $(BIN)/pip
 $(BENCH): $(BUILT_FROM) | $(BIN)/pip
 	$(BIN)/pip install --quiet -e '.[dev,bench]'
 	touch $(RUN) $(DEV) $(BENCH)
+
+$(FUZZ): $(BUILT_FROM) | $(BIN)/pip
+	$(BIN)/pip install --quiet -e '.[dev,fuzz]'
+	touch $(RUN) $(DEV) $(FUZZ)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,12 @@ def compiled(folder: Path) -> dict[str, list[str]]:
     return {path.name.removeprefix("covey_fuzz_"): [str(path)] for path in sorted(folder.glob("covey_fuzz_*"))}
 
 
+def _processor_seconds_of_children() -> float:
+    """What they had of a processor: on a machine that others use, a fuzzer has less than the time that passes."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def run(name: str, command: list[str], seconds: int) -> dict[str, object]:
     """One fuzzer for so long; what came of it."""
     grown = CACHE / "corpus" / name
@@ -45,6 +52,7 @@ def run(name: str, command: list[str], seconds: int) -> dict[str, object]:
         "-print_final_stats=1",
     ]
     log = CACHE / f"{name}.log"
+    used_before = _processor_seconds_of_children()
     with log.open("w") as output:
         done = subprocess.run(
             [*command, str(grown), str(HERE / "corpus" / name), *options], stdout=output, stderr=output, check=False
@@ -56,8 +64,10 @@ def run(name: str, command: list[str], seconds: int) -> dict[str, object]:
     return {
         "decoder": name,
         "seconds": seconds,
+        "processor_seconds": (used := round(_processor_seconds_of_children() - used_before)),
         "inputs": inputs,
         "seconds_in_all": seconds + past.get("seconds_in_all", 0),
+        "processor_seconds_in_all": used + past.get("processor_seconds_in_all", 0),
         "inputs_in_all": inputs + past.get("inputs_in_all", 0),
         "corpus": sum(1 for _ in grown.iterdir()),
         "found": sorted(str(path) for path in set(FOUND.iterdir()) - before),
@@ -85,7 +95,8 @@ def main() -> int:
         reports.append(run(name, commands[name], given.seconds))
         print(
             "{decoder:12} {inputs:>12,} inputs, corpus {corpus:>5}, exit {exit_status};"
-            " {inputs_in_all:,} in {seconds_in_all:,} s in all".format(**reports[-1]),
+            " {inputs_in_all:,} in {seconds_in_all:,} s in all,"
+            " {processor_seconds_in_all:,} s of a processor".format(**reports[-1]),
             flush=True,
         )
         (REPORTS / f"{name}.json").write_text(json.dumps(reports[-1], indent=2) + "\n")

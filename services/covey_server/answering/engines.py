@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from covey.v1 import cohorts_pb2, variants_pb2
     from covey_server.catalogue.catalogue import Catalogue
 
+# Engines written in Python answer one after the other: side by side they would be no faster, for they share one
+# interpreter, and whatever else needs it (reading calls, refusing them, the control port) would wait for each in turn.
+_PYTHON_TURN = threading.Lock()
 _TIE = 1e-6
 _LARGEST_INT32 = 2**31 - 1
 
@@ -70,6 +75,7 @@ class AnalyzerEngine:
         self, engine: str, parameters: TraitParameters, model: cohorts_pb2.CohortModel | None = None, variant: str = ""
     ) -> None:
         self._engine: Engine = engine_named(engine)
+        self._turn = nullcontext() if engine == "native" else _PYTHON_TURN
         self.parameters = parameters
         self._model = model if model is not None and model.cohorts else None
         self._scale = np.ones(len(TRAIT_NAMES), np.float32)
@@ -103,7 +109,8 @@ class AnalyzerEngine:
             "weight": events.weight,
             "as_of_us": as_of_us,
         }
-        found = self._engine.compute_traits(columns, self.parameters, 1)
+        with self._turn:
+            found = self._engine.compute_traits(columns, self.parameters, 1)
         if not found["event_count"][0]:
             raise no_events(events.row_count, as_of_us)
         return self._analysis(found, as_of_us, int(found["ignored_event_count"]))
