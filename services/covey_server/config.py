@@ -17,6 +17,7 @@ from covey_server.options import SECTION, Address
 _DATA = Address("127.0.0.1", 50051)
 _CONTROL = Address("127.0.0.1", 50052)
 _METRICS = Address("127.0.0.1", 9464)
+_CONNECTION_AGE_OF_REPLICAS_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,9 @@ class ServerConfig:
         listen: of the data port.
         control_listen: of the control port.
         metrics_listen: of the metrics port.
+        replicas: processes behind the addresses; with several each has ports and a data directory of its own.
+        shared_listen: another data port, which other servers of this machine may answer, too.
+        shared_control_listen: another control port of that kind.
         stable: id of the variant that is stable in a new data directory.
         threads: that serve calls of the data port.
         queue_limit: calls that may wait for one of them.
@@ -35,6 +39,7 @@ class ServerConfig:
         trait_state_megabytes: of memory for what is kept of datasets' learners between appends.
         ballast_kilobytes: set aside on the disk, so that a rollback is recorded where there is no space; 0: none.
         drain_grace_seconds: for calls in flight when the server is told to stop.
+        connection_age_seconds: after which callers are asked to connect anew; 0: never.
         store_url: of another database than the SQLite file in the data directory.
         ports_file: JSON with the ports in use, written once the server is ready.
         replica: names this server; empty: host name and data port.
@@ -53,6 +58,9 @@ class ServerConfig:
     listen: Address = _DATA
     control_listen: Address = _CONTROL
     metrics_listen: Address = _METRICS
+    replicas: int = 1
+    shared_listen: Address | None = None
+    shared_control_listen: Address | None = None
     stable: str = "reference"
     threads: int = 8
     queue_limit: int = 64
@@ -60,6 +68,7 @@ class ServerConfig:
     trait_state_megabytes: int = 1024
     ballast_kilobytes: int = 2048
     drain_grace_seconds: float = 10.0
+    connection_age_seconds: int = 0
     store_url: str | None = None
     ports_file: Path | None = None
     replica: str = ""
@@ -105,6 +114,9 @@ def config_of(settings: Settings) -> ServerConfig:
         listen=settings["listen"],
         control_listen=settings["control_listen"],
         metrics_listen=settings["metrics_listen"],
+        replicas=_replicas(settings),
+        shared_listen=settings["shared_listen"],
+        shared_control_listen=settings["shared_control_listen"],
         stable=settings["stable"],
         threads=settings["threads"],
         queue_limit=settings["queue_limit"],
@@ -112,6 +124,7 @@ def config_of(settings: Settings) -> ServerConfig:
         trait_state_megabytes=settings["trait_state_megabytes"],
         ballast_kilobytes=settings["ballast_kilobytes"],
         drain_grace_seconds=settings["drain_grace"],
+        connection_age_seconds=_connection_age_seconds(settings),
         store_url=settings["store_url"],
         ports_file=settings["ports_file"],
         replica=settings["replica"] or "",
@@ -125,6 +138,30 @@ def config_of(settings: Settings) -> ServerConfig:
         memory_megabytes=settings["memory_megabytes"],
         insecure_listen=settings["insecure_listen"],
     )
+
+
+def _replicas(settings: Settings) -> int:
+    count: int = settings["replicas"]
+    if count == 1:
+        return count
+    if not (settings["store_url"] or "").startswith("postgresql"):
+        raise ConfigurationError(
+            f"--replicas {count} goes with --store-url postgresql://USER@HOST/DATABASE: rollouts, variants and outcomes"
+            " of the replicas are kept there, and an SQLite file has one server"
+        )
+    if settings["shared_listen"] or settings["shared_control_listen"]:
+        raise ConfigurationError(
+            "--replicas goes without --shared-listen and --shared-control-listen: the replicas share --listen and"
+            " --control-listen"
+        )
+    return count
+
+
+def _connection_age_seconds(settings: Settings) -> int:
+    said: int | None = settings["connection_age"]
+    if said is not None:
+        return said
+    return _CONNECTION_AGE_OF_REPLICAS_SECONDS if settings["replicas"] > 1 else 0
 
 
 def _tls(settings: Settings) -> CertificateFiles | None:

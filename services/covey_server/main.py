@@ -11,6 +11,7 @@ from covey_server.allocator import return_large_blocks
 from covey_server.config import parse
 from covey_server.errors import CallError
 from covey_server.failures import StartError
+from covey_server.replicas.parent import end_with_parent
 from covey_server.wiring import AnalyzerServer, wall_clock
 
 # Python's own 5 ms are what a thread that reads, refuses or controls waits for each one that computes.
@@ -29,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: status 2 for a wrong command line.
     """
+    end_with_parent()
     config = parse(arguments)
     sys.setswitchinterval(_SWITCH_INTERVAL_SECONDS)
     handler = logs.configure(config.log_level)
@@ -36,6 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         # Before the start, so that a signal in the middle of it still ends in a drain.
         with StopSignals() as stop_signals:
+            if config.replicas > 1:
+                from covey_server.replicas.supervisor import supervise
+
+                return supervise(config, sys.argv[1:] if arguments is None else arguments, stop_signals)
             server = AnalyzerServer(config, wall_clock)
             print(server.welcome(), file=sys.stderr, flush=True)  # noqa: T201 - for people
             stop_signals.wait()

@@ -48,6 +48,15 @@ _PLACES = Group(
         _listen("listen", 50051, "data port"),
         _listen("control-listen", 50052, "control port"),
         _listen("metrics-listen", 9464, "metrics page and /healthz"),
+        Option("replicas", "processes that answer behind --listen and --control-listen", "1", "N", whole(1, 64)),
+        Option(
+            "shared-listen",
+            "a data port that other servers of this machine and user answer, too (SO_REUSEPORT)",
+            "",
+            "HOST:PORT",
+            address,
+        ),
+        Option("shared-control-listen", "a control port of that kind", "", "HOST:PORT", address),
         Option(
             "store-url",
             "another database than the SQLite file in the data directory",
@@ -73,6 +82,14 @@ _LOAD = Group(
         Option("queue-limit", "calls that may wait for one of them; more are refused", "64", "N", whole(1, 100_000)),
         Option("call-deadline", "for one per-learner question", "2", "SECONDS", seconds),
         Option("drain-grace", "for calls in flight when the server is told to stop", "10", "SECONDS", seconds),
+        Option(
+            "connection-age",
+            "after which callers are asked to connect anew, so that they spread over replicas; 0: never;"
+            " by default 60 with --replicas, else 0",
+            "",
+            "SECONDS",
+            whole(0, 86_400),
+        ),
         Option(
             "calls-per-second",
             "of one principal on the data port; 0: no limit",

@@ -30,7 +30,8 @@ from covey_server.metrics.counters import RequestBook
 from covey_server.metrics.http import open_metrics_port
 from covey_server.metrics.page import MetricsPage
 from covey_server.metrics.upkeep import Upkeep
-from covey_server.ports.data_port import DataPort, check_free, worker_pool
+from covey_server.ports.addresses import ageing, check_all
+from covey_server.ports.data_port import DataPort, worker_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -127,12 +128,7 @@ class AnalyzerServer:
         config = self.config
         posture.check(config)
         self._open_gate()
-        for address, option in (
-            (config.listen, "--listen"),
-            (config.control_listen, "--control-listen"),
-            (config.metrics_listen, "--metrics-listen"),
-        ):
-            check_free(address, option)
+        check_all(config)
         _forget_ports(config.ports_file)
         self._open_store()
         self._open_data_port()
@@ -304,9 +300,16 @@ class AnalyzerServer:
     def _open_control_port(self) -> None:
         from covey_server.ports.control_port import PortError, start_control_port
 
+        config = self.config
+        shared = config.shared_control_listen
         try:
             port = start_control_port(
-                str(self.config.control_listen), self.journal, self.gate, self._grpc_credentials()
+                str(config.control_listen),
+                self.journal,
+                self.gate,
+                self._grpc_credentials(),
+                shared_address=None if shared is None else str(shared),
+                options=ageing(config.connection_age_seconds),
             )
         except PortError as error:
             raise StartError(f"--control-listen: {error}") from error

@@ -73,7 +73,9 @@ ELSEWHERE = (
     Elsewhere(r"docs/gates\.md", "covey gates aa", "tests/cli/test_gates_aa.py", "--inject"),
     Elsewhere(r"docs/gates\.md", "covey gates verify", "tests/cli/test_gates_verify.py", "--picture"),
     Elsewhere(r"docs/planning\.md", r"covey \S+ \S+ --prometheus", "tests/cli/test_prometheus_range.py", "prometheus"),
-    Elsewhere(r"docs/replicas\.md", "covey serve", "tests/server/test_shared_store.py", "--store-url"),
+    Elsewhere(r"docs/replicas\.md", "covey serve --data", "tests/server/test_shared_store.py", "--store-url"),
+    Elsewhere(r"docs/replicas\.md", "covey serve --replicas", "tests/server/test_replicas.py", "--replicas"),
+    Elsewhere(r"docs/replicas\.md", "kill -HUP", "tests/server/test_replicas.py", "SIGHUP"),
 )  # fmt: skip
 
 UNRUN = (

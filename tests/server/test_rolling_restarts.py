@@ -27,7 +27,14 @@ Start = Callable[..., ServerProcess]
 class Load:
     """Four callers that ask about learners and one that makes datasets, each call with the client's retries."""
 
-    def __init__(self, server: ServerProcess, retry: Retry, timeout_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(
+        self,
+        server: ServerProcess,
+        retry: Retry,
+        timeout_seconds: float = PATIENCE_SECONDS,
+        *,
+        make_datasets: bool = True,
+    ) -> None:
         self.failures: list[str] = []
         self.answered_count = 0
         self.made: list[str] = []
@@ -40,7 +47,7 @@ class Load:
         }
         self._stopping = threading.Event()
         self._lock = threading.Lock()
-        works = [*([self._ask] * 4), self._make]
+        works = [self._ask] * 4 + [self._make] * make_datasets
         self._threads = [threading.Thread(target=self._run, args=(work,)) for work in works]
         for thread in self._threads:
             thread.start()

@@ -18,7 +18,7 @@ from .running import NATIVE, REFERENCE, ServedHere, ServerProcess, Stubs, questi
 NAME = "rollouts/r"
 
 
-def begin(server: Stubs, traffic_share: float) -> rollouts_pb2.Rollout:
+def begin(server: Stubs, traffic_share: float, rollout_id: str = "r") -> rollouts_pb2.Rollout:
     """Create and start a rollout of the native over the reference engine."""
     spec = rollout_spec_pb2.RolloutSpec(
         target="analyzer",
@@ -36,9 +36,10 @@ def begin(server: Stubs, traffic_share: float) -> rollouts_pb2.Rollout:
         ],
     )
     server.rollouts.CreateRollout(
-        rollouts_pb2.CreateRolloutRequest(rollout_id="r", spec=spec, request_id="create"), timeout=10
+        rollouts_pb2.CreateRolloutRequest(rollout_id=rollout_id, spec=spec, request_id=f"create {rollout_id}"),
+        timeout=30,
     )
-    request = rollouts_pb2.StartRolloutRequest(name=NAME, request_id="start")
+    request = rollouts_pb2.StartRolloutRequest(name=f"rollouts/{rollout_id}", request_id=f"start {rollout_id}")
     return server.rollouts.StartRollout(request, timeout=10).rollout
 
 

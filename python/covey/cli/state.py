@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from covey.cli.connection import ExitCode
 from covey.cli.output import CommandError, OutputFormat, OutputOption, counted, print_data, print_table, print_text
 
 if TYPE_CHECKING:
@@ -25,15 +26,34 @@ def _state() -> None:
 
 @app.command()
 def migrate(
-    data_directory: DirectoryOption,
+    data_directory: Annotated[
+        Path | None, typer.Option("--data-directory", help="Of the server, which must not run.")
+    ] = None,
+    store_url: Annotated[
+        str | None,
+        typer.Option("--store-url", metavar="URL", help="Of servers that share a PostgreSQL; they may run."),
+    ] = None,
     to: Annotated[int | None, typer.Option(help="Version of the tables; default the newest.")] = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
-    """Bring the tables forward, or one step back for an older covey, a copy of the database beside them first."""
-    from covey_server.store import StoreError, store_at_rest
+    """Bring the tables forward, or one step back for an older covey.
 
+    Of a data directory, a copy of the database is made beside it first. Of a shared store, it ends an upgrade, or takes
+    it back, while servers run; it refuses while servers are there that would not understand the tables.
+    """
+    from covey_server.store import StoreError, shared_store, store_at_rest
+    from covey_server.store.address import database_url, place_of
+
+    if (data_directory is None) == (store_url is None):
+        raise CommandError("name a store: --data-directory of one server, or --store-url of several", ExitCode.USAGE)
     try:
-        with store_at_rest(data_directory) as store:
+        if store_url is not None:
+            place = place_of(database_url(Path(), store_url))
+            opened = shared_store(store_url)
+        else:
+            place = str(data_directory)
+            opened = store_at_rest(data_directory or Path())
+        with opened as store:
             migrated = store.bring_to(to)
     except StoreError as error:
         raise CommandError(str(error)) from error
@@ -42,12 +62,13 @@ def migrate(
         found, version, steps = migrated.found, migrated.version, list(migrated.steps)
         print_data({"found": found, "version": version, "steps": steps, "copy": copy}, output)
     elif not migrated.steps:
-        print_text(f"{data_directory}: the tables are of version {migrated.version} already")
+        print_text(f"{place}: the tables are of version {migrated.version} already")
     else:
         taken = "" if migrated.version > migrated.found else " taken back:"
         for summary in migrated.steps:
-            print_text(f"{data_directory}:{taken} {summary}")
-        print_text(f"{data_directory}: from version {migrated.found} to {migrated.version}; before: {migrated.copy}")
+            print_text(f"{place}:{taken} {summary}")
+        copy = f"; before: {migrated.copy}" if migrated.copy else ""
+        print_text(f"{place}: from version {migrated.found} to {migrated.version}{copy}")
 
 
 @app.command()

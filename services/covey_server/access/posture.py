@@ -50,8 +50,10 @@ def _missing(config: ServerConfig) -> list[str]:
 
 
 def _addresses(config: ServerConfig) -> list[tuple[str, object]]:
+    shared = (("--shared-listen", config.shared_listen), ("--shared-control-listen", config.shared_control_listen))
     return [
         ("--listen", config.listen),
         ("--control-listen", config.control_listen),
         ("--metrics-listen", config.metrics_listen),
+        *((option, address) for option, address in shared if address is not None),
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
@@ -28,8 +29,6 @@ MOST_CALLS = 512
 _STOP_MARGIN_SECONDS = 5.0
 
 _OPTIONS = (
-    # Two servers on one port would take turns in answering; the second must fail instead.
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
     ("grpc.max_concurrent_streams", MOST_CALLS),
     # A watcher whose machine is gone is noticed within a minute; watchers may ping as often as every 10 s.
@@ -59,14 +58,25 @@ class ControlPort:
         port: number that it listens on.
     """
 
-    def __init__(self, address: str, journal: Journal, gate: Gate, credentials: grpc.ServerCredentials | None) -> None:
+    def __init__(
+        self,
+        address: str,
+        journal: Journal,
+        gate: Gate,
+        credentials: grpc.ServerCredentials | None,
+        shared_address: str | None = None,
+        options: Sequence[tuple[str, int]] = (),
+    ) -> None:
         self.port = 0
         self._started: Future[int] = Future()
         self._stopping: asyncio.Event | None = None
         self._grace_seconds: float | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(
-            target=self._run, args=(address, journal, gate, credentials), name="control-port", daemon=True
+            target=self._run,
+            args=(address, journal, gate, credentials, shared_address, options),
+            name="control-port",
+            daemon=True,
         )
         self._thread.start()
         self.port = self._started.result()
@@ -93,12 +103,25 @@ class ControlPort:
                 self._started.set_exception(error)
 
     async def _serve(
-        self, address: str, journal: Journal, gate: Gate, credentials: grpc.ServerCredentials | None
+        self,
+        address: str,
+        journal: Journal,
+        gate: Gate,
+        credentials: grpc.ServerCredentials | None,
+        shared_address: str | None,
+        options: Sequence[tuple[str, int]],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         server = grpc.aio.server(
-            interceptors=(AccessInterceptor(gate),), options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS
+            interceptors=(AccessInterceptor(gate),),
+            options=(
+                # Two servers on one port take turns in answering; where nobody said so the second must fail instead.
+                ("grpc.so_reuseport", int(shared_address is not None)),
+                *_OPTIONS,
+                *options,
+            ),
+            maximum_concurrent_rpcs=MOST_CALLS,
         )
         servicer = RolloutServicer(journal, self._loop)
         try:
@@ -108,13 +131,9 @@ class ControlPort:
             health_pb2_grpc.add_HealthServicer_to_server(health_servicer, server)
             names = (SERVICE_NAME, ACCESS_SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME)
             reflection.enable_server_reflection(names, server)
-            try:
-                if credentials is None:
-                    port = server.add_insecure_port(address)
-                else:
-                    port = server.add_secure_port(address, credentials)
-            except RuntimeError as error:
-                raise PortError(address) from error
+            port = _bound(server, address, credentials)
+            if shared_address is not None:
+                _bound(server, shared_address, credentials)
             await server.start()
             for service in ("", SERVICE_NAME, ACCESS_SERVICE_NAME):
                 await health_servicer.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -128,8 +147,23 @@ class ControlPort:
             servicer.close()
 
 
+def _bound(server: grpc.aio.Server, address: str, credentials: grpc.ServerCredentials | None) -> int:
+    try:
+        if credentials is None:
+            return int(server.add_insecure_port(address))
+        return int(server.add_secure_port(address, credentials))
+    except RuntimeError as error:
+        raise PortError(address) from error
+
+
 def start_control_port(
-    address: str, journal: Journal, gate: Gate, credentials: grpc.ServerCredentials | None = None
+    address: str,
+    journal: Journal,
+    gate: Gate,
+    credentials: grpc.ServerCredentials | None = None,
+    *,
+    shared_address: str | None = None,
+    options: Sequence[tuple[str, int]] = (),
 ) -> ControlPort:
     """Serve RolloutService, AccessService, health and reflection at an address such as "127.0.0.1:50052".
 
@@ -138,8 +172,10 @@ def start_control_port(
         journal: loaded, and past the crash-loop breaker.
         gate: who may call what.
         credentials: for TLS; None: plaintext.
+        shared_address: another one, which other servers of this machine may answer, too.
+        options: of the server, beside its own.
 
     Raises:
-        PortError: the address cannot be listened on.
+        PortError: an address cannot be listened on.
     """
-    return ControlPort(address, journal, gate, credentials)
+    return ControlPort(address, journal, gate, credentials, shared_address, options)

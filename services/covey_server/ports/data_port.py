@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import socket
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -25,9 +22,8 @@ from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
 from covey_server.answering.budget import MemoryBudget
 from covey_server.answering.histories import INLINE_HISTORY_BYTE_LIMIT
 from covey_server.answering.online import read_question, read_questions, written
-from covey_server.config import Address
-from covey_server.failures import StartError
 from covey_server.metrics.counters import METHODS, NO_VARIANT, RequestBook
+from covey_server.ports.addresses import ageing, bind
 from covey_server.ports.health import Health, enable_reflection
 from covey_server.ports.interceptors import CallInterceptor, Codec
 
@@ -91,7 +87,9 @@ class DataPort:
             self._pool,  # type: ignore[arg-type] # has what the server uses of an executor
             interceptors=[self._interceptor],
             options=(
-                ("grpc.so_reuseport", 0),  # a port in use is an error, not a second server on it
+                # A port in use is an error, not a second server on it, where nobody said that it is shared.
+                ("grpc.so_reuseport", int(config.shared_listen is not None)),
+                *ageing(config.connection_age_seconds),
                 ("grpc.max_receive_message_length", MESSAGE_BYTE_LIMIT),
                 ("grpc.max_send_message_length", MESSAGE_BYTE_LIMIT),
                 *_KEEPALIVE,
@@ -101,6 +99,7 @@ class DataPort:
         self.health = Health(self._server)
         enable_reflection(self._server)
         self.port = bind(self._server, config.listen, "--listen", credentials)
+        self._shared_address, self._credentials = config.shared_listen, credentials
 
     def serve(
         self,
@@ -112,7 +111,11 @@ class DataPort:
         together: together_pb2_grpc.TogetherServiceServicer,
         churn: churn_pb2_grpc.ChurnServiceServicer,
     ) -> None:
-        """Answer calls from now on."""
+        """Answer calls from now on.
+
+        Raises:
+            StartError: the shared address cannot be used.
+        """
         analyzer_pb2_grpc.add_AnalyzerServiceServicer_to_server(analyzer, self._server)
         outcomes_pb2_grpc.add_OutcomeServiceServicer_to_server(outcomes, self._server)
         experiments_pb2_grpc.add_ExperimentServiceServicer_to_server(experiments, self._server)
@@ -120,6 +123,9 @@ class DataPort:
         evolution_pb2_grpc.add_EvolutionServiceServicer_to_server(evolution, self._server)
         together_pb2_grpc.add_TogetherServiceServicer_to_server(together, self._server)
         churn_pb2_grpc.add_ChurnServiceServicer_to_server(churn, self._server)
+        if self._shared_address is not None:
+            # Not before there is somebody to answer: whoever connects from here on may be given to this server.
+            bind(self._server, self._shared_address, "--shared-listen", self._credentials, is_shared=True)
         self._server.start()
 
     def stop(self, grace_seconds: float) -> None:
@@ -143,45 +149,3 @@ def count_unserved(book: RequestBook, arrival: Arrival, *, was_late: bool = True
     if method is not None:
         code = "RESOURCE_EXHAUSTED" if was_late else "CANCELLED"
         book.count(method, NO_VARIANT, code, time.monotonic() - arrival.submitted)
-
-
-def bind(server: grpc.Server, address: Address, option: str, credentials: grpc.ServerCredentials | None) -> int:
-    """The port that `server` listens on.
-
-    Raises:
-        StartError: the address cannot be used.
-    """
-    check_free(address, option)
-    try:
-        if credentials is not None:
-            return int(server.add_secure_port(str(address), credentials))
-        return int(server.add_insecure_port(str(address)))
-    except RuntimeError as error:
-        raise StartError(f"{option} {address}: cannot listen there ({error}); choose another address") from error
-
-
-def check_free(address: Address, option: str) -> None:
-    """Say in plain words why an address cannot be used, before a library says it in its own.
-
-    Raises:
-        StartError: the host is unknown, the port is in use or not allowed.
-    """
-    try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except socket.gaierror as error:
-        raise StartError(f"{option} {address}: unknown host ({error.strerror}); choose another address") from error
-    family, kind, protocol, _, place = found[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(place)
-        except OSError as error:
-            raise StartError(f"{option} {address}: {_remedy(error)}") from error
-
-
-def _remedy(error: OSError) -> str:
-    if error.errno == errno.EADDRINUSE:
-        return "the port is in use; stop what listens there, or choose another port (0 picks a free one)"
-    if error.errno == errno.EACCES:
-        return "this user may not listen on that port; choose one above 1023"
-    return f"cannot listen there ({os.strerror(error.errno or 0)}); choose another address"

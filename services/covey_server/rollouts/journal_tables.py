@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     cast,
+    false,
     insert,
     or_,
     select,
@@ -43,9 +44,13 @@ rollouts = Table(
     # Apart from the entries, so that entries missing at the end are missed.
     Column("last_sequence", BigInteger),
     Column("head_digest", LargeBinary),
+    Column("is_finished", Boolean, nullable=False, server_default=false(), index=True),
 )
 """finished_resource: covey.v1.Rollout as it was when the rollout finished; null before. head_digest: of the last
-entry."""
+entry. is_finished: whether there is a finished_resource."""
+
+# A server of version 2 beside this one leaves the column as it is: the resource has the last word, the index the first.
+_goes_on = ~rollouts.c.is_finished & rollouts.c.finished_resource.is_(None)
 
 journal_entries = Table(
     "journal_entries",
@@ -102,7 +107,8 @@ def insert_rollout(connection: Connection, name: str, uid: str, target: str) -> 
 
 def finish_rollout(connection: Connection, name: str, resource: bytes) -> None:
     """Keep the last picture of a rollout whose journal has ended."""
-    connection.execute(update(rollouts).where(rollouts.c.name == name).values(finished_resource=resource))
+    values = {"finished_resource": resource, "is_finished": True}
+    connection.execute(update(rollouts).where(rollouts.c.name == name).values(values))
 
 
 def rollout_row(connection: Connection, name: str) -> RolloutRow | None:
@@ -117,22 +123,20 @@ def rollout_rows(connection: Connection, before: int | None, limit: int, active_
     if before is not None:
         query = query.where(rollouts.c.ordinal < before)
     if active_only:
-        query = query.where(rollouts.c.finished_resource.is_(None))
+        query = query.where(_goes_on)
     return [RolloutRow(row.ordinal, row.name, row.finished_resource) for row in connection.execute(query)]
 
 
 def active_names(connection: Connection) -> list[str]:
     """Names of the rollouts that are not finished, oldest first."""
-    query = select(rollouts.c.name).where(rollouts.c.finished_resource.is_(None)).order_by(rollouts.c.ordinal)
+    query = select(rollouts.c.name).where(_goes_on).order_by(rollouts.c.ordinal)
     return list(connection.execute(query).scalars())
 
 
 def heads(connection: Connection, names: Sequence[str]) -> dict[str, int]:
     """Last sequence of every rollout that is not finished and of those named, oldest first."""
     columns = rollouts.c
-    query = select(columns.name, columns.last_sequence).where(
-        or_(columns.finished_resource.is_(None), columns.name.in_(names))
-    )
+    query = select(columns.name, columns.last_sequence).where(or_(_goes_on, columns.name.in_(names)))
     return {row.name: row.last_sequence or 0 for row in connection.execute(query.order_by(columns.ordinal))}
 
 

@@ -2,7 +2,7 @@
 
 from covey_server.store.failures import StoreError
 from covey_server.store.idempotency import check_request_id, commit_once, once, once_for
-from covey_server.store.store import Store, open_store, open_stores, store_at_rest
+from covey_server.store.store import Store, open_store, open_stores, shared_store, store_at_rest
 
 __all__ = [
     "Store",
@@ -13,5 +13,6 @@ __all__ = [
     "once_for",
     "open_store",
     "open_stores",
+    "shared_store",
     "store_at_rest",
 ]

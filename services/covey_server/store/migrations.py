@@ -6,7 +6,7 @@ the step and its version number share a transaction. Whoever comes next goes on 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
@@ -15,10 +15,13 @@ from sqlalchemy import Connection, inspect, select, update
 from covey import __version__, failpoints
 from covey_server.store.failures import StoreError
 from covey_server.store.schema import schema_version
+from covey_server.store.servers import Server
 from covey_server.store.steps import FIRST_VERSION, STEPS, Step
 
 NEWEST_VERSION = STEPS[-1].version if STEPS else FIRST_VERSION
 """Of the tables that this code reads and writes."""
+
+_ROWS_AT_ONCE = 500
 
 Transaction = Callable[[], AbstractContextManager[Connection]]
 
@@ -49,7 +52,9 @@ def refuse_newer(connection: Connection, place: str) -> None:
         )
 
 
-def migrate(transaction: Transaction, found: int, target: int, place: str) -> list[Step]:
+def migrate(
+    transaction: Transaction, found: int, target: int, place: str, *, others: Callable[[], Sequence[Server]] | None
+) -> list[Step]:
     """Bring tables from a version to another; returns the steps that were made.
 
     Args:
@@ -57,9 +62,13 @@ def migrate(transaction: Transaction, found: int, target: int, place: str) -> li
         found: the version that is there.
         target: the version that is wanted.
         place: of the store, for errors.
+        others: who else works on the tables; None where nobody can.
+
+    Where others may work on them, a step back over one that can be expanded takes the number back and leaves what was
+    added: code of both versions can use it.
 
     Raises:
-        StoreError: this code does not know the version, or the database cannot be written.
+        StoreError: this code does not know the version, others are in the way, or the database cannot be written.
     """
     if not FIRST_VERSION <= target <= NEWEST_VERSION:
         raise StoreError(
@@ -71,15 +80,68 @@ def migrate(transaction: Transaction, found: int, target: int, place: str) -> li
     steps = [step for step in STEPS if min(found, target) < step.version <= max(found, target)]
     if not forward:
         steps.reverse()
+    made = []
     for step in steps:
-        after = step.version if forward else step.version - 1
+        before, after = (step.version - 1, step.version) if forward else (step.version, step.version - 1)
+        leaves_tables = not forward and others is not None and step.expand is not None
+        if others is not None and not leaves_tables:
+            _refuse_others(others(), after if forward else None, place)
         with transaction() as connection:
+            if version_of(connection) != before:
+                continue  # another server was quicker
             failpoints.reach("migrate.begun")
-            (step.forward if forward else step.back)(connection)
+            if not leaves_tables:
+                (step.forward if forward else step.back)(connection)
             connection.execute(update(schema_version).values(version=after, written_by=__version__))
             failpoints.reach("migrate.changed")
+        made.append(step)
         failpoints.reach("migrate.stepped")
-    return steps
+    return made
+
+
+def make_ready(
+    transaction: Transaction, found: int, place: str, others: Callable[[], Sequence[Server]]
+) -> tuple[int, list[Step]]:
+    """Let this code work on shared tables of an older version beside servers of that version.
+
+    Returns:
+        The version of the tables afterwards, and the steps that are expanded and wait for their end.
+
+    Raises:
+        StoreError: a step cannot be expanded and older servers are there, or the database cannot be written.
+    """
+    steps = [step for step in STEPS if step.version > found]
+    whole = max((step.version for step in steps if step.expand is None), default=found)
+    if whole > found:
+        migrate(transaction, found, whole, place, others=others)
+    waiting = [step for step in steps if step.version > whole]
+    for step in waiting:
+        with transaction() as connection:
+            if (version_of(connection) or 0) < step.version and step.expand is not None:
+                step.expand(connection)
+                failpoints.reach("migrate.expanded")
+        count = _ROWS_AT_ONCE
+        while step.fill is not None and count >= _ROWS_AT_ONCE:
+            # Each piece in a transaction of its own: writers of the other servers wait for one of them, not for all.
+            with transaction() as connection:
+                count = step.fill(connection, _ROWS_AT_ONCE)
+    return whole, waiting
+
+
+def _refuse_others(others: Sequence[Server], tables: int | None, place: str) -> None:
+    """Refuse to take away from servers what they work with.
+
+    Raises:
+        StoreError: some know only tables before version `tables` (None: whatever they know).
+    """
+    late = [server for server in others if tables is None or server.tables is None or server.tables < tables]
+    if late:
+        names = ", ".join(sorted({server.words() for server in late}))
+        raise StoreError(
+            f"servers work on these tables that would no longer understand them: {names}",
+            place=place,
+            remedy="stop or upgrade them first; `covey upgrade plan` says in which order",
+        )
 
 
 def copy_path(directory: Path, found: int) -> Path:

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from covey import __version__
 from covey_server.store.failures import StoreError
+from covey_server.store.migrations import NEWEST_VERSION
+from covey_server.store.servers import Server, connection_name, servers_of
 
 _READERS = 8
 _READER_WAIT_SECONDS = 10.0
@@ -31,7 +34,6 @@ _CONNECTING = {
     "keepalives_interval": 2,
     "keepalives_count": 3,
     "tcp_user_timeout": 10_000,
-    "application_name": "covey-server",
 }
 
 _CONNECT_REMEDIES = {
@@ -80,6 +82,12 @@ def reader_engine(url: URL) -> Engine:
     return _engine(url, _READERS, "default_transaction_isolation=repeatable\\ read", "default_transaction_read_only=on")
 
 
+def servers(connection: Connection) -> list[Server]:
+    """Who else works on this database."""
+    query = text("SELECT application_name FROM pg_stat_activity WHERE datname = current_database()")
+    return servers_of(name for name in connection.execute(query).scalars() if name)
+
+
 def explained(error: DBAPIError, place: str) -> StoreError:
     """What a database error means for people."""
     message = str(error.orig).strip().splitlines()
@@ -100,7 +108,11 @@ def _engine(url: URL, size: int, *settings: str) -> Engine:
             pool_timeout=_READER_WAIT_SECONDS,
             # A restart of PostgreSQL costs the call that meets it, not every one after it.
             pool_pre_ping=True,
-            connect_args={**_CONNECTING, "options": " ".join(f"-c {option}" for option in options)},
+            connect_args={
+                **_CONNECTING,
+                "application_name": connection_name(__version__, NEWEST_VERSION),
+                "options": " ".join(f"-c {option}" for option in options),
+            },
         )
     except ModuleNotFoundError as error:
         raise StoreError(

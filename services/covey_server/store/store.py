@@ -15,11 +15,13 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from covey import __version__, failpoints
-from covey_server.store import migrations, schema, sqlite
+from covey_server.store import migrations, postgres, schema, sqlite
 from covey_server.store.address import database_of, database_url, is_shared, place_of
 from covey_server.store.ballast import Ballast
 from covey_server.store.directory import RESTORING_NAME, DirectoryLock, sync_directory
 from covey_server.store.failures import StoreError
+from covey_server.store.servers import Server
+from covey_server.store.steps import STEPS
 from covey_server.store.writer import Writer
 
 T = TypeVar("T")
@@ -36,12 +38,14 @@ class Migrated:
         version: of the tables now.
         steps: what is new, or no more there, in words.
         copy: of the database before; None where nothing was changed or no copy was asked for.
+        waiting: steps that are prepared and wait until no older server is left, in words.
     """
 
     found: int
     version: int
     steps: tuple[str, ...]
     copy: Path | None
+    waiting: tuple[str, ...] = ()
 
 
 class Store:
@@ -112,11 +116,10 @@ class Store:
             keep_copy: whether to make the copy, `covey.version-N.db`; of PostgreSQL none is made (`pg_dump` makes one).
 
         Raises:
-            StoreError: a newer covey wrote this store, or the database cannot be written.
+            StoreError: a newer covey wrote this store, servers of another version are in the way, or the database
+                cannot be written.
         """
-        with self.read() as connection:
-            migrations.refuse_newer(connection, self._place)
-            found = migrations.version_of(connection)
+        found = self._found()
         wanted = migrations.NEWEST_VERSION if target is None else target
         if found is None or found == wanted:
             return Migrated(wanted if found is None else found, wanted, (), None)
@@ -124,8 +127,40 @@ class Store:
         if keep_copy and not self.is_shared:
             failpoints.reach("migrate.before_copy")
             copy = sqlite.copy_database(self._url, migrations.copy_path(self.directory, found))
-        steps = migrations.migrate(self.write, found, wanted, self._place)
+        others = self.servers if self.is_shared else None
+        steps = migrations.migrate(self.write, found, wanted, self._place, others=others)
         return Migrated(found, wanted, tuple(step.summary for step in steps), copy)
+
+    def make_ready(self) -> Migrated:
+        """Let this code work on the tables: bring them to its version, or beside older servers as near as they bear.
+
+        Raises:
+            StoreError: as `bring_to`.
+        """
+        if not self.is_shared:
+            return self.bring_to()
+        found = self._found()
+        if found is None or found == migrations.NEWEST_VERSION:
+            return Migrated(found or migrations.NEWEST_VERSION, migrations.NEWEST_VERSION, (), None)
+        version, steps = migrations.make_ready(self.write, found, self._place, self.servers)
+        done = tuple(step.summary for step in STEPS if found < step.version <= version)
+        return Migrated(found, version, done, None, tuple(step.summary for step in steps))
+
+    def servers(self) -> list[Server]:
+        """Other processes that work on this store; of an SQLite file there are none.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if not self.is_shared:
+            return []
+        with self.read() as connection:
+            return postgres.servers(connection)
+
+    def _found(self) -> int | None:
+        with self.read() as connection:
+            migrations.refuse_newer(connection, self._place)
+            return migrations.version_of(connection)
 
     @contextmanager
     def write(self, *, is_reserved: bool = False) -> Iterator[Connection]:
@@ -286,14 +321,42 @@ def _opened(directory: Path, url: str | None, lock: DirectoryLock | None, ballas
             remedy="run `covey state restore` with the same backup again",
         )
     store = Store(directory, url, lock, ballast_bytes)
-    migrated = store.bring_to()
-    store.create_all()
+    try:
+        migrated = store.make_ready()
+        store.create_all()
+    except BaseException:
+        store.close()
+        raise
+    if migrated.waiting:
+        _log.warning(
+            "the tables are ready for a newer version; `covey state migrate --store-url` ends the upgrade once every"
+            " server is of it",
+            extra={"version": migrated.version, "waiting": list(migrated.waiting)},
+        )
     if migrated.steps:
         _log.warning(
             "the tables were brought to a newer version",
             extra={"found": migrated.found, "version": migrated.version, "copy": str(migrated.copy)},
         )
     return store
+
+
+@contextmanager
+def shared_store(url: str) -> Iterator[Store]:
+    """The store that servers share, beside them, for tools: nothing made, nothing migrated.
+
+    Raises:
+        StoreError: it is an SQLite file, which has one server, or it cannot be read.
+    """
+    if not is_shared(database_url(Path(), url)):
+        raise StoreError(
+            "an SQLite file is no store that servers share", place=url, remedy="name its --data-directory instead"
+        )
+    store = Store(Path(), url, None)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 @contextmanager
