@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,17 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-
-from covey.cli import main
-
-PROJECT = Path(__file__).parents[2]
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(left.value.code or 0), captured.out, captured.err
+from typed import commands_of, run
 
 
 @pytest.fixture
@@ -34,10 +23,7 @@ def generated(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 def test_the_commands_of_the_page(generated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (PROJECT / "docs" / "churn.md").read_text(encoding="utf-8")
-    block = re.search(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert block is not None
-    commands = block[1].strip().splitlines()
+    commands = commands_of("churn.md")
     assert len(commands) == 5
     for command in commands:
         status, out, err = run(capsys, *shlex.split(command)[1:])

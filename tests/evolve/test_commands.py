@@ -13,17 +13,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import yaml
-
-from covey.cli import main
+from typed import commands_of, run
 
 PROJECT = Path(__file__).parents[2]
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(left.value.code or 0), captured.out, captured.err
 
 
 @pytest.fixture
@@ -34,10 +26,7 @@ def generated(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 def test_the_commands_of_the_page(generated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (PROJECT / "docs" / "evolution.md").read_text(encoding="utf-8")
-    block = re.search(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert block is not None
-    commands = block[1].strip().splitlines()
+    commands = commands_of("evolution.md")
     assert len(commands) == 4
     for command in commands:
         status, out, err = run(capsys, *shlex.split(command)[1:])

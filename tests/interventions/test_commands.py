@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from controller.receivers import receiver
-
-from covey.cli import main
+from typed import commands_of, run
 
 PROJECT = Path(__file__).parents[2]
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(left.value.code or 0), captured.out, captured.err
 
 
 def test_the_commands_of_the_page(
@@ -46,9 +37,7 @@ def test_the_commands_of_the_page(
         "scores.parquet",
     ]
     assert run(capsys, *score)[0] == 0
-    page = (PROJECT / "docs" / "churn.md").read_text(encoding="utf-8")
-    block = next(own for own in re.findall(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE) if "intervene" in own)
-    plan, deliver, effect = (shlex.split(line)[1:] for line in block.strip().splitlines())
+    plan, deliver, effect = (shlex.split(line)[1:] for line in commands_of("churn.md", "covey intervene"))
     status, out, err = run(capsys, *plan, "--dry-run", "--output", "json")
     dry = json.loads(out)
     assert (status, err, dry["waiting_count"]) == (0, "", 0) and dry["action_count"] > 100

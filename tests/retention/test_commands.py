@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
-
-from covey.cli import main
-
-PAGE = Path(__file__).parents[2] / "docs" / "retention.md"
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(left.value.code or 0), captured.out, captured.err
+from typed import commands_of, run
 
 
 @pytest.fixture
@@ -31,9 +20,7 @@ def generated(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 def test_the_commands_of_the_page(generated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    block = re.search(r"^```sh\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    assert block is not None
-    commands = block[1].strip().splitlines()
+    commands = commands_of("retention.md")
     assert len(commands) == 4
     for command in commands:
         status, out, err = run(capsys, *shlex.split(command)[1:])

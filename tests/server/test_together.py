@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from waiting import PATIENCE_SECONDS, wait_until
 from covey import Events
 from covey.together import Compose, Friends, Space, Wanted, find_similar, form_groups
 from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2, together_pb2, together_pb2_grpc
+from covey_server.datasets.view import DatasetView
 from covey_server.studies import neighbours
 
 from .running import ServedHere
@@ -43,8 +46,8 @@ def history(learners: np.ndarray, seed: int) -> tuple[Events, events_pb2.PackedE
     return Events.from_numpy(learner, time, texts, texts, time_unit="us"), packed
 
 
-def append(server: ServedHere, append_id: str, packed: events_pb2.PackedEvents) -> None:
-    first = datasets_pb2.AppendEventsRequest(dataset=NAME, append_id=append_id)
+def append(server: ServedHere, append_id: str, packed: events_pb2.PackedEvents, name: str = NAME) -> None:
+    first = datasets_pb2.AppendEventsRequest(dataset=name, append_id=append_id)
     chunk = datasets_pb2.AppendEventsRequest(chunk_sequence=1, packed=packed)
     assert (
         list(server.analyzer.AppendEvents(iter([first, chunk]), timeout=PATIENCE_SECONDS))[-1].synced_chunk_sequence
@@ -119,6 +122,35 @@ def test_neighbours_of_the_same_cohort(course: Course) -> None:
     assert {own.archetype for own in answer.learners} == {model.cohorts[cohorts.labels[7]].archetype}
     other = course.similar(cohort_model=course.model, cohort=int(cohorts.labels[7] + 1) % 3, count=3)
     assert {own.cohort for own in other.learners} == {int(cohorts.labels[7] + 1) % 3}
+
+
+def test_points_of_one_dataset_are_made_while_another_is_asked(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who asks of a large dataset for the first time holds nobody up but those who ask of it, too."""
+    other = "datasets/other"
+    course.server.analyzer.CreateDataset(analyzer_pb2.CreateDatasetRequest(dataset_id="other", request_id="o"))
+    append(course.server, "o", history(np.arange(40), 3)[1], other)
+    assert course.similar(dataset=other).learner_count == 40  # its traits are there
+    append(course.server, "p", history(np.arange(40, 90), 4)[1], other)
+    at_work, go_on = threading.Event(), threading.Event()
+    made = neighbours.Neighbourhoods._made
+
+    def slowly(own: neighbours.Neighbourhoods, view: DatasetView, *arguments: Any) -> Any:
+        if view.name == other:
+            at_work.set()
+            assert go_on.wait(2 * PATIENCE_SECONDS)
+        return made(own, view, *arguments)
+
+    monkeypatch.setattr(neighbours.Neighbourhoods, "_made", slowly)
+    monkeypatch.setattr(neighbours, "REFRESH_SECONDS", 0.0)
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(course.similar, dataset=other) for _ in range(2)]
+        try:
+            assert at_work.wait(PATIENCE_SECONDS)
+            assert course.similar().learner_count == 300
+            assert not any(one.done() for one in asked)
+        finally:
+            go_on.set()
+        assert [one.result().learner_count for one in asked] == [90, 90]
 
 
 def test_the_floor_can_be_raised_and_not_lowered(course: Course) -> None:

@@ -13,17 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-
-from covey.cli import main
+from typed import commands_of, run
 
 PROJECT = Path(__file__).parents[2]
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(left.value.code or 0), captured.out, captured.err
 
 
 @pytest.fixture
@@ -42,10 +34,7 @@ def learner_of(events: Path, position: int = 7) -> str:
 
 
 def test_the_commands_of_the_page(generated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (PROJECT / "docs" / "together.md").read_text(encoding="utf-8")
-    block = re.search(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert block is not None
-    commands = block[1].strip().splitlines()
+    commands = commands_of("together.md")
     assert len(commands) == 6
     for command in commands:
         typed = command.replace("learner-7", learner_of(generated))

@@ -14,19 +14,12 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from google.protobuf.json_format import ParseDict
+from typed import commands_of, run
 
-from covey.cli import main
 from covey.parameters import TRAIT_NAMES
 from covey.v1 import datasets_pb2, variants_pb2
 
 PROJECT = Path(__file__).parents[2]
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str, str]:
-    with pytest.raises(SystemExit) as left:
-        main([str(argument) for argument in arguments])
-    captured = capsys.readouterr()
-    return int(left.value.code or 0), captured.out, captured.err
 
 
 @pytest.fixture
@@ -42,10 +35,7 @@ def generated(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: p
 
 
 def test_the_commands_of_the_page(generated: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    page = (PROJECT / "docs" / "tuning.md").read_text(encoding="utf-8")
-    block = re.search(r"^```sh\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
-    assert block is not None
-    commands = block[1].strip().splitlines()
+    commands = commands_of("tuning.md")
     assert len(commands) == 4
     for command in commands:
         status, out, err = run(capsys, *shlex.split(command)[1:])
@@ -55,6 +45,11 @@ def test_the_commands_of_the_page(generated: Path, capsys: pytest.CaptureFixture
             assert 3 <= data["best"]["cohort_count"] <= 6
         elif "tune" in command:
             assert max(map(len, out.splitlines())) <= 80, command
+    report = Path("report/report.md").read_text(encoding="utf-8")
+    assert "# Tuned for separation: events" in report and "## Each fold" in report and "## Segments" not in report
+    drawn = re.findall(r"\]\((\S+\.svg)\)", report)
+    assert drawn == ["gain.svg", "search.svg"]
+    assert all(b"<svg" in (Path("report") / name).read_bytes()[:500] for name in drawn)
     variant = ParseDict(yaml.safe_load(Path("tuned/variant.yaml").read_text()), variants_pb2.Variant())
     assert (variant.name, variant.engine) == ("variants/tuned", "native")
     assert variant.trait_parameters.velocity_alpha > 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +17,8 @@ from covey import Events
 from covey.errors import InputError
 from covey.together import Attribute
 from covey.tune import Configuration, Goal, Knobs, Problem, tune, tune_segments
+from covey.tune.pictures import gain_picture, search_picture
+from covey.tune.report import markdown
 from covey.tune.search import gain_of, outer_folds
 
 RUNS = int(os.environ.get("COVEY_TUNING_RUNS", "8"))
@@ -91,7 +94,13 @@ def test_what_is_planted_is_found() -> None:
     assert found.gain.tuned.mean() > 0.9
     assert found.best.weights[1] > found.default.weights[1]
     assert found.best.parameters == found.default.parameters
-    # The default itself is always among those tried.
+    # The default itself is always among those tried, and what was chosen has the best of their scores.
+    assert found.tried[0][0] == found.default
+    assert max(found.tried, key=lambda own: own[1])[0] == found.best
+    # A picture for each constant that was turned, and one of the search.
+    axes = [own for own in search_picture(found, "made up").axes if own.axison]
+    assert len(axes) == 7 and axes[-1].get_title(loc="left") == "in the order of the search"
+    assert {len(own.collections[0].get_offsets()) for own in axes} == {len(found.tried)}
     parts = outer_folds(problem, problem.known, 3, found.seed + 1)
     scores = [np.mean([problem.score(own, *part, found.seed) for part in parts])
               for own in (found.best, found.default)]  # fmt: skip
@@ -127,6 +136,13 @@ def test_a_segment_keeps_everybodys_unless_its_gain_survives() -> None:
     for row in rows[:2]:
         assert row.gain is not None and row.gain.mean > 0.05
         assert row.adjusted_p >= row.gain.p_value * (1 - 1e-9) and (row.best is not None) == (row.adjusted_p <= 0.05)
+    text = markdown(everybody, rows, "made up")
+    assert re.search(r"^\| a \| 397 \| \+0\.\d{4} \(.*\| its own \|$", text, re.MULTILINE)
+    assert re.search(r"^\| c \| 5 \| too few \|  \| everybody's \|$", text, re.MULTILINE)
+    drawn = gain_picture(everybody, rows, "made up").axes[2]
+    survived = sum(row.best is not None for row in rows)
+    assert drawn.get_title(loc="left") == f"Own constants: {survived} of 2 survive Holm"
+    assert len(drawn.get_yticklabels()) == 2  # who was not tried is not drawn
     assert rows[0].best is not None and rows[0].best.weights[1] > everybody.default.weights[1]
     # The same people under names by chance: nobody's own parameters survive.
     names = np.random.default_rng(5).integers(0, 2, 800).astype(np.int32)

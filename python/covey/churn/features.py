@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from covey import _core
 from covey.agreement import common_positions
 from covey.engine import thread_count
-from covey.evolve.snapshots import traits_at
 from covey.parameters import TRAIT_NAMES, TraitParameters
+from covey.traits_over_time import traits_at
 
 if TYPE_CHECKING:
     from covey.engine import Progress

@@ -10,6 +10,7 @@ from covey.churn.metrics import Quality, quality
 from covey.churn.model import ChurnModel
 from covey.churn.panel import Panel
 from covey.errors import InputError
+from covey.report_folder import markdown_table, write_folder
 
 
 def judge(model: ChurnModel, panel: Panel) -> Quality:
@@ -49,15 +50,10 @@ def write_report(
         InputError: as `judge`.
         OSError: the folder cannot be written.
     """
-    import matplotlib as mpl
-
     found = judge(model, panel)
-    folder.mkdir(parents=True, exist_ok=True)
     figure = pictures.picture(found, panel.churned, model.probabilities(panel.features), f"{name}: {model.variant}")
-    with mpl.rc_context({"svg.hashsalt": "covey", "svg.fonttype": "path"}):
-        figure.savefig(folder / "quality.svg", metadata={"Date": None})
     text = markdown(model, found, name, ablation, caution(model, panel))
-    (folder / "report.md").write_text(text, encoding="utf-8")
+    write_folder(folder, text, {"quality.svg": figure})
     return found
 
 
@@ -69,7 +65,7 @@ def markdown(
         "# Who is about to leave",
         words.basis(model),
         *([f"**Mind:** {warning}"] if warning else []),
-        _table([words.row_of(name, found)]),
+        markdown_table(words.HEADS, [words.row_of(name, found)]),
         words.accuracy_text(found),
         "Limits of the AUC are 95 %, learners resampled.",
         words.lead_text(found.lead_time, model.threshold),
@@ -77,10 +73,5 @@ def markdown(
     ]
     if ablation:
         rows = [words.row_of(f"{'+ ' if place else ''}{group}", own) for place, (group, own) in enumerate(ablation)]
-        parts += ["## What each group of features buys", _table(rows)]
+        parts += ["## What each group of features buys", markdown_table(words.HEADS, rows)]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(rows: Sequence[Sequence[str]]) -> str:
-    lines = [words.HEADS, ["---"] * len(words.HEADS), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

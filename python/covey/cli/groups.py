@@ -62,8 +62,9 @@ def groups(
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Study groups of people alike or mixed, under constraints, judged against groups by chance."""
+    from covey.about_learners import read_table
     from covey.cli.output import ProgressLine, print_data
-    from covey.together.files import edges_of, read_table
+    from covey.together.files import edges_of
     from covey.together.groups import Wanted, form_groups
     from covey.together.space import ARCHETYPE
 

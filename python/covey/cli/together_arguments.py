@@ -54,8 +54,8 @@ def space_of(
     Raises:
         InputError: the table does not fit, or a name is nobody's.
     """
+    from covey.about_learners import read_table
     from covey.errors import InputError
-    from covey.together.files import read_table
     from covey.together.space import ARCHETYPE, COHORT, Space
 
     instant, count = columns.instant(as_of), columns.cohort_count(k)

@@ -83,12 +83,15 @@ def tune(
     prove: Annotated[
         str, typer.Option(help="What the rollout must show of an outcome.", rich_help_panel=_ANSWER)
     ] = "engagement > 0 %",
+    report: Annotated[
+        Path | None, typer.Option(help="Write a folder: report.md and its pictures.", rich_help_panel=_ANSWER)
+    ] = None,
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Tune trait parameters, weights and the number of cohorts; judge the gain on learners held out."""
+    from covey.about_learners import read_table
     from covey.cli.output import CommandError, ProgressLine, print_data
     from covey.errors import InputError
-    from covey.together.files import read_table
     from covey.tune import Configuration, Knobs, Problem, tune_segments
     from covey.tune import tune as tune_all
     from covey.tune.files import check_names, write_files
@@ -126,6 +129,10 @@ def tune(
     is_written = folder is not None and (found.gain.is_shown or anyway)
     if folder is not None and is_written:
         write_files(found, folder, name, baseline, prove)
+    if report is not None:
+        from covey.tune.report import write_report
+
+        write_report(found, segments, report, path.stem)
     if output is OutputFormat.table:
         _print(found, segments, folder if is_written else None)
     else:
@@ -183,22 +190,12 @@ def _as_data(found: Any, segments: Any) -> dict[str, Any]:
 
 def _print(found: Any, segments: Any, folder: Path | None) -> None:
     from covey.cli.output import print_table, print_text, print_wrapped
-    from covey.parameters import TRAIT_NAMES
-    from covey.tune.words import segment_text, verdict
+    from covey.tune import words
 
-    print_wrapped(verdict(found))
+    print_wrapped(words.verdict(found))
     print_text("")
-    before, after = found.default, found.best
-    rows = [
-        [name, f"{value:g}", f"{getattr(after.parameters, name):g}"]
-        for name, value in before.parameters.to_keywords().items()
-        if value != getattr(after.parameters, name)
-    ]
-    weights = zip(TRAIT_NAMES, before.weights, after.weights, strict=True)
-    rows += [[f"weight of {name}", f"{old:g}", f"{new:g}"] for name, old, new in weights if old != new]
-    rows += [["cohorts", str(before.k), f"{after.k} (by fold {', '.join(str(own.k) for own in found.chosen)})"]]
-    print_table(["constant", "default", "tuned"], rows)
+    print_table(words.CONSTANT_HEADS, words.constant_rows(found))
     for own in segments or ():
-        print_wrapped(segment_text(own), 2)
+        print_wrapped(words.segment_text(own), 2)
     if folder is not None:
         print_wrapped(f"Written: {folder}/variant.yaml, discovery.yaml, rollout.yaml.")

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from covey.evolve import pictures, words
 from covey.evolve.answer import Answer
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from covey.report_folder import markdown_table, write_folder
 
 
 def write_report(answer: Answer, folder: Path) -> None:
@@ -20,14 +16,11 @@ def write_report(answer: Answer, folder: Path) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     drawn = {"flows.svg": pictures.flows(answer.snapshots, "Where learners go")}
     drawn["moves.svg"] = pictures.matrix(answer.moves, f"Moves in {answer.moves.step_days:.0f} days")
     if answer.forecast is not None:
         drawn["reliability.svg"] = pictures.reliability(answer.forecast, "Is it as sure as it is right?")
-    for name, figure in drawn.items():
-        _save(figure, folder / name)
-    (folder / "report.md").write_text(markdown(answer), encoding="utf-8")
+    write_folder(folder, markdown(answer), drawn)
 
 
 def markdown(answer: Answer) -> str:
@@ -39,7 +32,7 @@ def markdown(answer: Answer) -> str:
         *(f"**Mind:** {problem}." for problem in found.problems),
         "![Flows of learners between cohorts](flows.svg)",
         "## Moves",
-        _table(
+        markdown_table(
             ["from", "learners", *moves.names],
             [
                 [name, f"{count:,}", *(_cell(answer, row, column) for column in range(len(moves.names)))]
@@ -50,7 +43,7 @@ def markdown(answer: Answer) -> str:
         "and allow for learners who differ. They do not allow for weeks that differ for everybody.",
         "![The matrix of moves](moves.svg)",
         "## Stays",
-        _table(
+        markdown_table(
             ["state", "entered", "left again", "half stay less than"],
             [
                 [d.name, f"{d.run_count:,}", f"{d.ended_count:,}", words.dwell_text(d, moves.step_days)]
@@ -59,7 +52,7 @@ def markdown(answer: Answer) -> str:
         ),
         "A learner's first stay in each state, begun after the first snapshot; Kaplan-Meier.",
         "## Stability",
-        _table(
+        markdown_table(
             ["snapshot", "learners", "same cohort as before", "adjusted Rand index"],
             [
                 [s.name, f"{s.learner_count:,}", _percent(s.stay_share), f"{s.adjusted_rand_index:.3f}"]
@@ -70,7 +63,7 @@ def markdown(answer: Answer) -> str:
     if answer.forecast is not None:
         parts += ["## What comes next", words.forecast_text(answer.forecast), "![Reliability](reliability.svg)"]
         parts.append(
-            _table(
+            markdown_table(
                 ["way", "right", "log loss", "Brier score", "calibration error"],
                 [
                     [s.name, _percent(s.accuracy), f"{s.log_loss:.3f}", f"{s.brier:.3f}", f"{s.calibration_error:.3f}"]
@@ -81,7 +74,7 @@ def markdown(answer: Answer) -> str:
     if answer.schedule is not None:
         parts += ["## How often to assign anew", words.schedule_text(answer.schedule, moves.step_days)]
         parts.append(
-            _table(
+            markdown_table(
                 ["every", "stale labels", "changes per learner and snapshot", "cost", "above the cheapest"],
                 [
                     [f"{s.every_days:.0f} days", _percent(s.stale_share), f"{s.changes:.3f}", f"{s.cost:.3f}",
@@ -101,17 +94,5 @@ def _cell(answer: Answer, row: int, column: int) -> str:
     return f"{100 * share:.1f} ({100 * moves.low[row, column]:.1f} to {100 * moves.high[row, column]:.1f})"
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def _percent(value: float) -> str:
     return "" if math.isnan(value) else f"{100 * value:.1f} %"
-
-
-def _save(figure: Figure, path: Path) -> None:
-    import matplotlib as mpl
-
-    with mpl.rc_context({"svg.hashsalt": "covey", "svg.fonttype": "path"}):
-        figure.savefig(path, metadata={"Date": None})

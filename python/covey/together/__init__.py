@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from covey.about_learners import Attribute
 from covey.together.groups import Compose, Friends, Groups, Wanted, form_groups
 from covey.together.similar import Similar, find_similar
-from covey.together.space import Attribute, Space
+from covey.together.space import Space
 
 __all__ = [
     "Attribute",

@@ -1,8 +1,7 @@
-"""Tables of learners and lists of edges, from Parquet and CSV files."""
+"""Lists of edges: who of the learners is linked with whom."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,28 +9,6 @@ from numpy.typing import NDArray
 
 from covey.errors import InputError, suggestion
 from covey.together.space import Space
-
-
-def read_table(path: Path) -> Any:
-    """A pyarrow table of a Parquet file, or of a CSV file with a heading and every column as text.
-
-    Raises:
-        InputError: the file is neither.
-    """
-    import pyarrow as pa
-    from pyarrow import csv, parquet
-
-    try:
-        if path.suffix.lower() != ".csv":
-            return parquet.read_table(path)
-        with path.open("rb") as file:
-            names = file.readline().decode("utf-8-sig").strip().split(",")
-        options = csv.ConvertOptions(
-            column_types={name.strip('"'): pa.string() for name in names}, strings_can_be_null=True
-        )
-        return csv.read_csv(path, convert_options=options)
-    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
-        raise InputError(str(error).splitlines()[0], source=str(path), expected="a Parquet or CSV file") from None
 
 
 def edges_of(space: Space, table: Any, columns: tuple[str, str], source: str = "the table") -> NDArray[np.int64]:

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from covey.about_learners import Attribute
 from covey.errors import InputError
 from covey.identifiers import LearnerIds
 from covey.together.composing import Numbers, Units, compose, group_counts, linked
 from covey.together.quality import Quality, judged
-from covey.together.space import ARCHETYPE, Attribute, Space
+from covey.together.space import ARCHETYPE, Space
 
 MOST_IN_A_GROUP = 1_000
 """Learners of a group; exchanges keep a table of units by units."""

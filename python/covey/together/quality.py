@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from covey import _core
+from covey.about_learners import Attribute
 from covey.engine import thread_count
 from covey.together.composing import Numbers
-from covey.together.space import Attribute, Space
+from covey.together.space import Space
 
 _MOST_DRAWS, _FEWEST_DRAWS, _DRAWN_LEARNERS = 200, 20, 4_000_000
 _MOST_BOUNDED = 200_000

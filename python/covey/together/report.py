@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
+from covey.report_folder import markdown_table, write_folder
 from covey.together import words
 from covey.together.groups import Groups
 from covey.together.pictures import groups_picture
@@ -16,12 +16,7 @@ def write_report(found: Groups, folder: Path) -> None:
     Raises:
         OSError: the folder cannot be written.
     """
-    import matplotlib as mpl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with mpl.rc_context({"svg.hashsalt": "covey", "svg.fonttype": "path"}):
-        groups_picture(found, "Study groups").savefig(folder / "groups.svg", metadata={"Date": None})
-    (folder / "report.md").write_text(markdown(found), encoding="utf-8")
+    write_folder(folder, markdown(found), {"groups.svg": groups_picture(found, "Study groups")})
 
 
 def markdown(found: Groups) -> str:
@@ -31,10 +26,10 @@ def markdown(found: Groups) -> str:
         words.basis(found),
         *(f"**Without a group:** {count:,} learners, as {why}." for why, count in found.left_out),
         "![Groups against chance](groups.svg)",
-        _table(words.HEADS, words.rows(found.quality)),
+        markdown_table(words.HEADS, words.rows(found.quality)),
         words.CHANCE.format(draws=found.quality.draw_count),
         "## Groups",
-        _table(
+        markdown_table(
             ["group", "learners", "all share"],
             [
                 [str(number), f"{size:,}", pool]
@@ -43,8 +38,3 @@ def markdown(found: Groups) -> str:
         ),
     ]
     return "\n\n".join(parts) + "\n"
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [heads, ["---"] * len(heads), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

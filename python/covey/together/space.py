@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from covey.about_learners import Attribute, attribute_of
 from covey.cohort_model import weighted_points
 from covey.cohorts import Cohorts
 from covey.errors import InputError, suggestion
@@ -17,25 +18,6 @@ from covey.parameters import trait_weight_tuple
 from covey.traits import Traits
 
 COHORT, ARCHETYPE = "cohort", "archetype"
-UNKNOWN = -1
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Attribute:
-    """A property that learners share or not, such as a segment, a cohort or an archetype.
-
-    Attributes:
-        codes: int32, shape (n,): a position in `names`; -1 where it is not known of a learner.
-        names: of the values.
-    """
-
-    codes: NDArray[np.int32]
-    names: tuple[str, ...]
-
-    def name_of(self, position: int) -> str:
-        """The value of the learner at a position; "unknown" where there is none."""
-        code = int(self.codes[position])
-        return self.names[code] if code >= 0 else "unknown"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -101,7 +83,7 @@ class Space:
         rows = pc.index_in(self.learner_ids.to_arrow().cast(pa.large_string()), ids)
         if rows.null_count == len(rows):
             raise InputError("it knows none of the learners of the events", source=source, column=learner)
-        taken = {name: _attribute(table[name].combine_chunks().take(rows)) for name in names}
+        taken = {name: attribute_of(table[name].combine_chunks().take(rows)) for name in names}
         return replace(self, attributes={**self.attributes, **taken})
 
     def attribute(self, name: str) -> Attribute:
@@ -137,13 +119,3 @@ def cohort_attributes(labels: NDArray[np.int32], archetypes: Sequence[str]) -> d
         COHORT: Attribute(labels, tuple(map(str, range(len(archetypes))))),
         ARCHETYPE: Attribute(codes[labels], names),
     }
-
-
-def _attribute(values: Any) -> Attribute:
-    import pyarrow as pa
-
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
-    coded = values.cast(pa.string()).dictionary_encode()
-    codes = coded.indices.fill_null(UNKNOWN).to_numpy(zero_copy_only=False).astype(np.int32)
-    return Attribute(codes, tuple(coded.dictionary.to_pylist()))

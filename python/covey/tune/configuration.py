@@ -23,6 +23,11 @@ _RANGES: dict[str, tuple[float, float, bool]] = {
 }
 
 
+def ranges() -> dict[str, tuple[float, float, bool]]:
+    """(low, high, whether it is searched by its logarithm) of each parameter of the traits that can be turned."""
+    return dict(_RANGES)
+
+
 @dataclass(frozen=True, slots=True)
 class Configuration:
     """An analyzer's constants.

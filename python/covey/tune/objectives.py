@@ -26,7 +26,8 @@ Numbers = NDArray[np.int64]
 FEWEST_LEARNERS = 100
 _SILHOUETTE_SAMPLE = 2_000
 _PRIOR_LEARNERS = 5.0  # a cohort's mean outcome is drawn to that of all by so many
-_KEPT = 64
+_MOST_KEPT = 64
+_KEPT_BYTES = 256 * 1024 * 1024  # of matrices of traits; searches of all folds begin with the same configurations
 
 
 class Goal(StrEnum):
@@ -126,11 +127,13 @@ class Problem:
 
     def points(self, configuration: Configuration) -> NDArray[np.float32]:
         """All learners in the weighted space of a configuration, shape (5, n)."""
-        matrix = self._matrices.get(configuration.parameters)
+        matrix = self._matrices.pop(configuration.parameters, None)
         if matrix is None:
             matrix = self.events.traits(self.as_of_us, configuration.parameters, threads=self.threads).matrix
-            self._matrices = dict([*self._matrices.items()][-_KEPT:])
-            self._matrices[configuration.parameters] = matrix
+            most = min(max(_KEPT_BYTES // matrix.nbytes, 2), _MOST_KEPT)
+            while len(self._matrices) >= most:  # the one that was not asked for longest goes
+                del self._matrices[next(iter(self._matrices))]
+        self._matrices[configuration.parameters] = matrix
         return weighted_points(matrix, configuration.weights)
 
     def score(self, configuration: Configuration, training: Numbers, held_out: Numbers, seed: int) -> float:
@@ -138,13 +141,17 @@ class Problem:
         points = self.points(configuration)
         if self.goal is Goal.stability:
             half = np.random.default_rng(seed).permutation(len(training)) < len(training) // 2
-            one, other = (self._assigned(points, np.sort(part), held_out, configuration.k, seed)
-                          for part in (training[half], training[~half]))  # fmt: skip
+            one, other = (
+                self._assigned(points, self._centroids(points, np.sort(part), configuration.k, seed), held_out)
+                for part in (training[half], training[~half])
+            )
             return adjusted_rand_index(one, other)
-        labels = self._assigned(points, training, held_out, configuration.k, seed)
+        centroids = self._centroids(points, training, configuration.k, seed)
+        labels = self._assigned(points, centroids, held_out)
         if self.goal is Goal.separation:
             return self._silhouette(points, labels, held_out)
-        return self._foretold(points, labels, training, held_out, configuration.k, seed)
+        before = self._assigned(points, centroids, training)
+        return self._foretold(before, labels, training, held_out, configuration.k)
 
     def _centroids(self, points: NDArray[np.float32], training: Numbers, k: int, seed: int) -> NDArray[np.float32]:
         own = np.ascontiguousarray(points[:, training])
@@ -152,10 +159,9 @@ class Problem:
         return find_clusters(own, self.hashes[training], k, seed, "native", self.threads, None).centroids
 
     def _assigned(
-        self, points: NDArray[np.float32], training: Numbers, held_out: Numbers, k: int, seed: int
+        self, points: NDArray[np.float32], centroids: NDArray[np.float32], learners: Numbers
     ) -> NDArray[np.int32]:
-        centroids = self._centroids(points, training, k, seed)
-        own = np.ascontiguousarray(points[:, held_out])
+        own = np.ascontiguousarray(points[:, learners])
         return engine_named("native").assign(own, centroids, self.threads)
 
     def _silhouette(self, points: NDArray[np.float32], labels: NDArray[np.int32], held_out: Numbers) -> float:
@@ -167,16 +173,10 @@ class Problem:
         return float(engine_named("native").silhouette(own, codes, int(codes.max()) + 1, self.threads))
 
     def _foretold(
-        self,
-        points: NDArray[np.float32],
-        labels: NDArray[np.int32],
-        training: Numbers,
-        held_out: Numbers,
-        k: int,
-        seed: int,
+        self, before: NDArray[np.int32], labels: NDArray[np.int32], training: Numbers, held_out: Numbers, k: int
     ) -> float:
+        """From cohorts of the training learners and of those held out."""
         assert self.outcome is not None
-        before = self._assigned(points, training, training, k, seed)
         known, truth = self.outcome[training], self.outcome[held_out]
         count = np.bincount(before, minlength=k)
         mean = (np.bincount(before, known, k) + _PRIOR_LEARNERS * known.mean()) / (count + _PRIOR_LEARNERS)

@@ -46,6 +46,20 @@ class Gain:
         return self.low > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A configuration, and what it was chosen among.
+
+    Attributes:
+        best: the one with the best score.
+        tried: (configuration, mean score of the inner folds) of all, in the order in which they were tried; the first
+            is the default. The best score of many is too good by luck.
+    """
+
+    best: Configuration
+    tried: tuple[tuple[Configuration, float], ...]
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Tuned:
     """A configuration, and what choosing one this way is worth.
@@ -53,6 +67,7 @@ class Tuned:
     Attributes:
         problem: what was tuned for.
         default, best: before and after, chosen on all learners.
+        tried: what `best` was chosen among, see `Choice`.
         chosen: of each outer fold; where they differ much, the data do not say which is best.
         gain: on held-out learners.
         trials: configurations tried for each choice.
@@ -62,6 +77,7 @@ class Tuned:
     problem: Problem
     default: Configuration
     best: Configuration
+    tried: tuple[tuple[Configuration, float], ...]
     chosen: tuple[Configuration, ...]
     gain: Gain
     trials: int
@@ -101,17 +117,17 @@ def tune(
     chosen, default, tuned = [], [], []
     for number, (training, held_out) in enumerate(parts):
         told("tuning", number, folds + 1)
-        own = choose(problem, knobs, training, trials, seed)
+        own = choose(problem, knobs, training, trials, seed).best
         chosen.append(own)
         default.append(problem.score(knobs.base, training, held_out, seed))
         tuned.append(problem.score(own, training, held_out, seed))
     told("tuning", folds, folds + 1)
-    best = choose(problem, knobs, problem.known, trials, seed)
+    found = choose(problem, knobs, problem.known, trials, seed)
     gain = gain_of(np.array(default), np.array(tuned), 1 / (folds - 1), confidence)
-    return Tuned(problem, knobs.base, best, tuple(chosen), gain, trials, seed)
+    return Tuned(problem, knobs.base, found.best, found.tried, tuple(chosen), gain, trials, seed)
 
 
-def choose(problem: Problem, knobs: Knobs, learners: Numbers, trials: int, seed: int) -> Configuration:
+def choose(problem: Problem, knobs: Knobs, learners: Numbers, trials: int, seed: int) -> Choice:
     """The best of some configurations by inner folds of these learners."""
     from scipy.optimize import differential_evolution
     from scipy.stats import qmc
@@ -135,7 +151,9 @@ def choose(problem: Problem, knobs: Knobs, learners: Numbers, trials: int, seed:
         seed=np.random.default_rng(seed),
     )  # fmt: skip
     best = min(known, key=known.__getitem__)
-    return knobs.base if best == knobs.at(start[0]) else best
+    rounded = knobs.at(start[0])
+    tried = tuple((knobs.base if own == rounded else own, -value) for own, value in known.items())
+    return Choice(knobs.base if best == rounded else best, tried)
 
 
 def outer_folds(problem: Problem, learners: Numbers, count: int, seed: int) -> list[tuple[Numbers, Numbers]]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from covey.about_learners import Attribute
 from covey.errors import InputError
 from covey.stats.multiplicity import holm
-from covey.together.space import Attribute
 from covey.tune.configuration import Configuration, Knobs
 from covey.tune.objectives import FEWEST_LEARNERS
 from covey.tune.search import Gain, Progress, Tuned, choose, gain_of, outer_folds
@@ -75,7 +75,7 @@ def tune_segments(
             held_out_own = held_out[np.isin(held_out, own)]
             # The search starts from what this fold chose: found.best has seen the learners who are held out here.
             start = found.chosen[fold]
-            own_best = choose(problem, replace(knobs, base=start), training_own, found.trials, seed)
+            own_best = choose(problem, replace(knobs, base=start), training_own, found.trials, seed).best
             common.append(problem.score(start, training, held_out_own, seed))
             alone.append(problem.score(own_best, training_own, held_out_own, seed))
         rows.append((name, len(own), gain_of(np.array(common), np.array(alone), 1 / (folds - 1), 1 - alpha)))
@@ -91,6 +91,6 @@ def tune_segments(
     for code, (name, count, gain) in enumerate(rows):
         p = next(adjusted) if gain is not None else 1.0
         own = problem.known[attribute.codes[problem.known] == code]
-        best = choose(problem, everybody, own, found.trials, seed) if gain is not None and p <= alpha else None
+        best = choose(problem, everybody, own, found.trials, seed).best if gain is not None and p <= alpha else None
         answers.append(SegmentTuned(name, count, gain, p, best))
     return tuple(answers)

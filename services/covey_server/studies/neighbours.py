@@ -60,8 +60,9 @@ class Neighbourhoods:
         self._datasets = datasets
         self._catalogue = catalogue
         self._seconds = seconds
-        self._lock = Lock()
+        self._lock = Lock()  # of the two below, held for a moment
         self._kept: dict[tuple[int, str], _Points] = {}
+        self._making: dict[str, Lock] = {}  # by dataset: points of one are made while others are asked
 
     def find(self, request: together_pb2.FindSimilarLearnersRequest) -> together_pb2.FindSimilarLearnersResponse:
         """The nearest learners to one.
@@ -80,7 +81,7 @@ class Neighbourhoods:
             raise invalid("max_distance", f"{request.max_distance:g} is not 0 (any) to 1")
         view = self._datasets.view(request.dataset, "dataset")
         name = request.cohort_model or self._catalogue.variant(self._catalogue.stable()).cohort_model
-        points = self._points(view, name)
+        points = self._points(view.name, name)
         where, same = _filters(request, name, points.space)
         position = points.space.learner_ids.find(learner_id)
         if position is None:
@@ -112,19 +113,24 @@ class Neighbourhoods:
                     own.archetype = _archetype_of(points.space, near)
         return message
 
-    def _points(self, view: DatasetView, model_name: str) -> _Points:
-        key = (view.number, model_name)
-        now = self._seconds()
-        with self._lock:  # one at a time: who waits for points finds them made
-            kept = self._kept.pop(key, None)
+    def _points(self, dataset: str, model_name: str) -> _Points:
+        with self._lock:
+            making = self._making.setdefault(dataset, Lock())
+        with making:  # one at a time: who waits for points finds them made
+            # Looked at only now: an older look than that of whoever made the points would take appends for deletions.
+            view = self._datasets.view(dataset, "dataset")
+            key, now = (view.number, model_name), self._seconds()
             segments = frozenset(segment.row.number for segment in view.segments)
-            is_usable = kept is not None and (
-                kept.segments == segments or (kept.segments < segments and now - kept.made_seconds < REFRESH_SECONDS)
-            )
-            if kept is None or not is_usable:
+            with self._lock:
+                kept = self._kept.get(key)
+                if kept is not None and not kept.segments <= segments:
+                    del self._kept[key]  # of learners who are deleted nothing is kept
+                    kept = None
+            if kept is None or not (kept.segments == segments or now - kept.made_seconds < REFRESH_SECONDS):
                 kept = self._made(view, model_name, now)
-            # The last used comes last; the first go.
-            self._kept = {**dict(list(self._kept.items())[1 - _MOST_KEPT :]), key: kept}
+            with self._lock:
+                self._kept.pop(key, None)  # the last used comes last; the first go
+                self._kept = {**dict(list(self._kept.items())[1 - _MOST_KEPT :]), key: kept}
             return kept
 
     def _made(self, view: DatasetView, model_name: str, now: float) -> _Points:
