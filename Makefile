@@ -80,8 +80,11 @@ bench-readme: $(BENCH) ## write the claims of the last `make bench` into README.
 pictures: $(DEV) ## draw the pictures of the documentation again
 	$(BIN)/python docs/pictures.py
 
-notebook: $(DEV) ## run the example notebook again, on the real learners beside the project
+notebook: $(DEV) ## run the example notebooks again, on the real learners beside the project
 	$(BIN)/python examples/execute_notebook.py examples/oulad.ipynb
+	$(BIN)/python examples/execute_notebook.py examples/oulad_course.ipynb
+	$(BIN)/python examples/execute_notebook.py examples/mooc_groups.ipynb
+	$(BIN)/python examples/execute_notebook.py examples/experiment.ipynb
 
 gates-verify: $(RUN) ## 10,000 simulated rollouts in each of many worlds: do the gates keep their promises? docs/gates.md
 	mkdir -p .cache
