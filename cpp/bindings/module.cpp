@@ -14,6 +14,7 @@ void bind_hash(pybind11::module_& module);
 void bind_histories(pybind11::module_& module);
 void bind_cohorts(pybind11::module_& module);
 void bind_online(pybind11::module_& module);
+void bind_partial_kmeans(pybind11::module_& module);
 void bind_moments(pybind11::module_& module);
 void bind_neighbours(pybind11::module_& module);
 void bind_stats(pybind11::module_& module);
@@ -32,6 +33,7 @@ PYBIND11_MODULE(_core, module, pybind11::mod_gil_not_used()) {
     bind_histories(module);
     bind_cohorts(module);
     bind_online(module);
+    bind_partial_kmeans(module);
     bind_moments(module);
     bind_neighbours(module);
     bind_stats(module);

@@ -91,27 +91,36 @@ std::size_t Lloyd::task_count() const {
 
 KMeans Lloyd::run() {
     KMeans result;
-    assign(max_iterations_ == 0 ? &Lloyd::assign_only : &Lloyd::assign_first);
-    bool settled = false;
-    bool inertia_is_known = max_iterations_ == 0;
-    while (result.iterations < max_iterations_ && !result.converged) {
-        update();
-        ++result.iterations;
-        if (!settled && total_.changed < points_.size / settled_share) {
-            settled = true;
-            if (k_ >= least_k_of_neighbours && max_iterations_ - result.iterations >= least_iterations_of_neighbours) {
-                blocks_ = PointBlocks(points_, labels_, team_, kernels_);
-            }
-            states_.resize(blocks_.count());
-        }
-        inertia_is_known = !settled && result.iterations == max_iterations_;
-        assign(settled ? &Lloyd::assign_block : inertia_is_known ? &Lloyd::assign_last : &Lloyd::assign_all);
+    if (max_iterations_ == 0) {
+        assign(&Lloyd::assign_only);
+        inertia_is_known_ = true;
+    } else {
+        begin();
+    }
+    while (iterations_ < max_iterations_ && !result.converged) {
+        step(means_of(total_, centroids_, dimensions_), iterations_ + 1 == max_iterations_);
         result.converged = total_.changed == 0;
     }
-    result.inertia = inertia_is_known ? static_cast<double>(total_.squared_steps) * step : finish();
+    result.inertia = static_cast<double>(inertia_is_known_ ? total_.squared_steps : finish()) * covey::step;
+    result.iterations = iterations_;
     result.centroids = std::move(centroids_);
     result.sizes = std::move(total_.sizes);
     return result;
+}
+
+// Moves the centroids and brings the labels after them.
+void Lloyd::step(const std::vector<float>& centroids, bool is_last) {
+    move_to(centroids);
+    ++iterations_;
+    if (!settled_ && total_.changed < points_.size / settled_share) {
+        settled_ = true;
+        if (k_ >= least_k_of_neighbours && max_iterations_ - iterations_ >= least_iterations_of_neighbours) {
+            blocks_ = PointBlocks(points_, labels_, team_, kernels_);
+        }
+        states_.resize(blocks_.count());
+    }
+    inertia_is_known_ = !settled_ && is_last;
+    assign(settled_ ? &Lloyd::assign_block : inertia_is_known_ ? &Lloyd::assign_last : &Lloyd::assign_all);
 }
 
 // Brings labels up to date, and sums for those that changed.
@@ -228,29 +237,37 @@ void Lloyd::move_point(std::size_t block, std::size_t point, std::int32_t from, 
     ++sums.changed;
 }
 
-void Lloyd::update() {
+std::vector<float> means_of(const ClusterSums& sums, const std::vector<float>& centroids, std::size_t dimensions) {
+    std::vector<float> means = centroids;
+    for (std::size_t c = 0; c < sums.sizes.size(); ++c) {
+        if (sums.sizes[c] == 0) {
+            continue;
+        }
+        for (std::size_t d = 0; d < dimensions; ++d) {
+            const auto sum = static_cast<double>(sums.coordinates[c * dimensions + d]);
+            means[c * dimensions + d] = static_cast<float>(sum / static_cast<double>(sums.sizes[c]) * step);
+        }
+    }
+    return means;
+}
+
+void Lloyd::move_to(const std::vector<float>& centroids) {
     constexpr double up = 1.0 + 0x1p-40;  // more than what double rounds away, here and over all iterations
     double farthest = 0.0;
     double second = 0.0;
     for (std::size_t c = 0; c < k_; ++c) {
-        if (total_.sizes[c] == 0) {
-            drift_[c] = 0.0;
-            continue;
-        }
         double squared = 0.0;
         for (std::size_t d = 0; d < dimensions_; ++d) {
-            float& coordinate = centroids_[c * dimensions_ + d];
-            const auto sum = static_cast<double>(total_.coordinates[c * dimensions_ + d]);
-            const auto mean = static_cast<float>(sum / static_cast<double>(total_.sizes[c]) * step);
-            const double difference = static_cast<double>(mean) - static_cast<double>(coordinate);
+            const std::size_t i = c * dimensions_ + d;
+            const double difference = static_cast<double>(centroids[i]) - static_cast<double>(centroids_[i]);
             squared += difference * difference;
-            coordinate = mean;
         }
         drift_[c] = std::sqrt(squared) * up;
         second = std::max(second, std::min(drift_[c], farthest));
         farthest = std::max(farthest, drift_[c]);
     }
     moved_ = (moved_ + farthest + second) * up;
+    centroids_ = centroids;
     lay_out_centroids();
 }
 
@@ -269,8 +286,7 @@ std::int64_t Lloyd::distance_steps(const Scratch& scratch, std::size_t size) con
     return steps;
 }
 
-// Labels in the caller's order; returns the inertia.
-double Lloyd::finish() {
+std::int64_t Lloyd::finish() {
     std::atomic<std::int64_t> total{0};
     const std::size_t tasks = task_count();
     team_.run(tasks, [&](std::size_t task, std::size_t) {
@@ -300,7 +316,7 @@ double Lloyd::finish() {
         }
         total.fetch_add(sum, std::memory_order_relaxed);
     });
-    return static_cast<double>(total.load()) * step;
+    return total.load();
 }
 
 }  // namespace covey

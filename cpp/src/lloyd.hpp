@@ -41,6 +41,14 @@ public:
 
     KMeans run();
 
+    // The iterations one at a time, for points that are a part of all points: whoever adds the sums of the parts says
+    // what the centroids are. Which labels follow from them is the same as in `run`.
+    void begin() { assign(&Lloyd::assign_first); }
+    void step(const std::vector<float>& centroids, bool is_last = false);
+    const ClusterSums& sums() const { return total_; }  // `squared_steps` is not among them
+    // The labels in the caller's order, and the inertia in steps of 2^-32; no step may follow.
+    std::int64_t finish();
+
 private:
     static constexpr std::int32_t mixed = -1;  // labels are in the block's own row
     static constexpr std::size_t most_kept = 16;
@@ -88,9 +96,8 @@ private:
     std::int64_t distance_steps(const Scratch& scratch, std::size_t size) const;
     void move_points(std::size_t block, std::uint32_t groups, const Scratch& scratch, ClusterSums& sums);
     void move_point(std::size_t block, std::size_t point, std::int32_t from, std::int32_t to, ClusterSums& sums);
-    void update();
+    void move_to(const std::vector<float>& centroids);
     void lay_out_centroids();
-    double finish();
 
     const PointColumns& points_;
     const Kernels& kernels_;
@@ -110,6 +117,12 @@ private:
     std::vector<float> centroid_columns_;  // dimensions x padded_k, what is behind k is far away
     std::vector<double> drift_;            // by how much each centroid moved in the last update, rounded up
     double moved_ = 0.0;
+    int iterations_ = 0;
+    bool settled_ = false;           // few labels change: blocks know their contenders
+    bool inertia_is_known_ = false;  // total_.squared_steps is that of the last labels
 };
+
+// The mean of each cluster, a mean in double rounded to float once; an empty one keeps its centroid.
+std::vector<float> means_of(const ClusterSums& sums, const std::vector<float>& centroids, std::size_t dimensions);
 
 }  // namespace covey

@@ -4,6 +4,7 @@
 #include "covey/kmeans.hpp"
 #include "covey/math.hpp"
 #include "covey/parallel.hpp"
+#include "covey/partial_kmeans.hpp"
 #include "covey/random.hpp"
 #include "kernels.hpp"
 
@@ -130,6 +131,35 @@ std::vector<float> seed_centroids(const PointColumns& points, const std::uint64_
         }
     }
     return centroids;
+}
+
+struct PartialSeeding::State {
+    State(const PointColumns& own, const std::uint64_t* id_hashes, std::uint64_t seed, std::size_t threads,
+          const Kernels& kernels)
+        : points(own), race(points, id_hashes, seed, threads, kernels, nullptr) {}
+
+    PointColumns points;
+    Race race;
+};
+
+PartialSeeding::PartialSeeding(const PointColumns& points, const std::uint64_t* id_hashes, std::uint64_t seed,
+                               std::size_t threads, const Kernels& kernels)
+    : state_(std::make_unique<State>(points, id_hashes, seed, threads, kernels)) {
+    state_->race.check_points();
+}
+
+PartialSeeding::~PartialSeeding() = default;
+
+std::optional<PartialSeeding::Winner> PartialSeeding::winner(std::uint64_t round) {
+    const Racer racer = state_->race.winner(round);
+    if (!racer.found) {
+        return std::nullopt;
+    }
+    return Winner{racer.score, racer.id_hash, racer.point};
+}
+
+void PartialSeeding::add_centroid(const float* centroid) {
+    state_->race.add_centroid(centroid);
 }
 
 }  // namespace covey

@@ -413,6 +413,68 @@ def kmeans(
         ValueError: shapes that do not fit, values that are not finite or too large for the fixed-point sums.
     """
 
+class PartialKMeans:
+    """One part's share of Lloyd's iterations: sums that add over parts, in steps of 2**-32, exact in int64.
+
+    Args:
+        points: shape (d, n), d <= 32, finite; n may be 0. Kept, and not to be changed.
+        centroids: shape (k, d): the first labels are for them.
+        ranges: float32, shape (2, d): the lowest and the highest values in any part.
+        max_iterations: how many steps may follow.
+        threads: at most this many threads.
+        isa: implementation, see the module.
+
+    Raises:
+        ValueError: for points outside of the ranges.
+    """
+
+    def __init__(
+        self,
+        points: NDArray[np.float32],
+        centroids: NDArray[np.float32],
+        ranges: NDArray[np.float32],
+        max_iterations: int = 300,
+        threads: int = 1,
+        isa: str | None = None,
+    ) -> None: ...
+    def step(self, centroids: NDArray[np.float32]) -> None:
+        """The labels for other centroids, shape (k, d)."""
+    def finish(self) -> tuple[NDArray[np.int32], int]:
+        """Labels (n,) and the sum of the squared distances in steps of 2**-32; no step may follow."""
+    @property
+    def sums(self) -> NDArray[np.int64]:
+        """Shape (k, d): sums of the points per label in steps of 2**-32."""
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Shape (k,)."""
+    @property
+    def changed(self) -> int:
+        """Labels that the last step changed; n at first."""
+
+class PartialSeeding:
+    """One part's share of `seed_centroids`: the least winner of all parts is the next centroid of all.
+
+    Args:
+        points: shape (d, n), finite; n may be 0. Kept, and not to be changed.
+        id_hashes: shape (n,).
+        seed: as of `seed_centroids`.
+        threads: at most this many threads.
+        isa: implementation, see the module.
+    """
+
+    def __init__(
+        self,
+        points: NDArray[np.float32],
+        id_hashes: NDArray[np.uint64],
+        seed: int,
+        threads: int = 1,
+        isa: str | None = None,
+    ) -> None: ...
+    def winner(self, round: int) -> tuple[float, int, int] | None:  # noqa: A002
+        """Score, id hash and position of the part's best after `round` centroids; None where no point is left."""
+    def add_centroid(self, centroid: NDArray[np.float32]) -> None:
+        """The next centroid, shape (d,)."""
+
 def assign(
     points: NDArray[np.float32],
     centroids: NDArray[np.float32],

@@ -15,7 +15,7 @@ from covey.cohort_model import CohortModel, CohortRow, Quality, weighted_points
 from covey.discovery import find_clusters
 from covey.engine import EngineName, Progress
 from covey.fixed_point import group_means, standardised
-from covey.parameters import TRAIT_NAMES, trait_weight_tuple
+from covey.parameters import TRAIT_NAMES, TraitParameters, trait_weight_tuple
 from covey.traits import Traits
 
 if TYPE_CHECKING:
@@ -154,27 +154,50 @@ def discover(
     points = weighted_points(traits.matrix, weights)
     found = find_clusters(points, traits.learner_ids.hashes(engine), k, seed, engine, threads, progress)
     means = group_means(traits.matrix, found.labels, len(found.centroids))
-    names = name_cohorts(standardised(means, traits.matrix))
-    sizes = np.bincount(found.labels, minlength=len(found.centroids))
+    model = model_of(
+        found.centroids,
+        np.bincount(found.labels, minlength=len(found.centroids)),
+        means,
+        standardised(means, traits.matrix),
+        weights,
+        traits.parameters,
+        seed,
+        found.quality,
+    )
+    return Cohorts(traits=traits, labels=found.labels, model=model, silhouette_by_k=found.silhouette_by_k)
+
+
+def model_of(
+    centroids: NDArray[np.float32],
+    sizes: NDArray[np.int64],
+    means: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    trait_weights: tuple[float, ...],
+    parameters: TraitParameters,
+    seed: int,
+    quality: Quality,
+) -> CohortModel:
+    """The model of k clusters: sizes (k,), mean traits (k, 5) and their z-scores, by which they are named."""
+    names = name_cohorts(scores)
+    learner_count = int(sizes.sum())
     rows = tuple(
         CohortRow(
             index=index,
             archetype=names[index],
             size=int(sizes[index]),
-            share=int(sizes[index]) / len(traits),
+            share=int(sizes[index]) / learner_count,
             mean_traits=tuple(float(value) for value in means[index]),
         )
         for index in range(len(names))
     )
     assert len(rows[0].mean_traits) == len(TRAIT_NAMES)
-    found.centroids.flags.writeable = False
-    model = CohortModel(
-        trait_weights=weights,
-        centroids=found.centroids,
+    centroids.flags.writeable = False
+    return CohortModel(
+        trait_weights=trait_weights,
+        centroids=centroids,
         cohorts=rows,
-        parameters=traits.parameters,
+        parameters=parameters,
         seed=seed,
         k=len(rows),
-        quality=found.quality,
+        quality=quality,
     )
-    return Cohorts(traits=traits, labels=found.labels, model=model, silhouette_by_k=found.silhouette_by_k)

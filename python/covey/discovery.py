@@ -42,8 +42,8 @@ class Clusters:
 
 
 @dataclass(frozen=True, slots=True)
-class _Run:
-    """The learners of one discovery and how to work on them."""
+class Run:
+    """The learners of one discovery and how to work on them: points (d, n) and the hashes of their ids (n,)."""
 
     engine: Engine
     points: Points
@@ -52,12 +52,15 @@ class _Run:
     threads: int
 
     def seed_centroids(self, k: int) -> Points:
+        """k-means++; fewer than k where fewer points differ."""
         return self.engine.seed_centroids(self.points, self.hashes, k, self.seed, self.threads)
 
     def cluster(self, initial: Points) -> Clustering:
+        """Lloyd's iterations to convergence."""
         return self.engine.kmeans(self.points, initial, MAX_ITERATIONS, self.threads)
 
     def silhouette(self, labels: NDArray[np.int32], k: int) -> float | None:
+        """The mean silhouette, None with one cluster."""
         return self.silhouettes({k: labels}).get(k)
 
     def silhouettes(self, labels_by_k: Mapping[int, NDArray[np.int32]]) -> dict[int, float]:
@@ -68,9 +71,10 @@ class _Run:
         scores = self.engine.silhouettes(self.points, np.stack(list(kept.values())), list(kept), self.threads)
         return dict(zip(kept, scores, strict=True))
 
-    def sample(self, positions: NDArray[np.int64]) -> _Run:
+    def sample(self, positions: NDArray[np.int64]) -> Run:
+        """The learners at some positions."""
         points = np.ascontiguousarray(self.points[:, positions])
-        return _Run(self.engine, points, self.hashes[positions], self.seed, self.threads)
+        return Run(self.engine, points, self.hashes[positions], self.seed, self.threads)
 
 
 def find_clusters(
@@ -83,20 +87,18 @@ def find_clusters(
     progress: Progress | None,
 ) -> Clusters:
     """Cluster points (d, n); see `Traits.discover`."""
-    _check(k, seed, points.shape[1])
-    run = _Run(engine_named(engine), points, hashes, seed, thread_count(threads))
-    # In the order of their ids: the choice of the sample is by hash, so the sample does not depend on the partition.
-    positions = np.sort(run.engine.smallest_hashes(hashes, seed, SILHOUETTE_SAMPLE))
+    check_request(k, seed, points.shape[1])
+    run = Run(engine_named(engine), points, hashes, seed, thread_count(threads))
+    # The choice is by hash, so the sample does not depend on the partition.
+    positions = sample_positions(run.engine, points, hashes, seed, SILHOUETTE_SAMPLE)
     sample = run if len(positions) == points.shape[1] else run.sample(positions)
     silhouette_by_k: dict[int, float] = {}
     if k == "auto":
-        k, silhouette_by_k = _choose_k(sample, progress)
+        k, silhouette_by_k = choose_k(sample, progress)
     if progress is not None:
         progress(f"k-means with k={k}", 0, 1)
     initial = run.seed_centroids(k)
-    if len(initial) < k:
-        remedy = f"choose k <= {len(initial)}, or k='auto'"
-        raise InputError(f"k is {k}, but only {len(initial)} learners differ in their traits", remedy=remedy)
+    check_distinct(k, len(initial))
     result = run.cluster(initial)
     centroids, labels = by_descending_size(result.centroids, result.labels)
     quality = Quality(
@@ -108,6 +110,20 @@ def find_clusters(
     if progress is not None:
         progress(f"k-means with k={k}", 1, 1)
     return Clusters(centroids, labels, quality, silhouette_by_k)
+
+
+def sample_positions(engine: Engine, points: Points, hashes: Hashes, seed: int, sample_size: int) -> NDArray[np.int64]:
+    """Ascending positions of the smallest mixed hashes; among equal hashes the coordinates decide, never the order."""
+    positions = engine.smallest_hashes(hashes, seed, sample_size)
+    if 0 < len(positions) < len(hashes):
+        border = hashes[positions[-1]]
+        tied = np.flatnonzero(hashes == border)
+        inside = positions[hashes[positions] != border]
+        room = len(positions) - len(inside)
+        if len(tied) > room:
+            by_coordinates = np.lexsort(points[::-1, tied])
+            positions = np.concatenate([inside, tied[by_coordinates][:room]])
+    return np.sort(positions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,14 +168,18 @@ def sample_then_assign(
 
 def by_descending_size(centroids: Points, labels: NDArray[np.int32]) -> tuple[Points, NDArray[np.int32]]:
     """Clusters renumbered by descending size, ties by centroid; empty ones, nearest to no learner, are left out."""
-    sizes = np.bincount(labels, minlength=len(centroids))
-    order = sorted(np.flatnonzero(sizes).tolist(), key=lambda index: (-sizes[index], tuple(centroids[index].tolist())))
+    order = order_by_size(centroids, np.bincount(labels, minlength=len(centroids)))
     new_label = np.zeros(len(centroids), dtype=np.int32)
     new_label[order] = np.arange(len(order), dtype=np.int32)
     return np.ascontiguousarray(centroids[order]), new_label[labels]
 
 
-def _choose_k(sample: _Run, progress: Progress | None) -> tuple[int, dict[int, float]]:
+def order_by_size(centroids: Points, sizes: NDArray[np.int64]) -> list[int]:
+    """Clusters by descending size, ties by centroid, without the empty ones."""
+    return sorted(np.flatnonzero(sizes).tolist(), key=lambda index: (-sizes[index], tuple(centroids[index].tolist())))
+
+
+def choose_k(sample: Run, progress: Progress | None) -> tuple[int, dict[int, float]]:
     """The k with the highest silhouette, the smaller of two within 1e-6; 1 where no two learners differ."""
     labels_by_k: dict[int, NDArray[np.int32]] = {}
     # The first k centroids are the seeding for k: each round only adds one.
@@ -176,7 +196,15 @@ def _choose_k(sample: _Run, progress: Progress | None) -> tuple[int, dict[int, f
     return best_k, silhouette_by_k
 
 
-def _check(k: int | Literal["auto"], seed: int, learner_count: int) -> None:
+def check_distinct(k: int, distinct_count: int) -> None:
+    """Raise InputError where k is more than the learners that differ."""
+    if distinct_count < k:
+        remedy = f"choose k <= {distinct_count}, or k='auto'"
+        raise InputError(f"k is {k}, but only {distinct_count} learners differ in their traits", remedy=remedy)
+
+
+def check_request(k: int | Literal["auto"], seed: int, learner_count: int) -> None:
+    """Raise InputError where k or the seed cannot be."""
     if not 0 <= seed <= _LARGEST_SEED:
         raise InputError(f"seed is {seed}", expected=f"0 to {_LARGEST_SEED}")
     if k == "auto":
