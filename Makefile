@@ -100,9 +100,10 @@ dashboard-pictures: $(DEV) ## the pictures of docs/dashboard.md, from real rollo
 gates-smoke: $(RUN) ## a part of that in seconds: what CI asks
 	$(BIN)/covey gates verify --smoke
 
-experiments-verify: $(DEV) ## 5,000 simulated experiments per estimator: do intervals cover, do sequential readings hold?
-	COVEY_EXPERIMENT_RUNS=5000 $(BIN)/python -m pytest -n 2 tests/experiment/test_coverage.py tests/experiment/test_segments.py
-	COVEY_INTERVENTION_RUNS=5000 $(BIN)/python -m pytest -n 2 tests/interventions/test_interventions.py -k coverage
+experiments-verify: $(DEV) ## 5,000 simulated data sets per estimator: do intervals cover, do sequential readings hold?
+	COVEY_EXPERIMENT_RUNS=5000 $(BIN)/python -m pytest -n 2 -rP tests/experiment/test_coverage.py tests/experiment/test_segments.py
+	COVEY_EXPERIMENT_RUNS=5000 $(BIN)/python -m pytest -n 2 -rP tests/churn/test_models.py tests/evolve/test_evolve.py -k cover
+	COVEY_INTERVENTION_RUNS=5000 $(BIN)/python -m pytest -n 2 -rP tests/interventions/test_interventions.py -k coverage
 	COVEY_TUNING_RUNS=200 $(BIN)/python -m pytest -n 2 tests/tune/test_tune.py -k nothing
 
 # Bounds of the fault suite; `make test` tries a part of each.

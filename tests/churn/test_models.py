@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.stats import binom
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -17,13 +19,15 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from covey.churn import Definition, Kind, Panel, load_model, panel, save_model, score, train
 from covey.churn import training as training_module
 from covey.churn.features import FEATURE_NAMES
-from covey.churn.metrics import auc, average_precision, calibration_bins, lead_time, top_lift
+from covey.churn.metrics import auc, auc_limits, average_precision, calibration_bins, lead_time, top_lift
 from covey.churn.predictors import trees_of
 from covey.churn.training import Trained
 from covey.errors import InputError
 from covey.identifiers import bucket
 
 from .courses import DAY_US, START_US, course
+
+RUNS = int(os.environ.get("COVEY_EXPERIMENT_RUNS", "1000"))
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +72,47 @@ def test_metrics_are_those_of_scikit_learn() -> None:
         score_of = random.integers(0, 12, count) / 12 + 0.1 * left
         assert auc(left, score_of) == pytest.approx(roc_auc_score(left, score_of))
         assert average_precision(left, score_of) == pytest.approx(average_precision_score(left, score_of))
-        weight = random.integers(0, 4, count).astype(float) + 1e-9
-        assert auc(left, score_of, weight) == pytest.approx(roc_auc_score(left, score_of, sample_weight=weight))
     left = np.repeat([True, False], [10, 90])
     assert top_lift(left, left.astype(float)) == pytest.approx(10)
     assert top_lift(left, np.zeros(100)) == pytest.approx(1)
     assert sum(rows for _, _, rows in calibration_bins(left, np.linspace(0, 1, 100))) == 100
+
+
+def weeks_of(random: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eight weeks each of learners who differ: whose, whether they left, and a score that knows something of both."""
+    inclination = random.normal(0, 1, count)
+    learner = np.repeat(np.arange(count), 8)
+    logit = -1.8 + 0.9 * inclination[learner] + 0.5 * random.normal(0, 1, len(learner))
+    left = random.random(len(learner)) < 1 / (1 + np.exp(-logit))
+    return left, 0.7 * inclination[learner] + 0.8 * random.normal(0, 1, len(learner)), learner
+
+
+def test_limits_of_the_area_cover_as_often_as_they_say() -> None:
+    """In the 99.9 % band; limits made as if a learner's weeks were independent would not."""
+    random = np.random.default_rng(5)
+    truth = np.mean([auc(*weeks_of(random, 200_000)[:2]) for _ in range(8)])
+    together = alone = 0
+    for _ in range(RUNS):
+        left, score_of, learner = weeks_of(random, 200)
+        low, high = auc_limits(left, score_of, learner)
+        together += low <= truth <= high
+        low, high = auc_limits(left, score_of, np.arange(len(left)))
+        alone += low <= truth <= high
+    print(f"limits of the area under the ROC curve: {RUNS - together} of {RUNS} miss")
+    assert binom.ppf(0.0005, RUNS, 0.95) <= together <= binom.ppf(0.9995, RUNS, 0.95), together
+    assert alone < binom.ppf(0.0005, RUNS, 0.95), alone
+
+
+def test_limits_of_the_area_are_those_of_learners_drawn_anew() -> None:
+    """By the other route: the bootstrap over learners."""
+    random = np.random.default_rng(6)
+    left, score_of, learner = weeks_of(random, 400)
+    rows = np.arange(len(left)).reshape(400, 8)
+    drawn = [rows[random.integers(0, 400, 400)].ravel() for _ in range(2_000)]
+    found = np.quantile([auc(left[own], score_of[own]) for own in drawn], [0.025, 0.975])
+    np.testing.assert_allclose(auc_limits(left, score_of, learner), found, atol=0.004)
+    assert auc_limits(left, left.astype(float), learner) == (1.0, 1.0)
+    assert auc_limits(left, score_of, np.zeros(len(left), dtype=np.int64)) == (0.0, 1.0)
 
 
 def test_validation_says_what_other_learners_and_later_weeks_say(trained: Trained) -> None:

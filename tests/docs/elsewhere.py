@@ -60,7 +60,6 @@ ELSEWHERE = (
     Elsewhere(r"docs/together\.md", "covey", "tests/together/test_commands.py", "together.md"),
     Elsewhere(r"docs/churn\.md", "covey churn", "tests/churn/test_commands.py", "churn.md"),
     Elsewhere(r"docs/churn\.md", "covey intervene", "tests/interventions/test_commands.py", "churn.md"),
-    Elsewhere(r"docs/churn\.md", "grpcurl", "tests/server/test_churn.py", "ScoreChurn"),
     Elsewhere(r"docs/tuning\.md", "covey", "tests/tune/test_commands.py", "tuning.md"),
     Elsewhere(r"docs/retention\.md", "covey retention", "tests/retention/test_commands.py", "retention.md"),
     Elsewhere(r"docs/evolution\.md", "covey evolve", "tests/evolve/test_commands.py", "evolution.md"),

@@ -68,9 +68,19 @@ class Installed:
             (self.directory / f"{name}.yaml").write_text(spec)
         (self.directory / "samples.csv").write_text(SAMPLES)
         self._dataset()
+        self._model_of_churn(run)
         self._exposures()
         backup = ["state", "backup", str(self.directory / "monday"), "--data-directory", str(self.directory / "data")]
         assert run(backup) == 0
+
+    def _model_of_churn(self, run: Run) -> None:
+        """churnModels/churn@1, where the server looks for it."""
+        models = self.directory / "data" / "churn-models"
+        models.mkdir()
+        events = self.directory / "learned-from.parquet"
+        assert run(["generate", str(events), "--learners", "300", "--weeks", "16", "--seed", "3"]) == 0
+        train = ["churn", "train", str(events), "--fit", "logistic", "--save", str(models / "churn@1.json")]
+        assert run(train) == 0
 
     @property
     def is_up(self) -> bool:

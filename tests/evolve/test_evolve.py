@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +20,7 @@ from covey.evolve.schedule import Choice, choose_schedule
 from covey.evolve.snapshots import Model, Snapshot, Snapshots
 from covey.identifiers import LearnerIds
 
+RUNS = int(os.environ.get("COVEY_EXPERIMENT_RUNS", "1000"))
 DAY_US = 86_400_000_000
 START_US = 1_767_571_200_000_000
 
@@ -118,12 +120,12 @@ def test_stays_are_those_of_walking_along(count: int, size: int, data: st.DataOb
 
 
 def test_limits_of_movers_and_stayers_cover_together() -> None:
-    """200 learners, half of whom move often and half seldom, over 12 snapshots; 1,000 data sets.
+    """200 learners, half of whom move often and half seldom, over 12 snapshots.
 
     All cells of the matrix at once, as promised; and limits made as if moves were independent would not.
     """
     random = np.random.default_rng(4)
-    runs, learner_count, steps = 1_000, 200, 12
+    runs, learner_count, steps = RUNS, 200, 12
     truth = 0.5 * (0.4 + 0.05)  # chance to move; both kinds are in either state half of the time
     together = naive = 0
     for _ in range(runs):
@@ -135,6 +137,7 @@ def test_limits_of_movers_and_stayers_cover_together() -> None:
         together += bool(((found.low <= target) & (target <= found.high)).all())
         half = 2.5 * np.sqrt(target * (1 - target) / found.counts.sum(axis=1)[:, None])
         naive += bool((np.abs(found.shares - target) <= half).all())
+    print(f"all cells of a matrix of moves: {runs - together} of {runs} miss; as if independent: {runs - naive}")
     assert together >= binom.ppf(0.0005, runs, 0.95), together
     assert naive < binom.ppf(0.0005, runs, 0.95), naive
 
@@ -200,7 +203,7 @@ def found_at_break_even(snapshots_of_few: Snapshots) -> Choice:
 def test_limits_of_a_schedules_excess_cover() -> None:
     """Learners who differ in how often they move: the true excess of every second snapshot over every one."""
     random = np.random.default_rng(9)
-    runs, learner_count = 1_000, 80
+    runs, learner_count = RUNS, 80
 
     def world(count: int) -> np.ndarray:
         chance = random.beta(1.0, 6.0, count)
@@ -214,6 +217,7 @@ def test_limits_of_a_schedules_excess_cover() -> None:
 
     truth = np.mean([excess(world(20_000))[0] for _ in range(5)])
     covered = sum(low <= truth <= high for _, low, high in (excess(world(learner_count)) for _ in range(runs)))
+    print(f"excess cost of a schedule: {runs - covered} of {runs} miss")
     assert binom.ppf(0.0005, runs, 0.95) <= covered <= binom.ppf(0.9995, runs, 0.95), covered
 
 

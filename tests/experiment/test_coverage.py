@@ -41,6 +41,7 @@ ALPHA = 0.05
 def misses_fit(low: Floats, high: Floats, truth: float) -> None:
     misses = int(((low > truth) | (high < truth)).sum())
     fewest, most = rejection_band(len(low), ALPHA, 0.999)
+    print(f"{misses} of {len(low)} miss, {fewest} to {most} are right")
     assert fewest <= misses <= most, f"{misses} of {len(low)} intervals miss; a right one misses {fewest} to {most}"
 
 

@@ -212,6 +212,54 @@ def test_an_action_that_is_refused_for_good_lets_the_others_pass(tmp_path: Path)
     outbox.close()
 
 
+def test_actions_that_are_too_old_are_told_no_more(tmp_path: Path) -> None:
+    """Up to the last of their days they are; one that expired counts to no limit, and is not planned again."""
+    outbox = Outbox(tmp_path / "o.sqlite")
+    book = replace(BOOK, valid_days=7, limit_per_learner=1)
+    early = outbox.plan(book, scores(40)).actions
+    assert {own.body["valid_until_us"] for own in early} == {START_US + 7 * DAY_US}
+    late_scores = replace(scores(40, 20), probabilities=scores(40).probabilities)
+    with receiver([503]) as sink:
+        assert outbox.deliver(sink.url, lambda: START_US / 1e6 + 7 * 86_400).expired == 0
+    with receiver([]) as sink:
+        found = outbox.deliver(sink.url, lambda: START_US / 1e6 + 7 * 86_400 + 1)
+        assert (found.told, found.expired, found.waiting, sink.keys) == (0, len(early), 0, [])
+        assert outbox.count("expired") == len(early)
+        assert outbox.plan(book, scores(40)).cooling_count == len(early)
+        late = outbox.plan(book, late_scores)
+        assert [own.learner_id for own in late.actions] == [own.learner_id for own in early]
+        assert late.limited_count == 0
+        assert outbox.deliver(sink.url, lambda: START_US / 1e6 + 21 * 86_400).told == len(early)
+    assert outbox.plan(book, replace(late_scores, as_of_us=START_US + 60 * DAY_US)).limited_count == len(early)
+    outbox.close()
+
+
+def test_two_playbooks_leave_a_learner_a_day(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "o.sqlite")
+    first = {own.learner_id for own in outbox.plan(BOOK, scores(200)).actions}
+    other = replace(BOOK, name="call", action="call")
+    plan = outbox.plan(other, scores(200))
+    told = {own.learner_id for own in plan.actions}
+    # Nobody hears of both on one day; who waits is enrolled and in the arm that was drawn all the same.
+    assert told and not told & first
+    assert plan.quiet_count > 20 and plan.chosen_count == plan.held_out_count + plan.quiet_count + len(told)
+    assert len(plan.enrolments) == plan.chosen_count
+    next_day = replace(scores(200), as_of_us=START_US + DAY_US)
+    later = outbox.plan(other, next_day)
+    assert later.quiet_count == 0 and len(later.actions) == plan.quiet_count
+    # The twin: without a limit across playbooks both write at once.
+    both = outbox.plan(replace(other, name="third"), next_day, quiet_days=0)
+    assert {own.learner_id for own in both.actions} & {own.learner_id for own in later.actions}
+    outbox.close()
+
+
+def test_outboxes_from_before_actions_could_expire_know_their_playbooks() -> None:
+    assert BOOK.digest == "bf1be1bda7e871d88afb550658fe0f7a9c20a5b241b86462229844d8a54550f3"
+    assert replace(BOOK, valid_days=7).digest != BOOK.digest
+    with pytest.raises(InputError, match="valid_days is 0"):
+        replace(BOOK, valid_days=0)
+
+
 def test_who_came_back_by_hand() -> None:
     day = START_US + np.array([0, 10, 41, 5, 80]) * DAY_US
     events = Events.from_numpy(["a", "a", "b", "c", "d"], day, time_unit="us")
@@ -240,6 +288,7 @@ def test_effects_are_recovered_with_coverage() -> None:
         reading, always = comparison.reading(DecideBy.fixed), comparison.reading(DecideBy.always_valid)
         covered += reading.low <= effect <= reading.high
         always_covered += always.low <= effect <= always.high
+    print(f"effects: {RUNS - covered} of {RUNS} miss by the fixed reading, {RUNS - always_covered} by the always valid")
     assert binom.ppf(0.0005, RUNS, 0.95) <= covered <= binom.ppf(0.9995, RUNS, 0.95)
     assert binom.ppf(0.0005, RUNS, 0.95) <= always_covered
 

@@ -67,7 +67,7 @@ def markdown(
         *([f"**Mind:** {warning}"] if warning else []),
         markdown_table(words.HEADS, [words.row_of(name, found)]),
         words.accuracy_text(found),
-        "Limits of the AUC are 95 %, learners resampled.",
+        "Limits of the AUC are 95 % and allow for a learner's weeks being alike.",
         words.lead_text(found.lead_time, model.threshold),
         "![Calibration and gains](quality.svg)",
     ]

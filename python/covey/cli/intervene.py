@@ -26,6 +26,9 @@ def plan(
     playbook: PlaybookArgument,
     scores: Annotated[Path, typer.Argument(help="Parquet that `covey churn score --save` wrote.", show_default=False)],
     outbox: OutboxOption,
+    quiet_days: Annotated[
+        int, typer.Option(min=0, max=3650, help="Days after another playbook's action for a learner; 0: none.")
+    ] = 1,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be planned, write nothing.")] = False,
     output: OutputOption = OutputFormat.table,
 ) -> None:
@@ -42,7 +45,7 @@ def plan(
     # Saying what would be planned leaves no file behind.
     box = Outbox(Path(":memory:") if dry_run and not outbox.exists() else outbox)
     try:
-        found = box.plan(book, candidates, dry_run=dry_run)
+        found = box.plan(book, candidates, quiet_days=quiet_days, dry_run=dry_run)
         waiting = box.count("waiting")
     finally:
         box.close()
@@ -53,6 +56,7 @@ def plan(
         "held_out_count": found.held_out_count,
         "limited_count": found.limited_count,
         "cooling_count": found.cooling_count,
+        "quiet_count": found.quiet_count,
         "action_count": len(found.actions),
         "waiting_count": waiting,
         "is_dry_run": dry_run,
@@ -64,7 +68,7 @@ def plan(
         f"{book.name}: {found.chosen_count:,} of {len(candidates.learner_ids):,} learners chosen, "
         f"{len(found.enrolments):,} for the first time.\n"
         f"{found.held_out_count:,} are held out, {found.cooling_count:,} had an action too short a time ago,\n"
-        f"{found.limited_count:,} had as many as they may.\n"
+        f"{found.limited_count:,} had as many as they may, {found.quiet_count:,} one of another playbook just now.\n"
         f"{len(found.actions):,} actions {'would be' if dry_run else 'were'} planned; {waiting:,} wait in {outbox}."
     )
 
@@ -105,13 +109,17 @@ def deliver(
             {
                 "told_count": found.told,
                 "given_up_count": found.given_up,
+                "expired_count": found.expired,
                 "waiting_count": found.waiting,
                 "problem": found.problem,
             },
             output,
         )
     else:
-        print_text(f"{found.told:,} actions told, {found.given_up:,} given up, {found.waiting:,} wait.")
+        print_text(
+            f"{found.told:,} actions told, {found.given_up:,} given up, {found.expired:,} expired, "
+            f"{found.waiting:,} wait."
+        )
     if found.problem:
         lost = f"{found.given_up:,} given up after too many refusals" if found.given_up else "nothing is lost"
         raise CommandError(f"{found.problem}; {'deliver again later, ' if found.waiting else ''}{lost}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator
@@ -18,6 +19,8 @@ from covey.webhook import DEDUPE_HEADER, SIGNATURE_HEADER, SinkError, post, sign
 
 MOST_REFUSALS = 5
 """An action that its receiver refuses for good this often is given up, so that those behind it are told."""
+DEFAULT_QUIET_DAYS = 1
+"""Two playbooks of one outbox leave a learner so many days between their actions."""
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS playbooks (name TEXT PRIMARY KEY, digest TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS enrolments (
@@ -41,6 +44,7 @@ class Delivered:
     Attributes:
         told: actions that the receiver took.
         given_up: refused for good too often.
+        expired: too old to be told (`Playbook.valid_days`).
         waiting: still to be told.
         problem: the last thing that was said against an action: a receiver that cannot be reached ended the pass there,
             one that refused an action for good did not; empty where every action was taken.
@@ -48,6 +52,7 @@ class Delivered:
 
     told: int
     given_up: int
+    expired: int
     waiting: int
     problem: str
 
@@ -75,15 +80,28 @@ class Outbox:
         """Let go of the file."""
         self._connection.close()
 
-    def plan(self, playbook: Playbook, candidates: Candidates, *, dry_run: bool = False) -> Plan:
+    def plan(
+        self,
+        playbook: Playbook,
+        candidates: Candidates,
+        *,
+        quiet_days: int = DEFAULT_QUIET_DAYS,
+        dry_run: bool = False,
+    ) -> Plan:
         """Plan and write down, in one transaction: planned twice, by whomever, an action is there once.
+
+        Args:
+            playbook: what is done for whom.
+            candidates: scores.
+            quiet_days: between an action of another playbook of this outbox and one of this for the same learner.
+            dry_run: say it, and write nothing.
 
         Raises:
             InputError: the playbook was another one when it was first used.
         """
         with self._transaction(write=not dry_run):
             self._check(playbook)
-            plan = plan_actions(playbook, candidates, self._past(playbook.name))
+            plan = plan_actions(playbook, candidates, self._past(playbook.name, candidates.as_of_us), quiet_days)
             if dry_run:
                 return plan
             self._connection.execute("INSERT OR IGNORE INTO playbooks VALUES (?, ?)", (playbook.name, playbook.digest))
@@ -104,17 +122,21 @@ class Outbox:
         """Tell every waiting action once, oldest first, and note it after the receiver took it.
 
         Whoever dies in between tells it again under the same key. A receiver that cannot be reached ends the pass; one
-        that refuses an action for good lets the next one pass.
+        that refuses an action for good lets the next one pass. What is too old to be told expires first.
 
         Args:
             url: http or https.
-            unix_seconds: the wall clock, for signatures.
+            unix_seconds: the wall clock, for signatures and for what expires.
             secret: shared with the receiver; None: unsigned.
         """
-        told = given_up = 0
+        told = given_up = expired = 0
         problem = ""
         waiting = self._rows("SELECT key, body, refusals FROM actions WHERE state = 'waiting' ORDER BY as_of_us, key")
         for key, text, refusals in waiting:
+            if unix_seconds() * 1e6 > json.loads(text).get("valid_until_us", math.inf):
+                self._connection.execute("UPDATE actions SET state = 'expired' WHERE key = ?", (key,))
+                expired += 1
+                continue
             body = text.encode()
             headers = {DEDUPE_HEADER: key}
             if secret is not None:
@@ -134,10 +156,10 @@ class Outbox:
                 continue
             self._connection.execute("UPDATE actions SET state = 'told' WHERE key = ?", (key,))
             told += 1
-        return Delivered(told, given_up, self.count("waiting"), problem)
+        return Delivered(told, given_up, expired, self.count("waiting"), problem)
 
     def count(self, state: str) -> int:
-        """Actions that are waiting, told or given_up."""
+        """Actions that are waiting, told, given_up or expired."""
         return int(self._rows("SELECT count(*) FROM actions WHERE state = ?", state)[0][0])
 
     def enrolments(self, playbook: Playbook) -> list[Enrolment]:
@@ -153,12 +175,20 @@ class Outbox:
         )
         return [Enrolment(*row) for row in rows]
 
-    def _past(self, playbook: str) -> Past:
+    def _past(self, playbook: str, as_of_us: int) -> Past:
+        """What was done; an action that expired was not, but the same one is not planned twice."""
         arms = dict(self._rows("SELECT learner_id, arm FROM enrolments WHERE playbook = ?", playbook))
-        times: dict[str, list[int]] = defaultdict(list)
-        for learner, time in self._rows("SELECT learner_id, as_of_us FROM actions WHERE playbook = ?", playbook):
-            times[learner].append(time)
-        return Past(arms, times)
+        own: dict[str, list[int]] = defaultdict(list)
+        others: dict[str, list[int]] = defaultdict(list)
+        done = self._rows(
+            "SELECT learner_id, as_of_us, playbook FROM actions"
+            " WHERE state <> 'expired' OR (playbook = ? AND as_of_us = ?)",
+            playbook,
+            as_of_us,
+        )
+        for learner, time, name in done:
+            (own if name == playbook else others)[learner].append(time)
+        return Past(arms, own, others)
 
     def _check(self, playbook: Playbook) -> None:
         known = self._rows("SELECT digest FROM playbooks WHERE name = ?", playbook.name)

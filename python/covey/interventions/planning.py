@@ -142,10 +142,12 @@ class Past:
     Attributes:
         arms: of the learners enrolled so far.
         action_times_us: instants of each learner's actions.
+        other_times_us: instants of each learner's actions under other playbooks.
     """
 
     arms: Mapping[str, str] = field(default_factory=dict)
     action_times_us: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    other_times_us: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +161,7 @@ class Plan:
         held_out_count: of them, held out.
         limited_count: had as many actions as they may.
         cooling_count: had one too short a time ago; also one of this very instant.
+        quiet_count: had one of another playbook too short a time ago.
     """
 
     enrolments: tuple[Enrolment, ...]
@@ -167,6 +170,7 @@ class Plan:
     held_out_count: int
     limited_count: int
     cooling_count: int
+    quiet_count: int
 
 
 def arm_of(playbook: Playbook, learner_id: str) -> str:
@@ -174,13 +178,14 @@ def arm_of(playbook: Playbook, learner_id: str) -> str:
     return HELD_OUT if bucket(playbook.name, learner_id) < int(playbook.holdout_share * _BUCKETS) else TREATED
 
 
-def plan_actions(playbook: Playbook, candidates: Candidates, past: Past) -> Plan:
+def plan_actions(playbook: Playbook, candidates: Candidates, past: Past, quiet_days: int = 0) -> Plan:
     """What the playbook asks for, after what was done.
 
-    Planning the same scores again asks for nothing: each learner's action of that instant is there already.
+    Planning the same scores again asks for nothing: each learner's action of that instant is there already. Whoever had
+    an action of another playbook within `quiet_days` gets none of this one now; they stay in the arm that was drawn.
     """
     enrolments, actions = [], []
-    chosen = held_out = limited = cooling = 0
+    chosen = held_out = limited = cooling = quiet = 0
     cool_down_us = playbook.cool_down_days * DAY_US
     wanted = set(playbook.reasons)
     for learner, probability, reasons, variant in zip(
@@ -203,8 +208,11 @@ def plan_actions(playbook: Playbook, candidates: Candidates, past: Past) -> Plan
         if len(times) >= playbook.limit_per_learner:
             limited += 1
             continue
+        if any(abs(candidates.as_of_us - time) < quiet_days * DAY_US for time in past.other_times_us.get(learner, ())):
+            quiet += 1
+            continue
         actions.append(_action(playbook, learner, candidates.as_of_us, float(probability), list(reasons), variant))
-    return Plan(tuple(enrolments), tuple(actions), chosen, held_out, limited, cooling)
+    return Plan(tuple(enrolments), tuple(actions), chosen, held_out, limited, cooling, quiet)
 
 
 def _action(
@@ -222,4 +230,6 @@ def _action(
         "reasons": reasons,
         "variant": variant,
     }
+    if playbook.valid_days is not None:
+        body["valid_until_us"] = as_of_us + playbook.valid_days * DAY_US
     return Action(key, learner, as_of_us, body)

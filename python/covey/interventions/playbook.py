@@ -23,6 +23,7 @@ _KEYS = {
     "cool_down_days": "cool_down_days",
     "holdout_share": "holdout_share",
     "outcome_days": "outcome_days",
+    "valid_days": "valid_days",
 }
 _WHO = {"min_probability": "min_probability", "reasons": "reasons"}
 _WHAT = {"action": "action", "parameters": "parameters"}
@@ -42,6 +43,7 @@ class Playbook:
         cool_down_days: between two actions for one learner.
         holdout_share: of the learners who are never helped, 0 to 0.9; 0: nothing can be said of the effect.
         outcome_days: a learner has come back with an event within so many days of being chosen first.
+        valid_days: an action that is not told within so many days of its scores is told no more; None: at any time.
 
     Raises:
         InputError: for a value out of range.
@@ -56,14 +58,17 @@ class Playbook:
     cool_down_days: int = 14
     holdout_share: float = DEFAULT_HOLDOUT_SHARE
     outcome_days: int = 28
+    valid_days: int | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise InputError(f"playbook '{self.name}'", expected="letters, digits, . _ and -, at most 100")
         _in_range("min_probability", self.min_probability, 0.0, 1.0)
         _in_range("holdout_share", self.holdout_share, 0.0, 0.9)
-        for name in ("limit_per_learner", "cool_down_days", "outcome_days"):
+        for name in ("limit_per_learner", "cool_down_days", "outcome_days", "valid_days"):
             value = getattr(self, name)
+            if name == "valid_days" and value is None:
+                continue
             if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 3_650:
                 raise InputError(f"{name} is {value!r}", expected="a whole number, 1 to 3650")
         if not isinstance(self.action, str) or not self.action:
@@ -77,7 +82,10 @@ class Playbook:
     @property
     def digest(self) -> str:
         """Of everything in it: what was done under a name must stay one thing, or its effect is of nothing."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True, default=str)
+        plain = asdict(self)
+        if self.valid_days is None:
+            del plain["valid_days"]  # outboxes from before it was there know these playbooks
+        text = json.dumps(plain, sort_keys=True, ensure_ascii=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()
 
 
