@@ -128,7 +128,8 @@ WRITERS ?= 20
 APPENDS ?= 10
 RECORDS ?= 10000
 DEMO_PLAN ?= 1
-FAULT_BOUNDS := SEED KILLS CALLS NTH ROUNDS PHASES CANDIDATES ZEROES CANCELS RESTARTS ROTATIONS JUMPS JUMPED_PHASES JOURNALS PAUSES IMAGES WRITERS APPENDS RECORDS DEMO_PLAN
+DEMO_REGIONS ?= 1
+FAULT_BOUNDS := SEED KILLS CALLS NTH ROUNDS PHASES CANDIDATES ZEROES CANCELS RESTARTS ROTATIONS JUMPS JUMPED_PHASES JOURNALS PAUSES IMAGES WRITERS APPENDS RECORDS DEMO_PLAN DEMO_REGIONS
 faults: $(DEV) ## kill -9, lost answers, full and failing disks, flipped bytes: SEED= KILLS= CALLS= NTH=; docs/reliability.md
 	$(foreach bound,$(FAULT_BOUNDS),COVEY_FAULTS_$(bound)=$($(bound))) COVEY_FAULTS_SECONDS=$(STORM_SECONDS) \
 	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden tests/controller/test_no_wrong_decision.py tests/server/test_audit.py tests/server/test_journal_kills.py tests/server/rooms/test_append_kills.py \

@@ -61,6 +61,8 @@ ELSEWHERE = (
     Elsewhere(r"docs/churn\.md", "covey churn", "tests/churn/test_commands.py", "churn.md"),
     Elsewhere(r"docs/churn\.md", "covey intervene", "tests/interventions/test_commands.py", "churn.md"),
     Elsewhere(r"docs/tuning\.md", "covey", "tests/tune/test_commands.py", "tuning.md"),
+    Elsewhere(r"docs/regions\.md", "covey fleet", "tests/fleet/test_commands.py", "regions.md"),
+    Elsewhere(r"docs/regions\.md", "covey demo --regions", "tests/e2e/test_demo_regions.py", '"--regions", "3"'),
     Elsewhere(r"docs/retention\.md", "covey retention", "tests/retention/test_commands.py", "retention.md"),
     Elsewhere(r"docs/evolution\.md", "covey evolve", "tests/evolve/test_commands.py", "evolution.md"),
     Elsewhere(r"docs/experiments\.md", "python|covey", "tests/cli/test_experiment.py", '"experiments"'),

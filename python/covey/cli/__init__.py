@@ -37,6 +37,7 @@ COMMANDS = {
     "doctor": _Home("covey.cli.doctor:app", "What is wrong with an installation, and what to do."),
     "config": _Home("covey.cli.config:app", "Check and show what the processes are told."),
     "rollout": _Home("covey.cli.rollout:app", "Check, start, watch, explain and stop rollouts."),
+    "fleet": _Home("covey.cli.fleet:app", "One plan over several regions, wave by wave."),
     "audit": _Home("covey.cli.audit:app", "Who did what and why, and whether the record holds."),
     "state": _Home("covey.cli.state:app", "Migrate, back up and restore a server's data."),
     "router": _Home("covey.cli.router:app", "Configure what splits the traffic of a foreign service."),

@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -26,6 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _INTERRUPTED = 130
 _LINE_SECONDS = 5.0
+_ALONE_RATE = 200.0
 # Of what follows the time of an event.
 _INDENT = len("00:00:00Z  ")
 _LESS_THAN_THE_DEFAULT = (
@@ -43,7 +45,12 @@ def demo(
             "candidate-hangs, candidate-crashes. May be repeated."
         ),
     ] = None,
-    traffic: Annotated[float, typer.Option(min=0, max=2000, help="Calls a second; 0: none.")] = 200.0,
+    traffic: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=2000, help="Calls a second, in every region; 0: none.", show_default="200; 100 a region"
+        ),
+    ] = None,
     plan: Annotated[Path | None, typer.Option(help="Another plan than the demo's own.")] = None,
     patience: Annotated[
         float | None,
@@ -56,6 +63,18 @@ def demo(
     keep: Annotated[Path | None, typer.Option(help="Keeps data and logs in this new or empty folder.")] = None,
     report: Annotated[Path, typer.Option(help="Where the report goes.")] = Path("demo-output"),
     dashboard: Annotated[bool, typer.Option("--dashboard", help="Serves pages to watch it on, too.")] = False,
+    regions: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=6,
+            help="So many regions, each with servers of its own: wave after wave, one is cut off for a while, the last "
+            "is bad and rolled back.",
+        ),
+    ] = 1,
+    bad_region: Annotated[
+        str, typer.Option(help="With --regions: which one is bad; none: no region.", show_default="the last")
+    ] = "",
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Roll the native engine out over the reference engine, in three phases, on real evidence.
@@ -69,16 +88,46 @@ def demo(
     _require_known(fault or ())
     _require_writable(report)
     with tempfile.TemporaryDirectory(prefix="covey-demo-") as temporary:
+        if regions > 1:
+            raise typer.Exit(
+                _over_regions(
+                    (keep or Path(temporary)).resolve(), report, regions, bad_region, plan, fault or (), traffic, output
+                )
+            )
         options = DemoOptions(
             directory=(keep or Path(temporary)).resolve(),
             report_directory=report,
             plan=plan,
             faults=tuple(fault or ()),
-            rate=traffic,
-            patience_seconds=patience if patience is not None else 60.0 if traffic else 10.0,
+            rate=_ALONE_RATE if traffic is None else traffic,
+            patience_seconds=patience if patience is not None else 10.0 if traffic == 0 else 60.0,
             dashboard=dashboard,
         )
         raise typer.Exit(_run(options, output))
+
+
+def _over_regions(
+    directory: Path,
+    report: Path,
+    count: int,
+    bad_region: str,
+    plan: Path | None,
+    faults: Sequence[str],
+    traffic: float | None,
+    output: OutputFormat,
+) -> int:
+    from covey.cli.demo_regions import run_regions
+    from covey.demo.regions import NO_REGION, RegionsOptions
+
+    options = RegionsOptions(directory, report, count, plan, bad_region=bad_region)
+    if bad_region and bad_region not in {*options.names, NO_REGION}:
+        known = ", ".join((*options.names, NO_REGION))
+        raise CommandError(f"--bad-region {bad_region}: expected one of {known}", ExitCode.USAGE)
+    if faults:
+        options = replace(options, faults=tuple(faults))
+    if traffic is not None:
+        options = replace(options, rate=traffic)
+    return run_regions(options, output)
 
 
 def _require_known(faults: Sequence[str]) -> None:

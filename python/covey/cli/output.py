@@ -63,9 +63,9 @@ def print_text(text: str) -> None:
     print(text)  # noqa: T201
 
 
-def print_wrapped(text: str, indent: int = 0) -> None:
+def print_wrapped(text: str, indent: int = 0, stream: TextIO | None = None) -> None:
     """Print sentences for people: broken at 80 columns, or the terminal's where it is narrower; the rest indented."""
-    print_text(wrapped(text, indent))
+    print(wrapped(text, indent), file=stream or sys.stdout, flush=stream is not None)
 
 
 def wrapped(text: str, indent: int = 0) -> str:

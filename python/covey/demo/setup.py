@@ -21,11 +21,11 @@ class SetupError(RuntimeError):
     """Data or cohorts could not be made."""
 
 
-def read_plan(path: Path | None) -> tuple[str, str]:
-    """Text and source of the plan: a file, or the one shipped inside the package."""
+def read_plan(path: Path | None, shipped: str = PLAN_NAME) -> tuple[str, str]:
+    """Text and source of the plan: a file, or one that is shipped inside the package."""
     if path is not None:
         return path.read_text(encoding="utf-8"), str(path)
-    return resources.files("covey.demo").joinpath(PLAN_NAME).read_text(encoding="utf-8"), PLAN_NAME
+    return resources.files("covey.demo").joinpath(shipped).read_text(encoding="utf-8"), shipped
 
 
 def store_events(client: Client, table: EventTable) -> int:

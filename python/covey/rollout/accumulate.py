@@ -5,7 +5,7 @@ It costs the same at every tick, however long the journal is.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
@@ -66,8 +66,7 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
         if state.state in BEFORE_PHASES and happened:
             changes["gates"] = state.gates.waited(state.plan.gates, _look(happened.values(), Counts()))
         return changed(state, changes)
-    took_effect = _took_effect(state, observed_at)
-    confirmed = took_effect and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
+    confirmed = _is_confirmed(state, weights, observed_at)
     probes = probe_counts(probed, state.spec.candidate, state.spec.baseline)
     # A split that is not as planned disables relative tests, not absolute ones.
     comparable = not split_mismatch(state) and not weight_mismatch(state)
@@ -84,14 +83,48 @@ def accumulate(state: RolloutState, tick: Tick, **stamps: int) -> RolloutState:
     missing = bool(faults) or any(absence.type != ABSENCE_TYPE_NO_SAMPLES for absence in tick.absences)
     of_phase = None
     if confirmed:
-        mine = {replica: since for replica, since in happened.items() if replica in state.confirmed_replicas}
-        # Mostly that is everything, and needs no second sum.
-        of_phase = look if len(mine) == len(happened) else _look(mine.values(), Counts(), comparable=comparable)
-        of_phase = of_phase if mine else None
-        changes |= _phase_evidence(state, of_phase, 0.0 if missing else observed)
+        of_phase = _of_phase(state, happened, look)
+        changes |= phase_evidence(state, of_phase, 0.0 if missing else observed)
     changes["confirmed_replicas"] = frozenset(believed) if confirmed else frozenset()
     changes["gates"] = state.gates.advanced(state.plan.gates, state.phase_index, look, of_phase=of_phase)
     return changed(state, changes)
+
+
+def looks_of(state: RolloutState, tick: Tick) -> tuple[Look, Look | None] | None:
+    """What a tick shows, as `accumulate` adds it up: everything, and the part that belongs to the phase's evidence.
+
+    None where no phase is in force, or no page follows one of the same process.
+
+    Args:
+        state: before it.
+        tick: the look.
+    """
+    _, deltas, _ = _deltas(state, tick.readings)
+    happened = {replica: change.since for replica, change in deltas.items() if change.since is not None}
+    if not state.in_phase or not happened:
+        return None
+    probed, _ = believed_probes(tick.probes)
+    comparable = not split_mismatch(state) and not weight_mismatch(state)
+    probes = probe_counts(probed, state.spec.candidate, state.spec.baseline)
+    look = _look(happened.values(), probes, comparable=comparable)
+    weights = {reading.replica: reading.candidate_weight_bp for reading in tick.readings if not reading.behind_router}
+    confirmed = _is_confirmed(state, weights, time_of(tick.observed_at))
+    return look, _of_phase(state, happened, look) if confirmed else None
+
+
+def _is_confirmed(state: RolloutState, weights: Mapping[str, int], observed_at: datetime) -> bool:
+    """Whether every replica that was read gives the candidate the phase's weight."""
+    effective = _took_effect(state, observed_at)
+    return effective and bool(weights) and all(bp == state.candidate_weight_bp for bp in weights.values())
+
+
+def _of_phase(state: RolloutState, happened: Mapping[str, _Arms], look: Look) -> Look | None:
+    """Of a look, the replicas whose page before was of the phase, too; None where there are none."""
+    mine = {replica: since for replica, since in happened.items() if replica in state.confirmed_replicas}
+    if not mine:
+        return None
+    # Mostly that is everything, and needs no second sum.
+    return look if len(mine) == len(happened) else _look(mine.values(), Counts(), comparable=look.comparable)
 
 
 def _took_effect(state: RolloutState, observed_at: datetime) -> bool:
@@ -183,7 +216,7 @@ def _arms(state: RolloutState, reading: ReplicaReading, counts: tuple[Counts, Co
     )
 
 
-def _phase_evidence(state: RolloutState, look: Look | None, observed: float) -> dict[str, Any]:
+def phase_evidence(state: RolloutState, look: Look | None, observed: float) -> dict[str, Any]:
     """What changes by deltas between two pages of one replica that both belong to the phase, and the dwell.
 
     The tick that confirms the weight is the phase's beginning, not yet a part of it. A tick in which something was not
