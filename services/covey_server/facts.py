@@ -16,6 +16,7 @@ class ServerFacts:
         faults_enabled: whether it was started with `--enable-faults`.
         active_isa: instruction set of the kernels in use.
         available_isas: those this machine could use.
+        newest_tables_version: of the store, that this code knows.
     """
 
     replica: str
@@ -23,3 +24,4 @@ class ServerFacts:
     faults_enabled: bool
     active_isa: str
     available_isas: tuple[str, ...]
+    newest_tables_version: int

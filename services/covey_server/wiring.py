@@ -368,6 +368,7 @@ class AnalyzerServer:
 
 def _facts(config: ServerConfig, data_port: int, start_time: datetime) -> ServerFacts:
     from covey import _core
+    from covey_server.store.migrations import NEWEST_VERSION
 
     try:
         active_isa = _core.active_isa()
@@ -379,6 +380,7 @@ def _facts(config: ServerConfig, data_port: int, start_time: datetime) -> Server
         faults_enabled=config.faults_enabled,
         active_isa=active_isa,
         available_isas=tuple(_core.available_isas()),
+        newest_tables_version=NEWEST_VERSION,
     )
 
 

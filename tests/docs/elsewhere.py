@@ -76,6 +76,8 @@ ELSEWHERE = (
     Elsewhere(r"docs/planning\.md", r"covey \S+ \S+ --prometheus", "tests/cli/test_prometheus_range.py", "prometheus"),
     Elsewhere(r"docs/replicas\.md", "covey serve --data", "tests/server/test_shared_store.py", "--store-url"),
     Elsewhere(r"docs/replicas\.md", "covey serve --replicas", "tests/server/test_replicas.py", "--replicas"),
+    Elsewhere(r"docs/upgrades\.md", "covey upgrade", "tests/upgrades/test_rolling_upgrade.py", '"upgrade", "plan"'),
+    Elsewhere(r"docs/upgrades\.md", "covey state migrate", "tests/upgrades/test_rolling_upgrade.py", '"migrate"'),
     Elsewhere(r"docs/replicas\.md", "kill -HUP", "tests/server/test_replicas.py", "SIGHUP"),
 )  # fmt: skip
 

@@ -40,6 +40,7 @@ COMMANDS = {
     "fleet": _Home("covey.cli.fleet:app", "One plan over several regions, wave by wave."),
     "audit": _Home("covey.cli.audit:app", "Who did what and why, and whether the record holds."),
     "state": _Home("covey.cli.state:app", "Migrate, back up and restore a server's data."),
+    "upgrade": _Home("covey.cli.upgrade:app", "Plan an upgrade without a failed call."),
     "router": _Home("covey.cli.router:app", "Configure what splits the traffic of a foreign service."),
     "monitoring": _Home("covey.cli.monitoring:app", "Alert rules for Prometheus, a dashboard for Grafana."),
     "deploy": _Home("covey.cli.deploy:app", "Units for systemd."),

@@ -99,6 +99,7 @@ class PerLearnerMethods:
             stable_cohort_model=self._catalogue.variant(stable).cohort_model,
             replica=self._facts.replica,
             faults_enabled=self._facts.faults_enabled,
+            newest_tables_version=self._facts.newest_tables_version,
         )
         response.start_time.FromDatetime(self._facts.start_time)
         split = self._board.current(self._clock())

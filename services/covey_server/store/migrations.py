@@ -99,22 +99,22 @@ def migrate(
     return made
 
 
-def make_ready(
-    transaction: Transaction, found: int, place: str, others: Callable[[], Sequence[Server]]
-) -> tuple[int, list[Step]]:
-    """Let this code work on shared tables of an older version beside servers of that version.
+def whole_until(found: int) -> int:
+    """The version that tables must be brought to before code of it and today's can work on them together."""
+    return max((step.version for step in STEPS if step.version > found and step.expand is None), default=found)
 
-    Returns:
-        The version of the tables afterwards, and the steps that are expanded and wait for their end.
+
+def expand(transaction: Transaction, found: int) -> list[Step]:
+    """Let this code work on tables of a version beside code of that version; returns the steps that wait for their end.
+
+    Args:
+        transaction: opens a write transaction.
+        found: the version that is there, at least `whole_until` of itself.
 
     Raises:
-        StoreError: a step cannot be expanded and older servers are there, or the database cannot be written.
+        StoreError: the database cannot be written.
     """
-    steps = [step for step in STEPS if step.version > found]
-    whole = max((step.version for step in steps if step.expand is None), default=found)
-    if whole > found:
-        migrate(transaction, found, whole, place, others=others)
-    waiting = [step for step in steps if step.version > whole]
+    waiting = [step for step in STEPS if step.version > found]
     for step in waiting:
         with transaction() as connection:
             if (version_of(connection) or 0) < step.version and step.expand is not None:
@@ -125,7 +125,7 @@ def make_ready(
             # Each piece in a transaction of its own: writers of the other servers wait for one of them, not for all.
             with transaction() as connection:
                 count = step.fill(connection, _ROWS_AT_ONCE)
-    return whole, waiting
+    return waiting
 
 
 def _refuse_others(others: Sequence[Server], tables: int | None, place: str) -> None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-import os
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,15 +16,12 @@ from covey import __version__, failpoints
 from covey_server.store import migrations, postgres, schema, sqlite
 from covey_server.store.address import database_of, database_url, is_shared, place_of
 from covey_server.store.ballast import Ballast
-from covey_server.store.directory import RESTORING_NAME, DirectoryLock, sync_directory
+from covey_server.store.directory import DirectoryLock, sync_directory
 from covey_server.store.failures import StoreError
 from covey_server.store.servers import Server
-from covey_server.store.steps import STEPS
 from covey_server.store.writer import Writer
 
 T = TypeVar("T")
-
-_log = logging.getLogger("covey_server.store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,20 +126,23 @@ class Store:
         steps = migrations.migrate(self.write, found, wanted, self._place, others=others)
         return Migrated(found, wanted, tuple(step.summary for step in steps), copy)
 
-    def make_ready(self) -> Migrated:
-        """Let this code work on the tables: bring them to its version, or beside older servers as near as they bear.
+    def make_ready(self, *, ends: bool) -> Migrated:
+        """Let this code work on the tables.
+
+        Args:
+            ends: whether they are brought to its version; else as near as code of the version before bears.
 
         Raises:
             StoreError: as `bring_to`.
         """
-        if not self.is_shared:
+        if ends:
             return self.bring_to()
         found = self._found()
         if found is None or found == migrations.NEWEST_VERSION:
             return Migrated(found or migrations.NEWEST_VERSION, migrations.NEWEST_VERSION, (), None)
-        version, steps = migrations.make_ready(self.write, found, self._place, self.servers)
-        done = tuple(step.summary for step in STEPS if found < step.version <= version)
-        return Migrated(found, version, done, None, tuple(step.summary for step in steps))
+        whole = self.bring_to(migrations.whole_until(found))
+        waiting = migrations.expand(self.write, whole.version)
+        return replace(whole, waiting=tuple(step.summary for step in waiting))
 
     def servers(self) -> list[Server]:
         """Other processes that work on this store; of an SQLite file there are none.
@@ -156,6 +154,15 @@ class Store:
             return []
         with self.read() as connection:
             return postgres.servers(connection)
+
+    def version(self) -> int | None:
+        """Of the tables; None where there are none, and newer ones than this code knows are told, too.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        with self.read() as connection:
+            return migrations.version_of(connection)
 
     def _found(self) -> int | None:
         with self.read() as connection:
@@ -269,111 +276,3 @@ class Store:
 
     def _explained(self, error: DBAPIError) -> StoreError:
         return self._database.explained(error, self._place)
-
-
-def open_store(data_directory: str | os.PathLike[str], url: str | None = None, *, ballast_bytes: int = 0) -> Store:
-    """Open, or begin, the store of a data directory and lock the directory for this process.
-
-    Tables of rooms that are imported by now exist afterwards; call `create_all` again after importing more.
-
-    Args:
-        data_directory: made if absent.
-        url: an SQLAlchemy URL of an SQLite file or a PostgreSQL database; default `covey.db` in the data directory.
-        ballast_bytes: space to set aside for rollbacks on a full disk; 0: none.
-
-    Raises:
-        StoreError: no permission, no space, a file in the way, another live server, or a newer covey's tables.
-    """
-    directory = Path(data_directory)
-    lock = DirectoryLock(directory)
-    try:
-        return _opened(directory, url, lock, ballast_bytes)
-    except BaseException:
-        lock.release()
-        raise
-
-
-def open_stores(
-    data_directory: str | os.PathLike[str], url: str | None = None, *, ballast_bytes: int = 0
-) -> tuple[Store, Store]:
-    """The store of an URL and that of the data directory: the same one, unless other servers share the URL's.
-
-    Raises:
-        StoreError: as `open_store`.
-    """
-    if url is None or not is_shared(database_url(Path(data_directory), url)):
-        store = open_store(data_directory, url, ballast_bytes=ballast_bytes)
-        return store, store
-    own = open_store(data_directory, ballast_bytes=ballast_bytes)
-    try:
-        return _opened(own.directory, url, None), own
-    except BaseException:
-        own.close()
-        raise
-
-
-def _opened(directory: Path, url: str | None, lock: DirectoryLock | None, ballast_bytes: int = 0) -> Store:
-    failpoints.reach("store.opening")
-    if (directory / RESTORING_NAME).exists():
-        raise StoreError(
-            "a restore into it has not ended",
-            place=str(directory),
-            remedy="run `covey state restore` with the same backup again",
-        )
-    store = Store(directory, url, lock, ballast_bytes)
-    try:
-        migrated = store.make_ready()
-        store.create_all()
-    except BaseException:
-        store.close()
-        raise
-    if migrated.waiting:
-        _log.warning(
-            "the tables are ready for a newer version; `covey state migrate --store-url` ends the upgrade once every"
-            " server is of it",
-            extra={"version": migrated.version, "waiting": list(migrated.waiting)},
-        )
-    if migrated.steps:
-        _log.warning(
-            "the tables were brought to a newer version",
-            extra={"found": migrated.found, "version": migrated.version, "copy": str(migrated.copy)},
-        )
-    return store
-
-
-@contextmanager
-def shared_store(url: str) -> Iterator[Store]:
-    """The store that servers share, beside them, for tools: nothing made, nothing migrated.
-
-    Raises:
-        StoreError: it is an SQLite file, which has one server, or it cannot be read.
-    """
-    if not is_shared(database_url(Path(), url)):
-        raise StoreError(
-            "an SQLite file is no store that servers share", place=url, remedy="name its --data-directory instead"
-        )
-    store = Store(Path(), url, None)
-    try:
-        yield store
-    finally:
-        store.close()
-
-
-@contextmanager
-def store_at_rest(data_directory: str | os.PathLike[str], url: str | None = None) -> Iterator[Store]:
-    """The store of a data directory as it is, for tools: locked, nothing made, nothing migrated.
-
-    Raises:
-        StoreError: no store is there, or it is in use.
-    """
-    directory = Path(data_directory)
-    address = database_url(directory, url)
-    if not is_shared(address) and not Path(str(address.database)).is_file():
-        raise StoreError("there is no store", place=str(directory), remedy="name the --data-directory of a server")
-    lock = DirectoryLock(directory)
-    try:
-        store = Store(directory, url, lock)
-        yield store
-        store.close()
-    finally:
-        lock.release()
