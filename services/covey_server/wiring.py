@@ -229,6 +229,7 @@ class AnalyzerServer:
         from covey_server.ports.analyzer_service import AnalyzerServicer
         from covey_server.studies.desk import StudyDesk
         from covey_server.studies.neighbours import Neighbourhoods
+        from covey_server.studies.process import StudyProcesses
         from covey_server.studies.service import ChurnServicer, EvolutionServicer, RetentionServicer, TogetherServicer
 
         config = self.config
@@ -249,8 +250,9 @@ class AnalyzerServer:
             facts=self.facts,
             clock=self.clock,
         )
-        experiments = ExperimentServicer(self.outcomes, self.board, self._share_of, port.budget)
-        desk = StudyDesk(self.dataset_rooms.datasets, config.data_directory)
+        processes = StudyProcesses()
+        experiments = ExperimentServicer(self.outcomes, self.board, self._share_of, port.budget, processes)
+        desk = StudyDesk(self.dataset_rooms.datasets, config.data_directory, processes)
         neighbourhoods = Neighbourhoods(self.dataset_rooms.datasets, self.catalogue)
         studies = (
             RetentionServicer(desk),
@@ -260,7 +262,7 @@ class AnalyzerServer:
         )
         port.serve(analyzer, OutcomeServicer(self.outcomes), experiments, *studies)
         # A study that nobody can be answered with any more is not waited for.
-        self._rooms.callback(desk.stop)
+        self._rooms.callback(processes.stop)
         # Append streams and watchers last until told: they end before the port waits for its calls.
         self._rooms.callback(self.dataset_rooms.stop)
 

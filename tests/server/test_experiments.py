@@ -20,7 +20,9 @@ from covey.v1 import experiments_pb2 as pb
 from covey.v1 import outcomes_pb2
 from covey_server.answering.budget import MemoryBudget
 from covey_server.errors import CallError
+from covey_server.experiments import service
 from covey_server.experiments.pieces import TablePieces
+from covey_server.studies.process import StudyProcesses
 from covey_server.wiring import wall_clock
 
 from .running import NATIVE, REFERENCE, ServedHere
@@ -189,6 +191,32 @@ def test_one_analysis_at_a_time(rollout: ServedHere, monkeypatch: pytest.MonkeyP
     assert (code.name, "come again" in details) == ("RESOURCE_EXHAUSTED", True)
     assert first.result(20).analysis.unit_count == LEARNERS
     assert rollout.experiments.AnalyzeExperiment(of_rollout()).analysis.unit_count == LEARNERS
+
+
+def test_a_large_analysis_has_a_process_of_its_own_and_gives_the_same(
+    rollout: ServedHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is large is here anything at all; answers and refusals are those of this process."""
+    asked = [
+        of_rollout(),
+        of_rollout(segments=[pb.ExperimentSegment(spec="segment")], planned_shares={REFERENCE: 0.75, NATIVE: 0.25}),
+    ]
+    wrong = of_rollout(outcomes=[pb.ExperimentOutcome(spec="y=mean:joy")])
+    answers = [rollout.experiments.AnalyzeExperiment(one) for one in asked]
+    refused = refusal(rollout.experiments.AnalyzeExperiment, wrong)
+    run, orders = StudyProcesses.run, []
+
+    def counted(own: StudyProcesses, order: dict[str, object], *arguments: Any) -> bytes:
+        orders.append(order)
+        return run(own, order, *arguments)
+
+    monkeypatch.setattr(StudyProcesses, "run", counted)
+    assert rollout.experiments.AnalyzeExperiment(asked[0]) == answers[0]
+    assert orders == []
+    monkeypatch.setattr(service, "LARGE_BYTES", 0)
+    assert [rollout.experiments.AnalyzeExperiment(one) for one in asked] == answers
+    assert refusal(rollout.experiments.AnalyzeExperiment, wrong) == refused
+    assert [own["kind"] for own in orders] == ["experiment"] * 3
 
 
 def test_a_plan(server: ServedHere) -> None:

@@ -93,6 +93,10 @@ class TablePieces:
             raise violations.error()
         return pa.table({name: pa.chunked_array(chunks) for name, chunks in self._chunks.items()})
 
+    def let_go(self) -> None:
+        """Keep the rows no longer; whoever took the table has them. Their memory stays charged until the end."""
+        self._chunks.clear()
+
     def _read(self, rows: pb.UnitTable) -> dict[str, pa.Array]:
         path = f"rows[{self._piece_count}]"
         columns = columns_in(rows, path)

@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
+import base64
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import pyarrow as pa
 
 from covey.errors import InputError
-from covey.experiment import analyze, analyze_segments, experiment_data, plan, plan_data, segments_data
+from covey.experiment import plan, plan_data
 from covey.v1 import experiments_pb2 as pb
 from covey.v1 import experiments_pb2_grpc
 from covey_server.answering.budget import MemoryBudget
 from covey_server.catalogue.calls import unary
 from covey_server.errors import CallError
+from covey_server.experiments.answered import answered
 from covey_server.experiments.asked import columns_of, design_of, message_of, planned_of
 from covey_server.experiments.pieces import RETRY_AFTER_SECONDS, TablePieces, columns_in
+from covey_server.studies.process import REFUSED, in_memory
 
 if TYPE_CHECKING:
     from covey.experiment import Design
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.split import SplitBoard
+    from covey_server.studies.process import StudyProcesses
 
 _PATIENCE_SECONDS = 30.0
+LARGE_BYTES = 4 << 20
+"""Below, an analysis takes less than a process takes to begin."""
 
 
 class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
@@ -35,6 +42,7 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         board: which segments are routed back to the baseline.
         share_of: the candidate's share of a phase of a rollout by its spec.
         budget: memory for tables that come in pieces.
+        processes: for tables that take long: nobody who asks about a learner waits for them.
     """
 
     def __init__(
@@ -43,11 +51,13 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         board: SplitBoard,
         share_of: Callable[[str, str], float],
         budget: MemoryBudget,
+        processes: StudyProcesses,
     ) -> None:
         self._outcomes = outcomes
         self._board = board
         self._share_of = share_of
         self._budget = budget
+        self._processes = processes
         # Whoever watches experiments must not take the memory of those who ask about learners.
         self._tables = MemoryBudget(budget.limit_bytes // 2)
         self._reading = threading.Lock()
@@ -59,7 +69,7 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
     ) -> pb.AnalyzeExperimentResponse:
         """Compare the variants of a rollout's phase or of a table."""
         with self._alone():
-            return self._analyzed(request)
+            return self._analyzed(request, context)
 
     @unary
     def AnalyzeExperimentRows(  # noqa: N802 - named by the contract
@@ -81,9 +91,10 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
                     if request.WhichOneof("part") != "rows":
                         raise _invalid("rows", ValueError("is missing; every message after the first brings rows"))
                     pieces.add(request.rows)
-                table = pieces.table()
+                tables = [pieces.table()]
+                pieces.let_go()
                 with self._alone(wait_seconds=_PATIENCE_SECONDS):  # all of it was sent: it is not sent again
-                    return _answered(table, design)
+                    return self._answered(tables, first.question, design, context)
         finally:
             self._reading.release()
 
@@ -121,16 +132,50 @@ class ExperimentServicer(experiments_pb2_grpc.ExperimentServiceServicer):
         answer: pb.PlanExperimentResponse = message_of(plan_data(made), pb.PlanExperimentResponse())
         return answer
 
-    def _analyzed(self, request: pb.AnalyzeExperimentRequest) -> pb.AnalyzeExperimentResponse:
+    def _analyzed(
+        self, request: pb.AnalyzeExperimentRequest, context: grpc.ServicerContext
+    ) -> pb.AnalyzeExperimentResponse:
         source = request.WhichOneof("source")
         if source == "rollout":
             columns, design = self._of_rollout(request)
-        elif source == "table":
+            return self._answered([pa.table(columns)], request, design, context)
+        if source == "table":
             columns = columns_in(request.table, "table")
             design = design_of(request, (), "", {})
         else:
             raise _invalid("source", ValueError("is missing; give a rollout or a table"))
-        return _answered(columns, design)
+        return answered(columns, design)
+
+    def _answered(
+        self,
+        tables: list[pa.Table],
+        request: pb.AnalyzeExperimentRequest,
+        design: Design,
+        context: grpc.ServicerContext,
+    ) -> pb.AnalyzeExperimentResponse:
+        """Analyse the table of a list of one: what is small here, what is large in a process that has it then."""
+        table = tables.pop()
+        if table.nbytes < LARGE_BYTES:
+            return answered(table, design)
+        question = pb.AnalyzeExperimentRequest()
+        question.CopyFrom(request)
+        question.ClearField("source")
+        order: dict[str, object] = {
+            "kind": "experiment",
+            "request": base64.b64encode(question.SerializeToString()).decode(),
+            "metrics": [outcome.name for outcome in design.outcomes],
+            "control": design.control,
+            "shares": dict(design.planned_shares),
+        }
+        with in_memory(table) as file:
+            del table
+            try:
+                answer = self._processes.run(order, context, file)
+            except CallError as error:
+                if error.reason == REFUSED:
+                    raise _invalid("source", ValueError(error.message)) from error
+                raise
+        return pb.AnalyzeExperimentResponse.FromString(answer)
 
     def _of_rollout(self, request: pb.AnalyzeExperimentRequest) -> tuple[dict[str, Any], Design]:
         named = request.rollout
@@ -157,14 +202,6 @@ def _busy(what: str) -> CallError:
         reason="ANALYSIS_RUNNING",
         retry_after_seconds=RETRY_AFTER_SECONDS,
     )
-
-
-def _answered(table: Any, design: Design) -> pb.AnalyzeExperimentResponse:
-    answer = pb.AnalyzeExperimentResponse()
-    message_of(experiment_data(analyze(table, design)), answer.analysis)
-    if design.segments:
-        message_of(segments_data(analyze_segments(table, design)), answer.segments)
-    return answer
 
 
 def _invalid(field: str, error: Exception) -> CallError:

@@ -33,6 +33,8 @@ def answer(order: dict[str, Any]) -> bytes:
         CallError: the events cannot be read, or a field of the request is out of range.
         InputError: the request does not fit the events.
     """
+    if order["kind"] == "experiment":
+        return _experiment(order)
     rows = [SegmentRow(**row) for row in order["segments"]]
     data = base64.b64decode(order["request"])
     threads = int(order["threads"])
@@ -62,6 +64,19 @@ def answer(order: dict[str, Any]) -> bytes:
     return get_evolution(evolution_pb2.GetEvolutionRequest.FromString(data), events, threads).SerializeToString()
 
 
+def _experiment(order: dict[str, Any]) -> bytes:
+    import pyarrow as pa
+
+    from covey.v1 import experiments_pb2
+    from covey_server.experiments.answered import answered
+    from covey_server.experiments.asked import design_of
+
+    request = experiments_pb2.AnalyzeExperimentRequest.FromString(base64.b64decode(order["request"]))
+    design = design_of(request, tuple(order["metrics"]), order["control"], order["shares"])
+    with pa.memory_map(f"/dev/fd/{order['table_file']}") as source:
+        return answered(pa.ipc.open_file(source).read_all(), design).SerializeToString()
+
+
 def main() -> int:
     """Serve one order; see the module's text."""
     os.nice(_NICENESS)
@@ -74,7 +89,8 @@ def main() -> int:
     except InputError as error:
         told = {"code": "INVALID_ARGUMENT", "error": str(error)}
     except MemoryError:
-        problem = f"not enough memory for the events of {order['dataset']}; run on a machine with more"
+        what = f"the events of {order['dataset']}" if "dataset" in order else "this table"
+        problem = f"not enough memory for {what}; run on a machine with more"
         told = {"code": "RESOURCE_EXHAUSTED", "error": problem}
     sys.stdout.write(json.dumps(told) + "\n")
     sys.stdout.flush()
