@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -48,12 +48,14 @@ class EventFile:
         metadata: of its row groups.
         schema: of its columns, as Arrow sees them.
         names: its columns by meaning.
+        filesystem: of pyarrow, for a file elsewhere; None on this machine.
     """
 
-    path: Path
+    path: PurePath
     metadata: Any
     schema: Any
     names: dict[str, str]
+    filesystem: Any = None
 
     def batches(self, row_groups: Sequence[int]) -> Generator[Batch, None, None]:
         """Rows of consecutive row groups, text as dictionaries; empty batches are left out.
@@ -64,7 +66,9 @@ class EventFile:
         first_row = sum(self.metadata.row_group(number).num_rows for number in range(row_groups[0]))
         texts = [field.name for field in self.schema if is_text(field.type)]
         try:
-            with pq.ParquetFile(self.path, metadata=self.metadata, read_dictionary=texts) as parquet:
+            with pq.ParquetFile(
+                str(self.path), metadata=self.metadata, read_dictionary=texts, filesystem=self.filesystem
+            ) as parquet:
                 wanted = sorted(set(self.names.values()))
                 for batch in parquet.iter_batches(_BATCH_ROWS, row_groups=list(row_groups), columns=wanted):
                     if batch.num_rows:
@@ -118,7 +122,7 @@ def event_files(path: Path, mapping: EventMapping) -> list[EventFile]:
     if not files:
         raise InputError("there are no rows", source=str(path), expected="at least one event")
     for event_file in files[1:]:
-        _check_alike(files[0], event_file)
+        check_alike(files[0], event_file)
     return files
 
 
@@ -185,13 +189,14 @@ def domains_by_key(mapping: EventMapping) -> dict[Any, Any] | None:
     return domains
 
 
-def corrupt(file: Path, error: Exception) -> InputError:
+def corrupt(file: PurePath, error: Exception) -> InputError:
     """What to say about a file that Arrow cannot read."""
     first_line = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return InputError(f"it cannot be read ({first_line})", source=str(file), expected="an intact Parquet file")
 
 
-def _check_alike(first: EventFile, file: EventFile) -> None:
+def check_alike(first: EventFile, file: EventFile) -> None:
+    """Raise InputError where two files differ in the meanings or in the type of their columns."""
     for one, other in ((first, file), (file, first)):
         for meaning in one.names.keys() - other.names.keys():
             place = Place(str(other.path), one.names[meaning])

@@ -50,7 +50,7 @@ _PIECES_PER_PART = 4
 _LARGEST_ROW_GROUP = 1 << 20
 
 
-class _NotGroupedError(Exception):
+class NotGroupedError(Exception):
     """The rows are not where the statistics of their row groups say."""
 
 
@@ -151,7 +151,7 @@ def traits_of_parquet(
     if groups is not None:
         try:
             return _by_row_groups(work, groups, as_of_us, likely_us), row_count
-        except _NotGroupedError:
+        except NotGroupedError:
             work.start()
     return _by_parts(work, as_of_us), row_count
 
@@ -188,7 +188,7 @@ def _stream(work: _Work, groups: Sequence[RowGroup], as_of_us: int) -> int:
             if batch is None:
                 if intake.row_count:
                     events = intake.finish()
-                    _check_borders(events.learner_ids, lowest, limit)
+                    check_borders(events.learner_ids, lowest, limit)
                     newest.append(events.newest_us)
                     work.add(events, as_of_us)
                     lowest = limit
@@ -221,10 +221,10 @@ def _append_below(intake: Intake, batch: Batch, limit: LearnerKey | None) -> lis
     ids = batch.columns["learner"]
     rows = batch.row_count
     if limit is not None and not ids.null_count:
-        is_open = _equal(ids, limit)
+        is_open = rows_of_learner(ids, limit)
         rows -= int(np.count_nonzero(is_open))
         if is_open[:rows].any():
-            raise _NotGroupedError
+            raise NotGroupedError
     if rows:
         columns = {meaning: column.slice(0, rows) for meaning, column in batch.columns.items()}
         intake.append(columns, batch.source, batch.names, batch.first_row)
@@ -234,7 +234,7 @@ def _append_below(intake: Intake, batch: Batch, limit: LearnerKey | None) -> lis
     return [Batch(columns, batch.source, batch.names, batch.first_row + rows, batch.row_count - rows)]
 
 
-def _equal(ids: Any, key: LearnerKey) -> NDArray[np.bool_]:
+def rows_of_learner(ids: Any, key: LearnerKey) -> NDArray[np.bool_]:
     """Which rows are of one learner, shape (n,)."""
     if not isinstance(key, bytes):
         found: NDArray[np.bool_] = ids.to_numpy(zero_copy_only=False) == key
@@ -245,12 +245,14 @@ def _equal(ids: Any, key: LearnerKey) -> NDArray[np.bool_]:
     return np.isin(encoded.indices.to_numpy(zero_copy_only=False), positions)
 
 
-def _check_borders(ids: LearnerIds, lowest: LearnerKey | None, limit: LearnerKey | None) -> None:
+def check_borders(ids: LearnerIds, lowest: LearnerKey | None, limit: LearnerKey | None) -> None:
+    """Raise NotGroupedError unless lowest <= id < limit for all, which ascend."""
+
     def key(index: int) -> LearnerKey:
         return int(ids.integers[index]) if ids.integers is not None else ids.text(index).encode()
 
     if (lowest is not None and key(0) < lowest) or (limit is not None and key(len(ids) - 1) >= limit):
-        raise _NotGroupedError
+        raise NotGroupedError
 
 
 def _by_parts(work: _Work, as_of_us: int | None) -> Traits:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -105,7 +105,7 @@ def newest_by_reading(files: Sequence[EventFile], mapping: EventMapping) -> int:
 
 def _time_batches(files: Sequence[EventFile]) -> Generator[Any, None, None]:
     for file in files:
-        only_times = EventFile(file.path, file.metadata, file.schema, {"time": file.names["time"]})
+        only_times = replace(file, names={"time": file.names["time"]})
         yield from only_times.batches(range(file.metadata.num_row_groups))
 
 

@@ -22,8 +22,65 @@ from covey.events_values import Place, flags, is_text, kinds, refuse_nulls, time
 _ROWS_AT_A_TIME = 1 << 20
 _MOST_BYTES_PER_ROW = 40
 _KNUTH = np.uint64(0x9E3779B97F4A7C15)
-_OWN_MAPPING = EventMapping(time_unit="us")
+OWN_MAPPING = EventMapping(time_unit="us")
 _CODED = ("domain", "capability")
+
+
+class RowChecker:
+    """Rows of files as numbers, with the part of each: what is wrong with them is said by file, column and row.
+
+    Args:
+        part_count: at most 65,535.
+        mapping: which column means what.
+        domain_of_key: of `EventMapping.domain_from`.
+    """
+
+    def __init__(self, part_count: int, mapping: EventMapping, domain_of_key: dict[Any, Any] | None) -> None:
+        self.part_count = part_count
+        self.newest_us: int | None = None
+        self._mapping = mapping
+        self._domain_of_key = domain_of_key
+        self._vocabularies = {meaning: Vocabulary() for meaning in _CODED}
+
+    @property
+    def domains(self) -> list[Any]:
+        """The domains of all rows, in order of first appearance."""
+        return self._vocabularies["domain"].names_by_code()
+
+    def checked(self, batch: Batch) -> Any:
+        """A pyarrow table: part, learner, then codes and numbers.
+
+        Raises:
+            InputError: for bad values, as `Events.from_parquet`.
+        """
+        places = {meaning: Place(batch.source, name, batch.first_row) for meaning, name in batch.names.items()}
+        refuse_nulls(batch.columns["learner"], places["learner"], "an id in every row")
+        time_us = times_us(batch.columns["time"], self._mapping.time_unit, places["time"])
+        newest = int(time_us.max())
+        self.newest_us = newest if self.newest_us is None else max(newest, self.newest_us)
+        learner, part = _parts(batch.columns["learner"], places["learner"], self.part_count)
+        columns = {"part": part, "learner": learner, "time": time_us}
+        for meaning in _CODED:
+            if meaning in batch.columns:
+                renamed = self._domain_of_key if meaning == "domain" else None
+                codes = self._vocabularies[meaning].encode(batch.columns[meaning], places[meaning], renamed)
+                columns[meaning] = codes.astype(np.int32)
+        if "kind" in batch.columns:
+            columns["kind"] = kinds(batch.columns["kind"], places["kind"])
+        if "action_taken" in batch.columns:
+            columns["action_taken"] = flags(batch.columns["action_taken"], places["action_taken"])
+        if "weight" in batch.columns:
+            columns["weight"] = weights(batch.columns["weight"], places["weight"]).astype(np.float64)
+        return pa.table(columns)
+
+    def named(self, table: Any) -> dict[str, Any]:
+        """Columns of `checked` by meaning as an `Intake` with `OWN_MAPPING` takes them: codes with their names."""
+        columns = {name: table.column(name) for name in table.schema.names}
+        for meaning in _CODED:
+            if meaning in columns:
+                names = pa.array(self._vocabularies[meaning].names_by_code())
+                columns[meaning] = pa.DictionaryArray.from_arrays(columns[meaning], names)
+        return columns
 
 
 class Spill:
@@ -49,11 +106,8 @@ class Spill:
         domain_of_key: dict[Any, Any] | None,
     ) -> None:
         self.folder = folder
-        self.newest_us: int | None = None
         self.row_counts = np.zeros(part_count, dtype=np.int64)
-        self._mapping = mapping
-        self._domain_of_key = domain_of_key
-        self._vocabularies = {meaning: Vocabulary() for meaning in _CODED}
+        self._checker = RowChecker(part_count, mapping, domain_of_key)
         self._waiting: list[Any] = []
         self._waiting_rows = 0
         self._writers: list[Any] = []
@@ -64,7 +118,12 @@ class Spill:
     @property
     def domains(self) -> list[Any]:
         """The domains of all rows, in order of first appearance."""
-        return self._vocabularies["domain"].names_by_code()
+        return self._checker.domains
+
+    @property
+    def newest_us(self) -> int | None:
+        """Time of the newest event, None without one."""
+        return self._checker.newest_us
 
     def append(self, batch: Batch) -> None:
         """Add rows.
@@ -72,7 +131,7 @@ class Spill:
         Raises:
             InputError: for bad values, as `Events.from_parquet`; when the disk is full.
         """
-        table = self._checked(batch)
+        table = self._checker.checked(batch)
         self._waiting.append(table)
         self._waiting_rows += table.num_rows
         if self._waiting_rows >= _ROWS_AT_A_TIME:
@@ -97,38 +156,13 @@ class Spill:
         if not self.row_counts[part]:
             return None
         path = self._path(part)
-        intake = Intake(_OWN_MAPPING, int(self.row_counts[part]), None)
-        dictionaries = {meaning: pa.array(self._vocabularies[meaning].names_by_code()) for meaning in _CODED}
+        intake = Intake(OWN_MAPPING, int(self.row_counts[part]), None)
         with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
             for batch in reader:
-                columns = {name: batch.column(name) for name in batch.schema.names}
-                for meaning in _CODED:
-                    if meaning in columns:
-                        columns[meaning] = pa.DictionaryArray.from_arrays(columns[meaning], dictionaries[meaning])
+                columns = self._checker.named(batch)
                 intake.append(columns, str(path), {name: name for name in columns}, intake.row_count)
         path.unlink()
         return intake.finish()
-
-    def _checked(self, batch: Batch) -> Any:
-        places = {meaning: Place(batch.source, name, batch.first_row) for meaning, name in batch.names.items()}
-        refuse_nulls(batch.columns["learner"], places["learner"], "an id in every row")
-        time_us = times_us(batch.columns["time"], self._mapping.time_unit, places["time"])
-        newest = int(time_us.max())
-        self.newest_us = newest if self.newest_us is None else max(newest, self.newest_us)
-        learner, part = _parts(batch.columns["learner"], places["learner"], len(self.row_counts))
-        columns = {"part": part, "learner": learner, "time": time_us}
-        for meaning in _CODED:
-            if meaning in batch.columns:
-                renamed = self._domain_of_key if meaning == "domain" else None
-                codes = self._vocabularies[meaning].encode(batch.columns[meaning], places[meaning], renamed)
-                columns[meaning] = codes.astype(np.int32)
-        if "kind" in batch.columns:
-            columns["kind"] = kinds(batch.columns["kind"], places["kind"])
-        if "action_taken" in batch.columns:
-            columns["action_taken"] = flags(batch.columns["action_taken"], places["action_taken"])
-        if "weight" in batch.columns:
-            columns["weight"] = weights(batch.columns["weight"], places["weight"]).astype(np.float64)
-        return pa.table(columns)
 
     def _write(self) -> None:
         if not self._waiting:

@@ -74,6 +74,7 @@ ELSEWHERE = (
     Elsewhere(r"docs/gates\.md", "covey gates aa", "tests/cli/test_gates_aa.py", "--inject"),
     Elsewhere(r"docs/gates\.md", "covey gates verify", "tests/cli/test_gates_verify.py", "--picture"),
     Elsewhere(r"docs/planning\.md", r"covey \S+ \S+ --prometheus", "tests/cli/test_prometheus_range.py", "prometheus"),
+    Elsewhere(r"docs/engines\.md", "covey analyze events", "tests/distributed/test_ray.py", "engines.md"),
     Elsewhere(r"docs/replicas\.md", "covey serve --data", "tests/server/test_shared_store.py", "--store-url"),
     Elsewhere(r"docs/replicas\.md", "covey serve --replicas", "tests/server/test_replicas.py", "--replicas"),
     Elsewhere(r"docs/upgrades\.md", "covey upgrade", "tests/upgrades/test_rolling_upgrade.py", '"upgrade", "plan"'),
@@ -88,6 +89,10 @@ UNRUN = (
     Unrun("dmesg", "the kernel's log is not of this container"),
     Unrun("echo 'show info' . socat", "it asks the HAProxy of the people who read it"),
     Unrun(r"pip install 'covey\[|python3 -m venv /opt/covey", "covey is not in a registry; CI installs it from source"),
+    Unrun(
+        "covey analyze s3://",
+        "there is no store; tests/distributed/test_ray.py reads by URI, and its cluster is Ray's own",
+    ),
     Unrun("createdb ", "the tests of a shared store make their own cluster of PostgreSQL"),
     Unrun("make (?!demo)", "they build, or run this suite and longer ones; each is asked of make without being run"),
     Unrun(r"(COVEY_ISA=baseline )?\.venv/bin/python -m pytest", "it is this suite; what it names is looked for"),
