@@ -9,7 +9,7 @@ BENCH := .venv/.installed-bench
 FUZZ := .venv/.installed-fuzz
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-alone test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke experiments-verify faults soak upgrades walk proto released-contract dist clean pictures
+.PHONY: help demo test test-alone test-core test-core-sanitized fuzz lint format bench bench-smoke bench-instructions bench-readme notebook dashboard-pictures gates-verify gates-live gates-smoke experiments-verify faults soak regions upgrades walk proto released-contract dist clean pictures
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -134,7 +134,7 @@ faults: $(DEV) ## kill -9, lost answers, full and failing disks, flipped bytes: 
 	$(foreach bound,$(FAULT_BOUNDS),COVEY_FAULTS_$(bound)=$($(bound))) COVEY_FAULTS_SECONDS=$(STORM_SECONDS) \
 	  $(BIN)/python -m pytest -s --durations=0 --durations-min=5 tests/faults tests/golden tests/controller/test_no_wrong_decision.py tests/server/test_audit.py tests/server/test_journal_kills.py tests/server/rooms/test_append_kills.py \
 	  tests/server/test_overload.py tests/server/test_rolling_restarts.py tests/server/access/test_tls.py \
-	  tests/core/test_cancellation.py tests/server/test_cancelled_analysis.py tests/e2e/test_bad_candidates.py tests/e2e/test_demo.py $(TESTS)
+	  tests/core/test_cancellation.py tests/server/test_cancelled_analysis.py tests/e2e/test_bad_candidates.py tests/e2e/test_demo.py tests/e2e/test_demo_regions.py $(TESTS)
 
 # The covey that is upgraded from: the last commit before version 3 of the tables, built whole where its history is here.
 OLDER ?= b7aec3f47f16
@@ -146,6 +146,9 @@ UPGRADES ?= 20
 
 upgrades: .cache/older-$(OLDER) ## three replicas and a controller upgraded and taken back under load: UPGRADES=20; docs/upgrades.md
 	COVEY_OLDER_CODE=$(CURDIR)/.cache/older-$(OLDER) COVEY_UPGRADES=$(UPGRADES) $(BIN)/python -m pytest -s tests/upgrades
+
+regions: $(DEV) ## three regions as network namespaces, p99 below 100 ms inside each; needs root and iproute2
+	COVEY_REGIONS_PROMISE=1 $(BIN)/python -m pytest -s tests/e2e/test_regions_in_namespaces.py
 
 soak: $(DEV) ## a server and a controller under every kind of call for SECONDS=3600: do they keep their memory? leaves .cache/soak
 	PYTHONPATH=tests $(BIN)/python -m soak.campaign --seconds $(or $(SECONDS),3600) --seed $(SEED)

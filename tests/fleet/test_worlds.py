@@ -82,7 +82,7 @@ def test_a_region_that_is_cut_off_rolls_back_alone(regions_of: MakeRegions) -> N
     assert us.state == "ROLLED BACK" and "error_rate" in us.why
     markdown, page = write_fleet_markdown(report), write_fleet_html(report)
     for text in (markdown, page):
-        assert "STOPPED" in text and "us was taken back" in text
+        assert "STOPPED" in text and "taken back: us" in text
     assert markdown.index("STOPPED") < markdown.index("Regions") < markdown.index("Timeline"), "the decision first"
     assert "<script" not in page and "http" not in page.replace("http-equiv", "").replace("http://www.w3.org", "")
 

@@ -99,7 +99,10 @@ class Link:
                 asyncio.ensure_future(self._pump(far_reader, writer)),
             ]
             try:
-                await asyncio.wait(pumps, return_when=asyncio.FIRST_COMPLETED)
+                # Each way ends by itself; where one breaks, the other does too.
+                for ended in asyncio.as_completed(pumps):
+                    if not await ended:
+                        break
             finally:
                 for pump in pumps:
                     pump.cancel()
@@ -114,8 +117,12 @@ class Link:
                         await end.wait_closed()
             self._tasks.discard(task)
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Carries bytes one way, each piece so much later; pieces follow each other without waiting for one another."""
+    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Carries bytes one way, each piece so much later; pieces do not wait for one another.
+
+        Returns:
+            whether it came to the end; else the connection broke.
+        """
         line: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
         async def deliver() -> None:
@@ -124,6 +131,7 @@ class Link:
                 await asyncio.sleep(max(0.0, due - self._loop.time()))
                 await self._passes.wait()
                 if not data:
+                    writer.write_eof()
                     return
                 writer.write(data)
                 await writer.drain()
@@ -137,7 +145,9 @@ class Link:
                     break
             await delivery
         except OSError:
-            pass
+            return False
+        else:
+            return True
         finally:
             delivery.cancel()
             await asyncio.gather(delivery, return_exceptions=True)

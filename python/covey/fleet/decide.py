@@ -95,7 +95,7 @@ def _aborted(views: Sequence[RegionView], reason: str, outages: list[Action], wa
         unreached = f"; still out of reach: {', '.join(away)}" if away else ""
         return FleetDecision((*outages, *actions), FleetState.ROLLING_BACK, f"{reason}{unreached}", waits)
     kept = [view.name for view in views if view.state == State.STATE_SUCCEEDED]
-    later = f"; {', '.join(kept)} had succeeded before and keeps the candidate" if kept else ""
+    later = f"; had succeeded before, and keep the candidate: {', '.join(kept)}" if kept else ""
     return FleetDecision((*outages,), FleetState.ROLLED_BACK, f"{reason}{later}", waits)
 
 
@@ -144,7 +144,7 @@ def _obstacle(
 ) -> tuple[FleetState, str] | None:
     """What keeps a wave from starting whose predecessors are these; None where nothing does."""
     if lost := [view.name for view in before if not view.reachable]:
-        return FleetState.WAITING, f"{', '.join(lost)} is out of reach; no later wave starts before it is back"
+        return FleetState.WAITING, f"out of reach: {', '.join(lost)}; no later wave starts before that is over"
     if paused := [view.name for view in before if view.paused]:
         return FleetState.HELD, f"somebody paused {', '.join(paused)}; resume it, or abort"
     if gate.refuted:
@@ -189,13 +189,13 @@ def _under_way(
     starting = [action for action in actions if action.verb == START]
     lost = [view.name for view in views if not view.reachable]
     if lost:
-        sentence = f"wave {number} waits for {', '.join(lost)}, out of reach: it goes on alone, by its own gates"
+        sentence = f"wave {number} waits; out of reach, and going on alone by their own gates: {', '.join(lost)}"
         return FleetDecision(tuple(actions), FleetState.WAITING, sentence, waits)
     if active or starting:
         return FleetDecision(tuple(actions), FleetState.RUNNING, f"wave {number}: {words.listed(views)}", waits)
     if any(view.is_back for view in views):
         back = [view.name for view in by_name.values() if view.is_back]
-        sentence = f"{', '.join(back)} was taken back, so no later wave starts; the others have ended"
+        sentence = f"taken back: {', '.join(back)}; no later wave starts, and the others have ended"
         return FleetDecision(tuple(actions), FleetState.STOPPED, sentence, waits)
     return FleetDecision(
         tuple(actions), FleetState.PLANNED, f"wave {number} has not started: {words.listed(views)}", waits
@@ -241,14 +241,14 @@ def _at_the_end(
     if not kept:
         sentence = f"every region was taken back: {', '.join(back)}"
         return FleetDecision(tuple(actions), FleetState.ROLLED_BACK, sentence, waits)
-    without = f"; {', '.join(back)} was taken back, which the plan tolerates" if back else ""
-    sentence = f"{', '.join(kept)} serves the candidate{without}"
+    without = f"; taken back, which the plan tolerates: {', '.join(back)}" if back else ""
+    sentence = f"the candidate serves everybody in {', '.join(kept)}{without}"
     return FleetDecision(tuple(actions), FleetState.SUCCEEDED, sentence, waits)
 
 
 def _exceeded(fleet: FleetSpec, back: Sequence[str]) -> str:
     tolerated = fleet.tolerated_region_count
-    return f"{', '.join(back)} was taken back, and the plan tolerates {tolerated or 'none'}"
+    return f"taken back: {', '.join(back)}; the plan tolerates {tolerated or 'none'}"
 
 
 def _why_start(number: int, before: Sequence[RegionView], fleet: FleetSpec) -> str:
