@@ -77,6 +77,7 @@ ELSEWHERE = (
     Elsewhere(r"docs/engines\.md", "covey analyze events", "tests/distributed/test_ray.py", "engines.md"),
     Elsewhere(r"docs/replicas\.md", "covey serve --data", "tests/server/test_shared_store.py", "--store-url"),
     Elsewhere(r"docs/replicas\.md", "covey serve --replicas", "tests/server/test_replicas.py", "--replicas"),
+    Elsewhere(r"docs/scale\.md", r"\S+ benchmarks/scale_model", "tests/benchmarks/test_scale.py", "scale_model"),
     Elsewhere(r"docs/upgrades\.md", "covey upgrade", "tests/upgrades/test_rolling_upgrade.py", '"upgrade", "plan"'),
     Elsewhere(r"docs/upgrades\.md", "covey state migrate", "tests/upgrades/test_rolling_upgrade.py", '"migrate"'),
     Elsewhere(r"docs/replicas\.md", "kill -HUP", "tests/server/test_replicas.py", "SIGHUP"),
@@ -95,5 +96,8 @@ UNRUN = (
     ),
     Unrun("createdb ", "the tests of a shared store make their own cluster of PostgreSQL"),
     Unrun("make (?!demo)", "they build, or run this suite and longer ones; each is asked of make without being run"),
+    Unrun(
+        r"\.venv/bin/python benchmarks/scale_costs", "it measures for minutes, and needs a core of its own for h2load"
+    ),
     Unrun(r"(COVEY_ISA=baseline )?\.venv/bin/python -m pytest", "it is this suite; what it names is looked for"),
 )
