@@ -40,8 +40,8 @@ CLAIMS: dict[str, Bars] = {
     "1,000 re-randomisations of 1M learners x 5 metrics over numpy (extrapolated from 10)": Bars(30, 66, 150),
     "retention (1M learners, 56M events) over two readings of its columns": Bars(0.5, 1, 1.3),
     "retention over polars, equal threads": Bars(10, 20, 40),
-    "features of churn at 4 instants (1M learners, 56M events) over polars, equal threads": Bars(2, 4, 8),
-    "ten nearest of 1M learners, one query, over faiss exact": Bars(1.3, 2, 4),
+    "features of churn at 4 instants (1M learners, 56M events) over polars, equal threads": Bars(4, 8, 16),
+    "ten nearest of 1M learners, one query, over faiss exact": Bars(1.5, 3, 6),
     "ten nearest of 1M learners, 256 queries, over faiss exact": Bars(4, 8, 20),
     "ten nearest of 1M learners, 256 queries, over scikit-learn brute force": Bars(3, 6, 15),
 }
