@@ -54,6 +54,7 @@ def test_the_steps_of_three_replicas_in_order() -> None:
     assert found.steps[1].command == "systemctl restart covey@replica-1"
     assert found.steps[-1].command == f"covey state migrate --store-url {URL}"
     assert "--to 2" in found.steps[-1].back
+    assert "{replica}" not in str(found)
     assert all(step.command and step.checks and step.back for step in found.steps)
     assert any("rollouts/spring" in note for note in found.notes)
 

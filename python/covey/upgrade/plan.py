@@ -203,6 +203,7 @@ def _replace_controller(restart: str) -> Step:
 
 def _end(seen: Seen, restart: str) -> Step:
     option, tables = seen.store.option, seen.store.tables
+    restart = restart.replace("{replica}", "REPLICA")
     return Step(
         "End the upgrade: from here on older code is refused",
         f"covey state migrate {option}",
