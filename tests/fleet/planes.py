@@ -9,12 +9,13 @@ from typing import Any
 
 
 @contextmanager
-def control_plane(directory: Path, clock: Any) -> Iterator[tuple[Any, Any]]:
+def control_plane(directory: Path, clock: Any, credentials: Any = None) -> Iterator[tuple[Any, Any]]:
     """A port over a journal of its own; both.
 
     Args:
         directory: of its store.
         clock: `worlds.Clock`.
+        credentials: of TLS; None: plaintext.
     """
     from covey_server.access.gate import open_gate
     from covey_server.catalogue.catalogue import Catalogue
@@ -29,7 +30,7 @@ def control_plane(directory: Path, clock: Any) -> Iterator[tuple[Any, Any]]:
     catalogue.ensure_defaults()
     journal = Journal(store, SplitBoard(), catalogue, clock, Leases(store, clock, clock.seconds), clock.seconds)
     journal.load()
-    port = start_control_port("127.0.0.1:0", journal, open_gate())
+    port = start_control_port("127.0.0.1:0", journal, open_gate(), credentials)
     try:
         yield port, journal
     finally:

@@ -43,7 +43,7 @@ class RegionView:
         entered: when each phase began.
         ended_at: when it ended; None before.
         verbs: what the fleet has done here.
-        lost_at: since when it is, or until just now was, out of reach; None where nothing was missed.
+        lost_at: since when it is, or until just now was, out of reach; None where at most one look went unanswered.
     """
 
     name: str

@@ -82,7 +82,8 @@ class RegionPort:
             self._misses += 1
             self._lost_at = self._lost_at or now
             said = problem.message if isinstance(problem, CallFailed) else str(problem)
-            return view_of(self.journal, reachable=False, problem=said, lost_at=self._lost_at)
+            is_outage = self._misses >= _MISSES_OF_AN_OUTAGE
+            return view_of(self.journal, reachable=False, problem=said, lost_at=self._lost_at if is_outage else None)
         is_told = self._misses < _MISSES_OF_AN_OUTAGE or self._is_in_journal()
         return view_of(self.journal, lost_at=None if is_told else self._lost_at)
 

@@ -24,7 +24,8 @@ def standing(view: RegionView) -> str:
     """What a region waits for, or how it ended."""
     if not view.reachable:
         known = f"; last known {state_word(view.state)}" if view.exists else ""
-        return f"out of reach ({view.problem or 'no answer'}){known}"
+        since = f"out of reach since {instant(view.lost_at)}" if view.lost_at else "did not answer"
+        return f"{since} ({view.problem or 'no reason given'}){known}"
     if view.problem:
         return view.problem
     if not view.exists:
