@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from covey_server.answering.admission import WorkerPool
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.datasets.rooms import DatasetRooms
+    from covey_server.federation.desk import RegionDesk
     from covey_server.outcomes.exposures import ExposureLedger
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.rollouts.journal import Journal
@@ -81,6 +82,7 @@ class AnalyzerServer:
         ledger: who was answered by what.
         outcomes: what they did afterwards.
         book: the counters.
+        federation_desk: the runs in which this server is a region.
     """
 
     facts: ServerFacts
@@ -92,6 +94,7 @@ class AnalyzerServer:
     dataset_rooms: DatasetRooms
     ledger: ExposureLedger
     outcomes: OutcomeBook
+    federation_desk: RegionDesk
 
     def __init__(
         self, config: ServerConfig, clock: Callable[[], datetime], monotonic: Callable[[], float] = time.monotonic
@@ -225,6 +228,7 @@ class AnalyzerServer:
 
     def _open_data_port(self) -> None:
         from covey_server.experiments.service import ExperimentServicer
+        from covey_server.federation.rooms import open_federation
         from covey_server.outcomes.service import OutcomeServicer
         from covey_server.ports.analyzer_service import AnalyzerServicer
         from covey_server.studies.desk import StudyDesk
@@ -260,7 +264,11 @@ class AnalyzerServer:
             TogetherServicer(desk, neighbourhoods),
             ChurnServicer(desk),
         )
-        port.serve(analyzer, OutcomeServicer(self.outcomes), experiments, *studies)
+        federation, self.federation_desk = open_federation(
+            self.dataset_rooms.datasets, self.catalogue, config.data_directory, self.clock
+        )
+        port.serve(analyzer, OutcomeServicer(self.outcomes), experiments, *studies, federation)
+        self._rooms.callback(self.federation_desk.stop)
         # A study that nobody can be answered with any more is not waited for.
         self._rooms.callback(processes.stop)
         # Append streams and watchers last until told: they end before the port waits for its calls.

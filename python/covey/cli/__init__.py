@@ -30,6 +30,7 @@ COMMANDS = {
     "churn": _Home("covey.cli.churn:app", "Who is about to leave: learn it, score, judge."),
     "intervene": _Home("covey.cli.intervene:app", "Help learners by a playbook, and measure whether it helps."),
     "tune": _Home("covey.cli.tune:app", "Better constants for an objective, and a rollout to prove them."),
+    "federate": _Home("covey.cli.federate:app", "Cohorts over regions whose learners stay where they are."),
     "generate": _Home("covey.cli.generate:app", "Write events of made-up learners of known kinds."),
     "serve": _Home("covey.cli.serve:app", "Serve analyses and rollouts over gRPC."),
     "controller": _Home("covey.cli.controller:app", "Drive rollouts through their phases."),

@@ -14,6 +14,7 @@ from covey.client.analyzer import AnalyzerCalls
 from covey.client.channel import DEFAULT_CONTROL, DEFAULT_DATA, Security
 from covey.client.experiments import ExperimentCalls
 from covey.client.failure import CallFailed
+from covey.client.federation import FederationCalls
 from covey.client.names import rollout_name
 from covey.client.retry import Retry
 from covey.client.rollouts import RolloutCalls
@@ -21,7 +22,7 @@ from covey.client.rollouts import RolloutCalls
 __all__ = ["DEFAULT_CONTROL", "DEFAULT_DATA", "CallFailed", "Client", "Retry", "Security", "rollout_name"]
 
 
-class Client(RolloutCalls, AnalyzerCalls, ExperimentCalls):
+class Client(RolloutCalls, AnalyzerCalls, ExperimentCalls, FederationCalls):
     """Calls of one caller to one server: rollouts on its control port, everything else on its data port.
 
     Args:

@@ -51,6 +51,14 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
         "AnalyzeExperimentRows": READERS,
         "PlanExperiment": EVERY_ROLE,
     },
+    # Sums that no one can read alone; opening a run reads every learner of a dataset.
+    "covey.v1.FederationService": {
+        "OpenRegion": _OPERATORS,
+        "JoinRegion": _OPERATORS,
+        "AskRegion": _OPERATORS,
+        "CloseRegion": _OPERATORS,
+        "ListRegionAnswers": READERS,
+    },
     "covey.v1.RetentionService": {"GetRetention": READERS},
     # Both name learners.
     "covey.v1.TogetherService": {"FindSimilarLearners": _SERVICES, "FormGroups": _SERVICES},

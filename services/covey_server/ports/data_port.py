@@ -13,6 +13,7 @@ from covey.v1 import (
     churn_pb2_grpc,
     evolution_pb2_grpc,
     experiments_pb2_grpc,
+    federation_pb2_grpc,
     outcomes_pb2_grpc,
     retention_pb2_grpc,
     together_pb2_grpc,
@@ -110,6 +111,7 @@ class DataPort:
         evolution: evolution_pb2_grpc.EvolutionServiceServicer,
         together: together_pb2_grpc.TogetherServiceServicer,
         churn: churn_pb2_grpc.ChurnServiceServicer,
+        federation: federation_pb2_grpc.FederationServiceServicer,
     ) -> None:
         """Answer calls from now on.
 
@@ -123,6 +125,7 @@ class DataPort:
         evolution_pb2_grpc.add_EvolutionServiceServicer_to_server(evolution, self._server)
         together_pb2_grpc.add_TogetherServiceServicer_to_server(together, self._server)
         churn_pb2_grpc.add_ChurnServiceServicer_to_server(churn, self._server)
+        federation_pb2_grpc.add_FederationServiceServicer_to_server(federation, self._server)
         if self._shared_address is not None:
             # Not before there is somebody to answer: whoever connects from here on may be given to this server.
             bind(self._server, self._shared_address, "--shared-listen", self._credentials, is_shared=True)

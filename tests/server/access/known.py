@@ -14,6 +14,7 @@ from covey.v1 import (
     churn_pb2,
     evolution_pb2,
     experiments_pb2,
+    federation_pb2,
     outcomes_pb2,
     retention_pb2,
     rollouts_pb2,
@@ -31,6 +32,7 @@ SERVICES = [
         (evolution_pb2.DESCRIPTOR, "EvolutionService"),
         (together_pb2.DESCRIPTOR, "TogetherService"),
         (churn_pb2.DESCRIPTOR, "ChurnService"),
+        (federation_pb2.DESCRIPTOR, "FederationService"),
         (rollouts_pb2.DESCRIPTOR, "RolloutService"),
         (access_pb2.DESCRIPTOR, "AccessService"),
     )

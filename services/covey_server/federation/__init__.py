@@ -1,0 +1,1 @@
+"""This server's learners as a region of a federation: `covey.federation` over gRPC."""
