@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from covey.distributed.result import DistributedCohorts
 
 MOST_RESTARTS = 8
+MOST_STARTS = 3
 _MOST_PARTS = 128
 _PIECES_PER_WORKER = 4
 _LEAST_ROWS_PER_PIECE = 1 << 16
@@ -136,18 +137,33 @@ def connected(address: str | None, workers: int | None, object_store_bytes: int)
     if address is None:
         here = workers or len(os.sched_getaffinity(0))
         options |= {"num_cpus": here, "object_store_memory": object_store_bytes, "include_dashboard": False}
-    try:
-        ray.init(address=address or "local", **options)
-    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
-        raise InputError(
-            f"Ray does not answer ({(str(error).splitlines() or ['no reason given'])[0]})",
-            source=address,
-            remedy="check the address and that Ray runs there in the same version (ray status)",
-        ) from None
+    _start(ray, address, options)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _start(ray: Any, address: str | None, options: dict[str, Any]) -> None:
+    """Connect, or start Ray here; on a busy machine its daemons may miss their own deadline of 30 seconds."""
+    for starts_left in reversed(range(MOST_STARTS if address is None else 1)):
+        problem = _problem_of_start(ray, address, options)
+        if problem is None:
+            return
+        if not starts_left:
+            remedy = "look into Ray's logs (/tmp/ray/session_latest/logs)"
+            if address is not None:
+                remedy = "check the address and that Ray runs there in the same version (ray status)"
+            raise InputError(f"Ray does not answer ({problem})", source=address, remedy=remedy)
+
+
+def _problem_of_start(ray: Any, address: str | None, options: dict[str, Any]) -> str | None:
+    try:
+        ray.init(address=address or "local", **options)
+    except Exception as error:  # Ray's own are plain ones
+        ray.shutdown()
+        return (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return None
 
 
 @dataclass(slots=True)
