@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +36,20 @@ def free_ports(count: int) -> list[int]:
     for listener in listeners:
         listener.close()
     return ports
+
+
+def lasting_ports(count: int) -> list[int]:
+    """So many, all different, that nobody is given while what listens there starts again: no connection gets such."""
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    below = range(min(10_000, lowest // 2), lowest)
+    found: list[int] = []
+    for port in random.sample(below, len(below)):
+        if len(found) == count:
+            break
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        found.append(port)
+    return found

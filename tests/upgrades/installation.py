@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from programs import free_port, free_ports, program
+from programs import lasting_ports, program
 from waiting import PATIENCE_SECONDS, wait_until
 
 from .code import Code
@@ -72,21 +72,20 @@ class Process:
 class Replica(Process):
     """A server; Attributes: `data`, `control`, `metrics`: its ports."""
 
-    def __init__(self, number: int, directory: Path, store_url: str, options: list[str]) -> None:
-        self.data, self.control, self.metrics = free_ports(3)
+    def __init__(self, number: int, directory: Path, store_url: str, own_ports: list[int]) -> None:
+        self.data, self.control, self.metrics = own_ports
         ports = {"--listen": self.data, "--control-listen": self.control, "--metrics-listen": self.metrics}
         arguments = [word for option, port in ports.items() for word in (option, f"127.0.0.1:{port}")]
         name = f"replica-{number}"
         own = ["--data-directory", str(directory / name), "--store-url", store_url, "--stable", "native"]
-        super().__init__("covey_server.main", [*own, *arguments, *options], directory, name)
+        super().__init__("covey_server.main", [*own, *arguments], directory, name)
 
 
 class Balancer:
     """HAProxy that deals connections to healthy replicas; Attributes: `data_port`, `control_port`."""
 
-    def __init__(self, replicas: list[Replica], directory: Path) -> None:
-        self.data_port, self.control_port = free_ports(2)
-        statistics = free_port()
+    def __init__(self, replicas: list[Replica], directory: Path, own_ports: list[int]) -> None:
+        self.data_port, self.control_port, statistics = own_ports
         lines = [
             "defaults",
             "  mode tcp",
@@ -133,14 +132,17 @@ class Installation:
 
     def __init__(self, directory: Path, store_url: str, code: Code) -> None:
         directory.mkdir(exist_ok=True)
-        self.replicas = [Replica(number, directory, store_url, []) for number in range(1, COUNT + 1)]
-        self.balancer = Balancer(self.replicas, directory)
+        ports = lasting_ports(3 * COUNT + 4)
+        self.replicas = [
+            Replica(number, directory, store_url, [ports.pop() for _ in range(3)]) for number in range(1, COUNT + 1)
+        ]
+        self.balancer = Balancer(self.replicas, directory, [ports.pop() for _ in range(3)])
         pages = [
             f"--replica=data=127.0.0.1:{one.data},metrics=http://127.0.0.1:{one.metrics}/metrics"
             for one in self.replicas
         ]
         control = f"127.0.0.1:{self.balancer.control_port}"
-        listen = ["--metrics-listen", f"127.0.0.1:{free_port()}"]
+        listen = ["--metrics-listen", f"127.0.0.1:{ports.pop()}"]
         self.controller = Process(
             "covey_controller.main", ["--control", control, *pages, *listen], directory, "controller"
         )
