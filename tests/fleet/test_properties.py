@@ -5,9 +5,17 @@ from __future__ import annotations
 import os
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from covey.fleet.decide import decide_fleet
 from covey.fleet.model import ABORT_ALL, CREATE, START, FleetDecision
@@ -137,6 +145,20 @@ class Fleet(RuleBasedStateMachine):
 
 def _entered(entries: list) -> set[str]:  # type: ignore[type-arg]
     return {entry.phase_entered.phase for entry in entries if entry.WhichOneof("payload") == "phase_entered"}
+
+
+class Careless(Fleet):
+    """The twin: a coordinator to whom all regions are one wave."""
+
+    @initialize()
+    def begin(self) -> None:
+        super().begin(waves=(1, 1, 1), harm="rollback_region", tolerated=0, done="")
+        self.waves = {"eu": 1, "us": 2, "ap": 3}
+
+
+def test_a_coordinator_that_knows_no_waves_is_found() -> None:
+    with pytest.raises(AssertionError):
+        run_state_machine_as_test(Careless, settings=settings(TestFleet.settings, max_examples=20))  # type: ignore[no-untyped-call]
 
 
 TestFleet = Fleet.TestCase
