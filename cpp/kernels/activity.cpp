@@ -76,7 +76,30 @@ COVEY_INLINE Days days_after(const uint32_t* day_age, size_t size, const Range& 
     all |= __builtin_shufflevector(all, all, 4, 5, 6, 7, 0, 1, 2, 3);
     all |= __builtin_shufflevector(all, all, 2, 3, 0, 1, 6, 7, 4, 5);
     return {all[0] | all[1], outside == 0};
-#else  // narrower vectors shift one by one, or nearly so
+#elif COVEY_VECTOR_BYTES == 32
+    const __m128i oldest = _mm_set1_epi32(static_cast<int>(range.oldest));
+    const __m256i one = _mm256_set1_epi64x(1);
+    __m256i bits = _mm256_setzero_si256();
+    __m128i most = _mm_setzero_si128();
+    size_t i = 0;
+    for (; i + 4 <= size; i += 4) {
+        const __m128i day = _mm_sub_epi32(oldest, _mm_loadu_si128(reinterpret_cast<const __m128i*>(day_age + i)));
+        most = _mm_max_epu32(most, day);
+        // A shift by 64 or more leaves nothing.
+        bits = _mm256_or_si256(bits, _mm256_sllv_epi64(one, _mm256_cvtepu32_epi64(day)));
+    }
+    const u64v four = reinterpret_cast<u64v>(bits);
+    uint64_t all = (four[0] | four[1]) | (four[2] | four[3]);
+    bool is_within = true;
+    for (; i < size; ++i) {
+        const uint32_t day = range.oldest - day_age[i];
+        is_within &= day <= span;
+        all |= static_cast<uint64_t>(day < 64) << (day & 63);
+    }
+    const __m128i largest = _mm_set1_epi32(static_cast<int>(span));
+    const __m128i inside = _mm_cmpeq_epi32(_mm_max_epu32(most, largest), largest);
+    return {all, is_within && _mm_movemask_epi8(inside) == 0xFFFF};
+#else  // narrower vectors shift one by one
     uint64_t bits = 0;
     bool is_within = true;
     for (size_t i = 0; i < size; ++i) {

@@ -244,13 +244,13 @@ COVEY_INLINE f64v to_double(u64v value) {
 constexpr int day_shift = 13;
 constexpr double day_divisor = 10546875.0;
 
-// floor(value / 86,400 s). rint of the quotient is the floor or one above it; the exact remainder tells which.
+// floor(value / 86,400 s), as rint of the quotient of value / 2^13 and half a step more, less one half. That is 0.5 / d
+// or more away from where rint would turn (d = day_divisor, 2^-24.33), and wrong by less: the product by 2^-25.33 and
+// the sum by 2^-26.33 at most, for value / 2^13 <= 2^50.
 COVEY_INLINE u64v whole_days(u64v value) {
-    const f64v shifted = small_to_double(value >> day_shift);
-    const f64v magic = shifted * (1.0 / day_divisor) + 0x1p52;
-    const f64v remainder = shifted - (magic - 0x1p52) * day_divisor;
-    const i64v one_too_high = remainder < spread(0.0);
-    return (reinterpret_cast<u64v>(magic) & 0xFFFFFFFFFFFFFull) + reinterpret_cast<u64v>(one_too_high);
+    constexpr double to_days = 1.0 / day_divisor;
+    const f64v magic = small_to_double(value >> day_shift) * to_days + (0.5 * to_days - 0.5) + 0x1.8p52;
+    return reinterpret_cast<u64v>(magic) - 0x4338000000000000ull;
 }
 
 constexpr double rounding_magic = 0x1.8p52;
