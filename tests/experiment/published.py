@@ -56,7 +56,8 @@ def remissions(text: str) -> tuple[Floats, Floats]:
 def rossi() -> dict[str, Floats]:
     """432 released prisoners over a year: Rossi, Berk, Lenihan (1980), "Money, work, and crime: experimental evidence".
 
-    As in Allison (1995) and Fox (2002): week of the first arrest or 52, whether arrested, financial aid, covariates.
+    As in Allison (1995) and Fox (2002): week of the first arrest or 52, whether arrested, financial aid, covariates;
+    the same rows as in lifelines.datasets.load_rossi, as the remissions above are those of load_leukemia.
     """
     with (Path(__file__).parent / "data" / "rossi.csv").open() as file:
         rows = list(csv.DictReader(file))
