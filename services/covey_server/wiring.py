@@ -231,10 +231,8 @@ class AnalyzerServer:
         from covey_server.federation.rooms import open_federation
         from covey_server.outcomes.service import OutcomeServicer
         from covey_server.ports.analyzer_service import AnalyzerServicer
-        from covey_server.studies.desk import StudyDesk
-        from covey_server.studies.neighbours import Neighbourhoods
         from covey_server.studies.process import StudyProcesses
-        from covey_server.studies.service import ChurnServicer, EvolutionServicer, RetentionServicer, TogetherServicer
+        from covey_server.studies.service import open_studies
 
         config = self.config
         pool = worker_pool(config, self.book)
@@ -256,14 +254,7 @@ class AnalyzerServer:
         )
         processes = StudyProcesses()
         experiments = ExperimentServicer(self.outcomes, self.board, self._share_of, port.budget, processes)
-        desk = StudyDesk(self.dataset_rooms.datasets, config.data_directory, processes)
-        neighbourhoods = Neighbourhoods(self.dataset_rooms.datasets, self.catalogue)
-        studies = (
-            RetentionServicer(desk),
-            EvolutionServicer(desk),
-            TogetherServicer(desk, neighbourhoods),
-            ChurnServicer(desk),
-        )
+        studies = open_studies(self.dataset_rooms.datasets, self.catalogue, config.data_directory, processes)
         federation, self.federation_desk = open_federation(
             self.dataset_rooms.datasets, self.catalogue, config.data_directory, self.clock
         )

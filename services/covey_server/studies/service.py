@@ -17,10 +17,15 @@ from covey.v1 import (
     together_pb2_grpc,
 )
 from covey_server.catalogue.calls import unary
+from covey_server.studies.desk import StudyDesk
+from covey_server.studies.neighbours import Neighbourhoods
 
 if TYPE_CHECKING:
-    from covey_server.studies.desk import StudyDesk
-    from covey_server.studies.neighbours import Neighbourhoods
+    from pathlib import Path
+
+    from covey_server.catalogue.catalogue import Catalogue
+    from covey_server.datasets.datasets import Datasets
+    from covey_server.studies.process import StudyProcesses
 
 
 class RetentionServicer(retention_pb2_grpc.RetentionServiceServicer):
@@ -104,3 +109,19 @@ class ChurnServicer(churn_pb2_grpc.ChurnServiceServicer):
     ) -> churn_pb2.ScoreChurnResponse:
         """Say who of a dataset is about to leave."""
         return churn_pb2.ScoreChurnResponse.FromString(self._desk.study("churn", request, context))
+
+
+def open_studies(
+    datasets: Datasets, catalogue: Catalogue, data_directory: Path, processes: StudyProcesses
+) -> tuple[RetentionServicer, EvolutionServicer, TogetherServicer, ChurnServicer]:
+    """The services of this room.
+
+    Args:
+        datasets: whose learners.
+        catalogue: of variants and cohort models.
+        data_directory: where models of churn are.
+        processes: run the studies.
+    """
+    desk = StudyDesk(datasets, data_directory, processes)
+    together = TogetherServicer(desk, Neighbourhoods(datasets, catalogue))
+    return RetentionServicer(desk), EvolutionServicer(desk), together, ChurnServicer(desk)
