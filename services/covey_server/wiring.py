@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -16,6 +14,7 @@ from covey import __version__
 from covey.access import credentials
 from covey.access.certificates import Certificates
 from covey.errors import InputError
+from covey_server import ports_file
 from covey_server.access import posture
 from covey_server.access.gate import Gate
 from covey_server.answering.engines import Engines
@@ -34,8 +33,6 @@ from covey_server.ports.addresses import ageing, check_all
 from covey_server.ports.data_port import DataPort, worker_pool
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import grpc
 
     from covey_server.answering.admission import WorkerPool
@@ -132,7 +129,7 @@ class AnalyzerServer:
         posture.check(config)
         self._open_gate()
         check_all(config)
-        _forget_ports(config.ports_file)
+        ports_file.forget(config.ports_file)
         self._open_store()
         self._open_data_port()
         self._open_control_port()
@@ -354,17 +351,9 @@ class AnalyzerServer:
 
     def _write_ports(self) -> None:
         path = self.config.ports_file
-        if path is None:
-            return
-        ports = {"data": self.data_port, "control": self.control_port, "metrics": self.metrics_port, "pid": os.getpid()}
-        # Readers find the whole file or none: it is how they learn that the server is ready.
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        try:
-            temporary.write_text(json.dumps(ports) + "\n")
-            temporary.replace(path)
-        except OSError as error:
-            raise _no_ports_file(path, error) from error
-        self._rooms.callback(_forget_ports, path)
+        if path is not None:
+            ports_file.write(path, self.data_port, self.control_port, self.metrics_port)
+            self._rooms.callback(ports_file.forget, path)
 
 
 def _facts(config: ServerConfig, data_port: int, start_time: datetime) -> ServerFacts:
@@ -383,16 +372,3 @@ def _facts(config: ServerConfig, data_port: int, start_time: datetime) -> Server
         available_isas=tuple(_core.available_isas()),
         newest_tables_version=NEWEST_VERSION,
     )
-
-
-def _forget_ports(path: Path | None) -> None:
-    """Remove the ports of a run that is over: what is there speaks of a server that is ready."""
-    if path is not None:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise _no_ports_file(path, error) from error
-
-
-def _no_ports_file(path: Path, error: OSError) -> StartError:
-    return StartError(f"--ports-file {path}: cannot be written ({error.strerror}); choose another file")

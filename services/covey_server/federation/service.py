@@ -73,6 +73,8 @@ class FederationServicer(federation_pb2_grpc.FederationServiceServicer):
         self, request: federation_pb2.ListRegionAnswersRequest, context: grpc.ServicerContext
     ) -> federation_pb2.ListRegionAnswersResponse:
         """What left this region."""
+        if request.run:
+            checked_run(request.run)
         size = request.page_size or _PAGE_SIZE
         if not 1 <= size <= _MOST_ON_A_PAGE:
             raise invalid("page_size", f"{size} is not 1 to {_MOST_ON_A_PAGE}")
