@@ -40,7 +40,7 @@ class Leaving:
         server.analyzer.CreateDataset(analyzer_pb2.CreateDatasetRequest(dataset_id="leaving", request_id="c"))
         first = datasets_pb2.AppendEventsRequest(dataset=NAME, append_id="a")
         chunk = datasets_pb2.AppendEventsRequest(chunk_sequence=1, packed=packed)
-        assert list(server.analyzer.AppendEvents(iter([first, chunk]), timeout=60))[-1].synced_chunk_sequence == 1
+        assert list(server.analyzer.AppendEvents(iter([first, chunk]), timeout=240))[-1].synced_chunk_sequence == 1
         rows = panel(self.events)
         self.models = [train(rows, Kind.logistic, version=version).model for version in (1, 2)]
         self.folder = directory / "churn-models"
@@ -51,7 +51,7 @@ class Leaving:
 
     def ask(self, **fields: Any) -> churn_pb2.ScoreChurnResponse:
         request = churn_pb2.ScoreChurnRequest(**({"dataset": NAME, "model": MODEL} | fields))
-        answer: churn_pb2.ScoreChurnResponse = self.stub.ScoreChurn(request, timeout=120)
+        answer: churn_pb2.ScoreChurnResponse = self.stub.ScoreChurn(request, timeout=240)
         return answer
 
 

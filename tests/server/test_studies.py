@@ -72,7 +72,7 @@ def test_retention_is_what_the_library_says(course: Course) -> None:
     request = retention_pb2.GetRetentionRequest(dataset=NAME, away_after_days=7)
     request.intervals.add(first_day=7, last_day=13)
     request.intervals.add(first_day=28)
-    answer = course.retention.GetRetention(request, timeout=60)
+    answer = course.retention.GetRetention(request, timeout=240)
     found = measure(course.events, parse_intervals("7-13,28+"), GroupBy.start, away_after_days=7)
     for row, own in zip((*found.table.rows, found.table.total), (*answer.groups, answer.total), strict=True):
         assert (own.group, own.learner_count) == (row.group, row.learner_count)
@@ -87,7 +87,7 @@ def test_retention_is_what_the_library_says(course: Course) -> None:
 
 def test_evolution_is_what_the_library_says(course: Course) -> None:
     request = evolution_pb2.GetEvolutionRequest(dataset=NAME, every_days=7, cohort_count=2, schedule_periods=[1, 2])
-    answer = course.evolution.GetEvolution(request, timeout=60)
+    answer = course.evolution.GetEvolution(request, timeout=240)
     instants = instants_between(int(course.events.time_us.min()), course.events.newest_us, 7)
     found = snapshots(course.events, instants, k=2)
     moves = transitions(found)
@@ -121,7 +121,7 @@ def test_evolution_is_what_the_library_says(course: Course) -> None:
 )
 def test_refusals_say_why(course: Course, fields: dict[str, Any], code: grpc.StatusCode, words: str) -> None:
     with pytest.raises(grpc.RpcError) as refused:
-        course.retention.GetRetention(retention_pb2.GetRetentionRequest(**({"dataset": NAME} | fields)), timeout=60)
+        course.retention.GetRetention(retention_pb2.GetRetentionRequest(**({"dataset": NAME} | fields)), timeout=240)
     assert refused.value.code() is code
     assert words in refused.value.details()
 
@@ -130,10 +130,10 @@ def test_an_empty_dataset_and_an_evolution_of_one_instant(course: Course, server
     server.analyzer.CreateDataset(analyzer_pb2.CreateDatasetRequest(dataset_id="empty", request_id="e"))
     stub = retention_pb2_grpc.RetentionServiceStub(server.data_channel)
     with pytest.raises(grpc.RpcError) as refused:
-        stub.GetRetention(retention_pb2.GetRetentionRequest(dataset="datasets/empty"), timeout=60)
+        stub.GetRetention(retention_pb2.GetRetentionRequest(dataset="datasets/empty"), timeout=240)
     assert refused.value.code() is grpc.StatusCode.FAILED_PRECONDITION
     with pytest.raises(grpc.RpcError) as refused:
-        course.evolution.GetEvolution(evolution_pb2.GetEvolutionRequest(dataset=NAME, every_days=400), timeout=60)
+        course.evolution.GetEvolution(evolution_pb2.GetEvolutionRequest(dataset=NAME, every_days=400), timeout=240)
     assert "a snapshot every 400 days gives 1" in refused.value.details()
 
 
@@ -154,7 +154,7 @@ class _Waiting:
 
 def test_studies_run_one_at_a_time(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     held = _Waiting(monkeypatch)
-    first = course.retention.GetRetention.future(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=90)
+    first = course.retention.GetRetention.future(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=240)
     assert held.is_at_work.wait(30)
     with pytest.raises(grpc.RpcError) as refused:
         course.evolution.GetEvolution(evolution_pb2.GetEvolutionRequest(dataset=NAME), timeout=30)
@@ -166,7 +166,7 @@ def test_studies_run_one_at_a_time(course: Course, monkeypatch: pytest.MonkeyPat
 
 def test_a_study_ends_with_its_call(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     held = _Waiting(monkeypatch)
-    call = course.retention.GetRetention.future(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=90)
+    call = course.retention.GetRetention.future(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=240)
     assert held.is_at_work.wait(30)
     call.cancel()
     held.may_end.set()
@@ -174,7 +174,7 @@ def test_a_study_ends_with_its_call(course: Course, monkeypatch: pytest.MonkeyPa
 
     def is_free() -> bool:
         try:
-            course.retention.GetRetention(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=60)
+            course.retention.GetRetention(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=240)
         except grpc.RpcError as error:
             assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
             return False
