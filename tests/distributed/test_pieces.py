@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from covey.cli import analyze
 from covey.distributed.keeper import Keeper, Work
 from covey.distributed.pieces import PartedPiece, grouped_events, grouped_pieces, part_rows
 from covey.distributed.source import open_source
@@ -163,6 +166,13 @@ def test_a_bad_value_is_named_by_file_column_and_row(tmp_path):
     with pytest.raises(InputError) as whole:
         traits_of_parquet(path)
     assert str(one.value) == str(other.value) == str(whole.value)
+
+
+@pytest.mark.parametrize(
+    "place", ["s3://bucket/events", "file:///srv/events", "events/spring", "/srv/events", "gs://b"]
+)
+def test_a_uri_is_one_after_it_was_a_path(place):
+    assert analyze._place(Path(place)) == place
 
 
 def test_files_of_a_store_by_uri(tmp_path):

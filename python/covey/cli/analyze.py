@@ -135,13 +135,11 @@ def _on_ray(
     """Cohorts and number of rows; what is left to save is None where the workers wrote a folder."""
     from covey.distributed.ray_engine import discovered
 
-    # Typer's paths have one slash after the colon of a URI.
-    place = re.sub(r"^(\w+):/(?!/)", r"\1://", str(path))
     # What Ray has to say of workers that were lost is no part of the answer, which may be read by a program.
     with (
         redirect_stdout(sys.stderr),
         discovered(
-            place,
+            _place(path),
             mapping,
             as_of=as_of,
             k=k,
@@ -153,9 +151,17 @@ def _on_ray(
         ) as found,
     ):
         if save is not None and save.suffix != ".parquet":
-            found.write(str(save))
+            found.write(_place(save))
             save = None
         if found.lost_workers:
             progress.clear()
             typer.echo(f"{found.lost_workers} workers were lost and made anew", err=True)
         return found.collected(), found.row_count, save
+
+
+def _place(path: Path) -> str:
+    """A path, or the URI that it was: paths keep one slash after the colon."""
+    found = re.match(r"(\w{2,}):/(?!/)(.*)", str(path))
+    if found is None:
+        return str(path)
+    return f"{found[1]}://{'/' if found[1] == 'file' else ''}{found[2]}"
