@@ -11,6 +11,7 @@ import pytest
 
 from covey.cli import main
 from covey.failpoints import POINTS
+from covey_server.store.migrations import NEWEST_VERSION
 
 Verb = Callable[..., Any]
 
@@ -110,7 +111,7 @@ def test_one_step_back_and_forward(run: Verb, started: Verb, plane: Any, tmp_pat
     code, out, _ = run("state", "migrate", "--to", "1", "--data-directory", str(directory))
     assert code == 0
     assert "taken back: journal entries are chained" in out
-    assert (directory / "covey.version-2.db").is_file()
+    assert (directory / f"covey.version-{NEWEST_VERSION}.db").is_file()
     code, _, err = run("audit", "verify", "--data-directory", str(directory))
     assert (code, "covey state migrate" in err) == (1, True)
     code, out, _ = run("state", "migrate", "--data-directory", str(directory), "--output", "json")

@@ -14,6 +14,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from docs.reading import commands
 from pyarrow.csv import write_csv
 
 from covey.cli import main
@@ -152,12 +153,10 @@ def test_a_report_is_one_file_with_its_pictures(
 def test_the_commands_of_the_page_run(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (PROJECT / "docs" / f"{page}.md").read_text()
-    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    commands = [line for block in blocks for line in block.splitlines() if not line.startswith("grpcurl")]
-    assert len(commands) >= 3
+    typed = [one.bare for one in commands(PROJECT / "docs" / f"{page}.md") if not one.bare.startswith("grpcurl")]
+    assert len(typed) >= 3
     monkeypatch.chdir(tmp_path)
-    for command in commands:
+    for command in typed:
         words: list[Any] = shlex.split(command)
         if words[0] == "python":
             subprocess.run([sys.executable, str(PROJECT / words[1]), *words[2:]], check=True, timeout=120)

@@ -30,11 +30,18 @@ RoleOption = Annotated[list[str], typer.Option(help="In which role; may be repea
 
 
 @app.command()
-def check(file: FileArgument) -> None:
+def check(file: FileArgument, output: OutputOption = OutputFormat.table) -> None:
     """Read a fleet and say what is wrong with it, and who comes when. No region is asked."""
     from covey.fleet.spec import check_fleet, fleet_digest, waves_of
 
     fleet = _read(file)
+    if output is not OutputFormat.table:
+        findings = [
+            {"level": str(found.level), "path": found.path, "message": found.message} for found in check_fleet(fleet)
+        ]
+        waves = [list(names) for names in waves_of(fleet)]
+        print_data({"name": fleet.name, "digest": fleet_digest(fleet), "waves": waves, "findings": findings}, output)
+        return
     for finding in check_fleet(fleet):
         print_text(f"{file}: {finding.level}: {finding.path}: {finding.message}")
     for number, names in enumerate(waves_of(fleet), start=1):
@@ -66,6 +73,7 @@ def run(
     once: Annotated[bool, typer.Option("--once", help="One look and what follows from it.")] = False,
     actor: ActorOption = "",
     timeout: TimeoutOption = "5s",
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Drive the fleet until it has ended. It may be killed, doubled and started again: the regions' journals know."""
     from covey.stop_signals import StopSignals
@@ -75,9 +83,12 @@ def run(
         said: set[str] = set()
         while True:
             turn = coordinator.turn()
-            print_turn(turn, said)
+            if output is OutputFormat.table:
+                print_turn(turn, said)
             if turn.decision.is_final or once or stop.wait(pause):
                 break
+    if output is not OutputFormat.table:
+        _show(fleet, turn, output)
     raise typer.Exit(_exit_code(turn))
 
 
@@ -96,7 +107,11 @@ def status(
 
 @app.command()
 def watch(
-    file: FileArgument, interval: IntervalOption = "10s", actor: ActorOption = "", timeout: TimeoutOption = "5s"
+    file: FileArgument,
+    interval: IntervalOption = "10s",
+    actor: ActorOption = "",
+    timeout: TimeoutOption = "5s",
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Say what changes until the fleet has ended. Changes nothing."""
     from covey.stop_signals import StopSignals
@@ -106,9 +121,12 @@ def watch(
         said: set[str] = set()
         while True:
             look = coordinator.look()
-            print_turn(look, said)
+            if output is OutputFormat.table:
+                print_turn(look, said)
             if look.decision.is_final or stop.wait(pause):
                 break
+    if output is not OutputFormat.table:
+        _show(fleet, look, output)
     raise typer.Exit(_exit_code(look))
 
 
@@ -157,6 +175,7 @@ def approve(
     reason: Annotated[str, typer.Option(help="Why; the journals keep it.")] = "",
     actor: ActorOption = "",
     timeout: TimeoutOption = "5s",
+    output: OutputOption = OutputFormat.table,
 ) -> None:
     """Sign what every region of a wave waits for, or, before its start, its first phase."""
     from covey.client import CallFailed
@@ -166,16 +185,22 @@ def approve(
     numbers = wave_numbers(fleet)
     if wave not in numbers.values():
         raise CommandError(f"--wave {wave}: there are waves {sorted(set(numbers.values()))}", ExitCode.USAGE)
-    problems = []
+    problems: list[str] = []
+    signed: list[dict[str, str]] = []
     for region in (it for it in fleet.regions if numbers[it.name] == wave):
         with _client(fleet, region, actor, timeout) as client:
             for one in role:
                 try:
                     phase = _awaited_phase(client, fleet)
                     client.approve_rollout(fleet.name, phase, one, reason=reason)
-                    print_text(f"{region.name}: {one} signed phase {phase}")
+                    signed.append({"region": region.name, "role": one, "phase": phase})
                 except CallFailed as failure:
                     problems.append(f"{region.name}: {failure.message}")
+    if output is not OutputFormat.table:
+        print_data(signed, output)
+    else:
+        for row in signed:
+            print_text("{region}: {role} signed phase {phase}".format(**row))
     if problems:
         raise CommandError("\n".join(problems), ExitCode.FAILED)
 
