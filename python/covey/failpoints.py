@@ -53,7 +53,6 @@ POINTS = {
     "copy.named": "a copy of the database has its name",
     "migrate.begun": "the transaction of a step has begun",
     "migrate.changed": "a step has changed the tables, nothing is committed",
-    "migrate.expanded": "a step has added to shared tables what older servers do not see, nothing is committed",
     "migrate.stepped": "a step is committed, later ones are not",
     "backup.files_taken": "the dataset files that were there are copied, the database is not",
     "backup.database_copied": "the database is copied, files that came in between are not",

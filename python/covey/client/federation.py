@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
 from covey.client.retry import Connection
 from covey.v1 import cohorts_pb2
 from covey.v1 import federation_pb2 as pb
 from covey.v1.federation_pb2_grpc import FederationServiceStub
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from covey.client import Client
     from covey.federation.questions import Asked
     from covey.parts.questions import LloydStep
@@ -75,6 +75,8 @@ class RemoteRegion:
 
     def ask(self, number: int, asked: Asked) -> NDArray[np.uint64]:
         """See there."""
+        import numpy as np
+
         masked = self._client.ask_region(question_message(self._request.run, number, asked))
         return np.frombuffer(masked, dtype="<u8").astype(np.uint64)
 

@@ -13,6 +13,7 @@ from grpc_reflection.v1alpha import reflection
 DATA_PORT_SERVICES = (
     "covey.v1.AnalyzerService",
     "covey.v1.ChurnService",
+    "covey.v1.FederationService",
     "covey.v1.EvolutionService",
     "covey.v1.ExperimentService",
     "covey.v1.OutcomeService",

@@ -119,7 +119,6 @@ def expand(transaction: Transaction, found: int) -> list[Step]:
         with transaction() as connection:
             if (version_of(connection) or 0) < step.version and step.expand is not None:
                 step.expand(connection)
-                failpoints.reach("migrate.expanded")
         count = _ROWS_AT_ONCE
         while step.fill is not None and count >= _ROWS_AT_ONCE:
             # Each piece in a transaction of its own: writers of the other servers wait for one of them, not for all.
