@@ -53,6 +53,7 @@ def test_the_descriptor_set_ships_with_the_package() -> None:
             "Churn",
             "Evolution",
             "Experiment",
+            "Federation",
             "Outcome",
             "Retention",
             "Rollout",
