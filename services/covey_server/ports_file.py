@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from covey_server.failures import StartError
 
 
-def write(path: Path, data_port: int, control_port: int, metrics_port: int) -> None:
-    """Say which ports this process serves.
+def write(path: Path, ports: Mapping[str, object]) -> None:
+    """Say which ports this process serves, and its number.
 
     Raises:
         StartError: it cannot be written.
     """
-    ports = {"data": data_port, "control": control_port, "metrics": metrics_port, "pid": os.getpid()}
     # Readers find the whole file or none: it is how they learn that the server is ready.
     temporary = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        temporary.write_text(json.dumps(ports) + "\n")
+        temporary.write_text(json.dumps({**ports, "pid": os.getpid()}) + "\n", encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
         raise _not_written(path, error) from error

@@ -352,7 +352,8 @@ class AnalyzerServer:
     def _write_ports(self) -> None:
         path = self.config.ports_file
         if path is not None:
-            ports_file.write(path, self.data_port, self.control_port, self.metrics_port)
+            ports = {"data": self.data_port, "control": self.control_port, "metrics": self.metrics_port}
+            ports_file.write(path, ports)
             self._rooms.callback(ports_file.forget, path)
 
 

@@ -22,7 +22,7 @@ from covey import Events
 from covey.cli import app
 from covey.client import CallFailed, Client
 from covey.client.federation import RemoteRegion, question_message
-from covey.client.models import cohort_model_message
+from covey.cohort_message import cohort_model_message
 from covey.federation import Federation, RegionRefusedError, discover_without_learners
 from covey.federation.questions import StepSizes, StepSums
 from covey.generate import START_US, GenerationPlan, event_tables
@@ -182,6 +182,7 @@ STEP = LloydStep(None, np.full((2, 5), 0.3, np.float32))
         ({"minimum_group_size": 10}, "minimum_group_size: 10 is below 50"),
         ({"minimum_group_size": 5000}, "fewer than 5000 learners"),
         ({"trait_weights": {"learning_velocity": 0.5}}, "trait_weights: expected numbers"),
+        ({"trait_weights": {"learning_velocity": float("nan")}}, "trait_weights: expected numbers"),
     ],
 )
 def test_a_run_that_cannot_be_opened(regions: Regions, changes: dict[str, Any], problem: str) -> None:

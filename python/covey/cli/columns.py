@@ -58,13 +58,20 @@ def cohort_count(text: str) -> int | Literal["auto"]:
 
 
 def instant(text: str | None) -> datetime | None:
+    """An ISO 8601 time; None of None.
+
+    Raises:
+        typer.BadParameter: it is none.
+    """
+    return None if text is None else given_instant(text)
+
+
+def given_instant(text: str) -> datetime:
     """An ISO 8601 time.
 
     Raises:
         typer.BadParameter: it is none.
     """
-    if text is None:
-        return None
     try:
         return datetime.fromisoformat(text)
     except ValueError:

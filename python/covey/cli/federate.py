@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from covey.cli.bundles import bundled
+from covey.cli.columns import given_instant
 from covey.cli.connection import PANEL
 from covey.cli.output import CommandError, OutputFormat, OutputOption
 
@@ -23,14 +26,34 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, no_args_
 Regions = Annotated[
     list[str], typer.Option("--region", metavar="NAME=HOST:PORT", help="A region's data port; once for each.")
 ]
-CaCert = Annotated[Path | None, typer.Option(help="Authorities of the regions' servers.", rich_help_panel=PANEL)]
-Cert = Annotated[Path | None, typer.Option(help="Your certificate, with --key.", rich_help_panel=PANEL)]
-Key = Annotated[Path | None, typer.Option(help="Your private key.", rich_help_panel=PANEL)]
-TokenFile = Annotated[
-    Path | None,
-    typer.Option(envvar="COVEY_TOKEN_FILE", help="File that holds the token.", rich_help_panel=PANEL),
-]
 Timeout = Annotated[str, typer.Option(help="How long a question may take.", rich_help_panel=PANEL)]
+
+
+def _clients(
+    actor: Annotated[str, typer.Option("--as", envvar="COVEY_ACTOR", help="Who you are.", rich_help_panel=PANEL)] = "",
+    cacert: Annotated[
+        Path | None, typer.Option(help="Authorities of the regions' servers.", rich_help_panel=PANEL)
+    ] = None,
+    cert: Annotated[Path | None, typer.Option(help="Your certificate, with --key.", rich_help_panel=PANEL)] = None,
+    key: Annotated[Path | None, typer.Option(help="Your private key.", rich_help_panel=PANEL)] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option(envvar="COVEY_TOKEN_FILE", help="File that holds the token.", rich_help_panel=PANEL),
+    ] = None,
+) -> Callable[[str, str], Client]:
+    """What makes a client of an address that waits so long."""
+    from covey.cli.connection import login_name, seconds
+    from covey.client import Client, Security
+
+    def made(address: str, timeout: str) -> Client:
+        try:
+            security = Security(cacert=cacert, cert=cert, key=key, token_file=token_file)
+            allowed = seconds(timeout, "--timeout").total_seconds()
+        except ValueError as error:
+            raise CommandError(str(error), 2) from error
+        return Client(data=address, actor=actor or login_name(), timeout_seconds=allowed, security=security)
+
+    return made
 
 
 @app.callback()
@@ -39,8 +62,10 @@ def _federate() -> None:
 
 
 @app.command()
+@bundled("client_of", _clients)
 def discover(
     region: Regions,
+    client_of: Callable[[str, str], Client],
     dataset: Annotated[str, typer.Option(help="Of every region; the learners of datasets/{dataset}.")],
     as_of: Annotated[str, typer.Option(help="ISO 8601; the same instant for all regions.")],
     k: Annotated[int, typer.Option("-k", "--cohorts", min=1, max=64, help="Number of cohorts.")] = 5,
@@ -48,11 +73,6 @@ def discover(
     minimum_group: Annotated[int, typer.Option(min=50, help="Learners that a sum is about, at the least.")] = 50,
     attempts: Annotated[int, typer.Option(min=1, max=100, help="Runs from other centroids; the best wins.")] = 8,
     save_as: Annotated[str, typer.Option(help="Keep the model in every region as cohortModels/{this}.")] = "",
-    actor: Annotated[str, typer.Option("--as", envvar="COVEY_ACTOR", help="Who you are.", rich_help_panel=PANEL)] = "",
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
-    token_file: TokenFile = None,
     timeout: Timeout = "60s",
     output: OutputOption = OutputFormat.table,
 ) -> None:
@@ -64,12 +84,13 @@ def discover(
     from covey.v1 import federation_pb2
 
     places = _places(region)
-    moment = _instant(as_of)
+    given = given_instant(as_of)
+    moment = given if given.tzinfo else given.replace(tzinfo=UTC)
     run = f"run-{uuid.uuid4()}"
     with ExitStack() as stack:
         regions = {}
         for name, address in places.items():
-            client = stack.enter_context(_client(address, actor, cacert, cert, key, token_file, timeout))
+            client = stack.enter_context(client_of(address, timeout))
             request = federation_pb2.OpenRegionRequest(
                 run=run, region=name, dataset=f"datasets/{dataset.removeprefix('datasets/')}",
                 minimum_group_size=minimum_group,
@@ -101,14 +122,11 @@ def discover(
 
 
 @app.command()
+@bundled("client_of", _clients)
 def audit(
     region: Regions,
+    client_of: Callable[[str, str], Client],
     run: Annotated[str, typer.Option(help="Only of this run.")] = "",
-    actor: Annotated[str, typer.Option("--as", envvar="COVEY_ACTOR", help="Who you are.", rich_help_panel=PANEL)] = "",
-    cacert: CaCert = None,
-    cert: Cert = None,
-    key: Key = None,
-    token_file: TokenFile = None,
     timeout: Timeout = "10s",
     output: OutputOption = OutputFormat.table,
 ) -> None:
@@ -119,7 +137,7 @@ def audit(
 
     rows: list[dict[str, Any]] = []
     for address in _places(region).values():
-        with _client(address, actor, cacert, cert, key, token_file, timeout) as client:
+        with client_of(address, timeout) as client:
             try:
                 rows += [plain(answer) for answer in client.list_region_answers(run)]
             except CallFailed as failure:
@@ -149,36 +167,8 @@ def _places(regions: list[str]) -> dict[str, str]:
     return places
 
 
-def _instant(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"'{text}' is no instant; expected such as 2026-03-01T00:00:00Z") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _client(
-    address: str,
-    actor: str,
-    cacert: Path | None,
-    cert: Path | None,
-    key: Path | None,
-    token_file: Path | None,
-    timeout: str,
-) -> Client:
-    from covey.cli.connection import login_name, seconds
-    from covey.client import Client, Security
-
-    try:
-        security = Security(cacert=cacert, cert=cert, key=key, token_file=token_file)
-        allowed = seconds(timeout, "--timeout").total_seconds()
-    except ValueError as error:
-        raise CommandError(str(error), 2) from error
-    return Client(data=address, actor=actor or login_name(), timeout_seconds=allowed, security=security)
-
-
 def _message(found: CohortModel, name: str, moment: datetime) -> cohorts_pb2.CohortModel:
-    from covey.client.models import cohort_model_message
+    from covey.cohort_message import cohort_model_message
 
     message = cohort_model_message(found, f"cohortModels/{name.removeprefix('cohortModels/')}")
     message.as_of.FromDatetime(moment)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,18 +36,17 @@ def check(file: FileArgument, output: OutputOption = OutputFormat.table) -> None
     from covey.fleet.spec import check_fleet, fleet_digest, waves_of
 
     fleet = _read(file)
+    findings, waves, digest = check_fleet(fleet), waves_of(fleet), fleet_digest(fleet)
     if output is not OutputFormat.table:
-        findings = [
-            {"level": str(found.level), "path": found.path, "message": found.message} for found in check_fleet(fleet)
-        ]
-        waves = [list(names) for names in waves_of(fleet)]
-        print_data({"name": fleet.name, "digest": fleet_digest(fleet), "waves": waves, "findings": findings}, output)
+        rows = [{"level": str(each.level), "path": each.path, "message": each.message} for each in findings]
+        data = {"name": fleet.name, "digest": digest, "waves": [list(names) for names in waves], "findings": rows}
+        print_data(data, output)
         return
-    for finding in check_fleet(fleet):
+    for finding in findings:
         print_text(f"{file}: {finding.level}: {finding.path}: {finding.message}")
-    for number, names in enumerate(waves_of(fleet), start=1):
+    for number, names in enumerate(waves, start=1):
         print_text(f"wave {number}: {', '.join(names)}")
-    print_text(f"{fleet.name}: spec SHA-256 {fleet_digest(fleet)}")
+    print_text(f"{fleet.name}: spec SHA-256 {digest}")
 
 
 @app.command()
@@ -76,20 +76,9 @@ def run(
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Drive the fleet until it has ended. It may be killed, doubled and started again: the regions' journals know."""
-    from covey.stop_signals import StopSignals
-
     fleet, pause = _read(file), seconds(interval, "--interval").total_seconds()
-    with _coordinator(fleet, actor, timeout) as coordinator, StopSignals() as stop:
-        said: set[str] = set()
-        while True:
-            turn = coordinator.turn()
-            if output is OutputFormat.table:
-                print_turn(turn, said)
-            if turn.decision.is_final or once or stop.wait(pause):
-                break
-    if output is not OutputFormat.table:
-        _show(fleet, turn, output)
-    raise typer.Exit(_exit_code(turn))
+    with _coordinator(fleet, actor, timeout) as coordinator:
+        raise typer.Exit(_follow(fleet, coordinator.turn, pause, output, once=once))
 
 
 @app.command()
@@ -114,20 +103,9 @@ def watch(
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Say what changes until the fleet has ended. Changes nothing."""
-    from covey.stop_signals import StopSignals
-
     fleet, pause = _read(file), seconds(interval, "--interval").total_seconds()
-    with _coordinator(fleet, actor, timeout) as coordinator, StopSignals() as stop:
-        said: set[str] = set()
-        while True:
-            look = coordinator.look()
-            if output is OutputFormat.table:
-                print_turn(look, said)
-            if look.decision.is_final or stop.wait(pause):
-                break
-    if output is not OutputFormat.table:
-        _show(fleet, look, output)
-    raise typer.Exit(_exit_code(look))
+    with _coordinator(fleet, actor, timeout) as coordinator:
+        raise typer.Exit(_follow(fleet, coordinator.look, pause, output))
 
 
 @app.command()
@@ -268,6 +246,23 @@ def _client(fleet: FleetSpec, region: Region, actor: str, timeout: str) -> Clien
     except ValueError as error:
         raise CommandError(f"region {region.name}: {error}", ExitCode.USAGE) from error
     return Client(control=region.control, actor=actor or login_name(), timeout_seconds=limit, security=security)
+
+
+def _follow(
+    fleet: FleetSpec, take: Callable[[], FleetLook], pause_seconds: float, output: OutputFormat, *, once: bool = False
+) -> int:
+    """Takes one look after the other and says what changes, until the fleet has ended; the exit code of the last."""
+    from covey.stop_signals import StopSignals
+
+    said: set[str] = set()
+    with StopSignals() as stop:
+        while True:
+            look = take()
+            if output is OutputFormat.table:
+                print_turn(look, said)
+            if look.decision.is_final or once or stop.wait(pause_seconds):
+                break
+    return _exit_code(look) if output is OutputFormat.table else _show(fleet, look, output)
 
 
 def _show(fleet: FleetSpec, look: FleetLook, output: OutputFormat) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from covey.errors import InputError
-from covey.parameters import TRAIT_NAMES, TraitParameters
+from covey.parameters import TRAIT_NAMES, TraitParameters, trait_weight_tuple
 from covey.v1 import traits_pb2
 from covey_server.errors import CallError, invalid
 
@@ -31,6 +31,19 @@ def parameters_message(parameters: TraitParameters) -> traits_pb2.TraitParameter
 def trait_weights_of(message: traits_pb2.TraitVector) -> tuple[float, ...]:
     """The trait weights of a cohort model, as decimals: they travel as float32, and roots must be of what was meant."""
     return tuple(float(f"{getattr(message, name):.7g}") for name in TRAIT_NAMES)
+
+
+def checked_trait_weights(message: traits_pb2.TraitVector, field: str) -> tuple[float, ...]:
+    """The trait weights that a caller gives.
+
+    Raises:
+        CallError: INVALID_ARGUMENT that names the field, unless they are numbers of 0 and more with sum 1.
+    """
+    weights = trait_weights_of(message)
+    try:
+        return trait_weight_tuple(weights)
+    except InputError:
+        raise invalid(field, f"expected numbers of 0 and more with sum 1, found {weights}") from None
 
 
 def _checked(given: dict[str, float | int], field: str) -> TraitParameters:

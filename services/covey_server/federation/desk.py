@@ -19,7 +19,7 @@ import grpc
 from covey.parameters import DEFAULT_TRAIT_WEIGHTS
 from covey.v1 import federation_pb2
 from covey_server.access.callers import caller_name
-from covey_server.catalogue.parameters import parameters_message, parameters_of, trait_weights_of
+from covey_server.catalogue.parameters import checked_trait_weights, parameters_message, parameters_of
 from covey_server.decoding import microseconds_of
 from covey_server.errors import CallError, invalid
 from covey_server.federation.messages import checked_region, checked_run, minimum_of, question_of
@@ -181,9 +181,7 @@ class RegionDesk:
             raise invalid("as_of", "is required: all regions must mean the same instant")
         weights: tuple[float, ...] = DEFAULT_TRAIT_WEIGHTS
         if request.HasField("trait_weights"):
-            weights = trait_weights_of(request.trait_weights)
-            if min(weights) < 0 or abs(sum(weights) - 1) > 1e-6:
-                raise invalid("trait_weights", "expected numbers of 0 and more whose sum is 1")
+            weights = checked_trait_weights(request.trait_weights, "trait_weights")
         parameters = parameters_message(parameters_of(request.trait_parameters))
         return {
             "run": checked_run(request.run),

@@ -7,7 +7,7 @@ import math
 from covey.federation.discovery import MOST_COHORTS
 from covey.parameters import TRAIT_NAMES
 from covey.v1 import cohorts_pb2
-from covey_server.catalogue.parameters import parameters_of, trait_weights_of
+from covey_server.catalogue.parameters import checked_trait_weights, parameters_of
 from covey_server.errors import invalid
 
 
@@ -23,9 +23,7 @@ def checked_model(model: cohorts_pb2.CohortModel) -> cohorts_pb2.CohortModel:
     if model.engine not in ("native", "reference"):
         raise invalid(f"{field}.engine", f"{model.engine[:40]!r} is neither native nor reference")
     parameters_of(model.trait_parameters, f"{field}.trait_parameters")
-    weights = trait_weights_of(model.trait_weights)
-    if not min(weights) >= 0 or not abs(sum(weights) - 1) <= 1e-5:
-        raise invalid(f"{field}.trait_weights", "expected numbers of 0 and more whose sum is 1")
+    checked_trait_weights(model.trait_weights, f"{field}.trait_weights")
     for index, cohort in enumerate(model.cohorts):
         where = f"{field}.cohorts[{index}]"
         if cohort.index != index:

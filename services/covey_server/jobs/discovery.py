@@ -18,10 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from covey.cohort_message import cohort_model_message
 from covey.errors import InputError
 from covey.parameters import TRAIT_NAMES, TraitParameters
 from covey.v1 import cohorts_pb2, traits_pb2
-from covey_server.catalogue.parameters import parameters_message, parameters_of, trait_weights_of
+from covey_server.catalogue.parameters import parameters_of, trait_weights_of
 from covey_server.datasets.segments import SegmentFile
 from covey_server.datasets.tables import SegmentRow
 from covey_server.datasets.view import events_of
@@ -115,39 +116,12 @@ def discover(request: DiscoveryRequest, report: Report) -> cohorts_pb2.CohortMod
 
 def model_message(request: DiscoveryRequest, event_count: int, cohorts: Cohorts) -> cohorts_pb2.CohortModel:
     """The model as it is stored; without `create_time`."""
-    found, quality = cohorts.model, cohorts.model.quality
-    message = cohorts_pb2.CohortModel(
-        name=request.model,
-        dataset=request.dataset,
-        learner_count=len(cohorts.traits),
-        event_count=event_count,
-        engine=request.engine,
-        trait_parameters=parameters_message(found.parameters),
-        trait_weights=_vector(found.trait_weights),
-        seed=request.seed,
-        quality=cohorts_pb2.CohortQuality(
-            inertia=quality.inertia,
-            silhouette=quality.silhouette or 0.0,
-            iteration_count=quality.iterations,
-            converged=quality.converged,
-        ),
-    )
+    message = cohort_model_message(cohorts.model, request.model)
+    message.dataset = request.dataset
+    message.event_count = event_count
+    message.engine = request.engine
     message.as_of.FromMicroseconds(request.as_of_us)
-    for row, centroid in zip(found.cohorts, found.centroids.tolist(), strict=True):
-        message.cohorts.add(
-            index=row.index,
-            archetype=archetype_number(row.archetype),
-            learner_count=row.size,
-            share=row.share,
-            mean_traits=_vector(row.mean_traits),
-            centroid=_vector(centroid),
-        )
     return message
-
-
-def archetype_number(name: str) -> cohorts_pb2.Archetype.ValueType:
-    """The enum value of a name such as "Long-term Retainer"."""
-    return cohorts_pb2.Archetype.Value("ARCHETYPE_" + name.upper().replace(" ", "_").replace("-", "_"))
 
 
 def _agreement(
@@ -167,10 +141,6 @@ def _agreement(
     points = weighted_points(traits.matrix, trait_weights_of(previous.trait_weights))
     labels = engine_named(request.engine).assign(points, np.array(centroids, np.float32), request.threads)
     return adjusted_rand_index(cohorts.labels, labels)
-
-
-def _vector(values: Any) -> traits_pb2.TraitVector:
-    return traits_pb2.TraitVector(**dict(zip(TRAIT_NAMES, values, strict=True)))
 
 
 def _message(kind: Any, text: str) -> Any:

@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 
 import grpc
 
-from covey.errors import InputError
-from covey.parameters import trait_weight_tuple
 from covey.v1 import datasets_pb2
 from covey_server.catalogue.names import checked_name
-from covey_server.catalogue.parameters import trait_weights_of
+from covey_server.catalogue.parameters import checked_trait_weights, trait_weights_of
 from covey_server.decoding import microseconds_of
 from covey_server.errors import CallError, invalid
 from covey_server.jobs.discovery import DiscoveryRequest
@@ -44,10 +42,7 @@ def resolved(
         checked_name("spec.previous_model", spec.previous_model, "cohortModels")
         catalogue.cohort_model(spec.previous_model)
     if spec.HasField("trait_weights"):
-        try:
-            trait_weight_tuple(trait_weights_of(spec.trait_weights))
-        except InputError as error:
-            raise invalid("spec.trait_weights", str(error)) from None
+        checked_trait_weights(spec.trait_weights, "spec.trait_weights")
     newest_us = view.newest_us
     if newest_us is None:
         raise CallError(

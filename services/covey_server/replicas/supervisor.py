@@ -6,19 +6,17 @@ process listens nowhere, answers nothing and opens no store: what serves does no
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
 import socket
 import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from covey import __version__
 from covey.stop_signals import StopSignals
+from covey_server import ports_file
 from covey_server.access import posture
 from covey_server.config import Address, ServerConfig
 from covey_server.failures import StartError
@@ -82,8 +80,7 @@ class Supervisor:
             signal.signal(signal.SIGHUP, previous)
             for held in self._held:
                 held.close()
-            if self._config.ports_file is not None:
-                self._config.ports_file.unlink(missing_ok=True)
+            ports_file.forget(self._config.ports_file)
 
     @property
     def _patience_seconds(self) -> float:
@@ -156,16 +153,8 @@ class Supervisor:
         path = self._config.ports_file
         if path is None:
             return
-        replicas: list[dict[str, Any]] = [process.ports() or {} for process in self._processes]
-        ports = {"data": self._data.port, "control": self._control.port, "pid": os.getpid(), "replicas": replicas}
-        temporary = path.with_name(f"{path.name}.{os.getpid()}")
-        try:
-            temporary.write_text(json.dumps(ports) + "\n", encoding="utf-8")
-            temporary.replace(path)
-        except OSError as error:
-            raise StartError(
-                f"--ports-file {path}: cannot be written ({error.strerror}); choose another file"
-            ) from error
+        replicas = [process.ports() or {} for process in self._processes]
+        ports_file.write(path, {"data": self._data.port, "control": self._control.port, "replicas": replicas})
 
     def _welcome(self) -> str:
         pages = ", ".join(

@@ -11,10 +11,10 @@ import pytest
 from waiting import wait_until
 
 from covey.agreement import adjusted_rand_index
+from covey.cohort_message import archetype_number
 from covey.parameters import TRAIT_NAMES
 from covey.v1 import analyzer_pb2, cohorts_pb2, datasets_pb2, events_pb2, traits_pb2
 from covey_server.catalogue.parameters import trait_weights_of
-from covey_server.jobs.discovery import archetype_number
 
 Job = datasets_pb2.Job
 DAY_US = 86_400_000_000

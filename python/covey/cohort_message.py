@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def cohort_model_message(model: CohortModel, name: str) -> cohorts_pb2.CohortModel:
-    """The message of a model that no single dataset gave: without dataset, events and times.
+    """The message of a model; dataset, events and times are left to who knows them, and the engine is "native".
 
     Args:
         model: as it was found.
@@ -36,16 +36,20 @@ def cohort_model_message(model: CohortModel, name: str) -> cohorts_pb2.CohortMod
         ),
     )
     for row, centroid in zip(model.cohorts, model.centroids.tolist(), strict=True):
-        archetype = "ARCHETYPE_" + row.archetype.upper().replace(" ", "_").replace("-", "_")
         message.cohorts.add(
             index=row.index,
-            archetype=cohorts_pb2.Archetype.Value(archetype),
+            archetype=archetype_number(row.archetype),
             learner_count=row.size,
             share=row.share,
             mean_traits=_vector(row.mean_traits),
             centroid=_vector(centroid),
         )
     return message
+
+
+def archetype_number(name: str) -> cohorts_pb2.Archetype.ValueType:
+    """The enum value of a name such as "Long-term Retainer"."""
+    return cohorts_pb2.Archetype.Value("ARCHETYPE_" + name.upper().replace(" ", "_").replace("-", "_"))
 
 
 def _vector(values: Iterable[float]) -> traits_pb2.TraitVector:
