@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from covey.access.certificates import CertificateFiles
@@ -52,6 +53,8 @@ class ServerConfig:
         calls_per_second: of one principal on the data port; 0: as many as it likes.
         memory_megabytes: for what calls in flight work on.
         insecure_listen: whether strangers or plaintext are allowed beyond this machine.
+        ray_address: of the Ray cluster for discoveries that ask for it; "local": started for each; empty: refused.
+        ray_folder: which every worker of it sees; None: in the data directory.
     """
 
     data_directory: Path
@@ -81,6 +84,8 @@ class ServerConfig:
     calls_per_second: int = 0
     memory_megabytes: int = 512
     insecure_listen: bool = False
+    ray_address: str = ""
+    ray_folder: Path | None = None
 
     def replica_name(self, data_port: int) -> str:
         """What the metrics page and the journal call this server."""
@@ -137,7 +142,18 @@ def config_of(settings: Settings) -> ServerConfig:
         calls_per_second=settings["calls_per_second"],
         memory_megabytes=settings["memory_megabytes"],
         insecure_listen=settings["insecure_listen"],
+        ray_address=_ray_address(settings),
+        ray_folder=settings["ray_folder"],
     )
+
+
+def _ray_address(settings: Settings) -> str:
+    address: str = settings["ray_address"] or ""
+    if address and find_spec("ray") is None:
+        raise ConfigurationError("--ray-address needs Ray, which is not installed: pip install 'covey[ray]'")
+    if settings["ray_folder"] and not address:
+        raise ConfigurationError("--ray-folder goes with --ray-address: local, or the address of a cluster")
+    return address
 
 
 def _replicas(settings: Settings) -> int:

@@ -73,6 +73,14 @@ _PLACES = Group(
             variable="COVEY_REPLICA",
         ),
         Option("stable", "stable variant of a new data directory", "reference", "VARIANT"),
+        Option(
+            "ray-address",
+            "of a Ray cluster for discoveries that ask for it, such as ray://head:10001; local: started here for each;"
+            " without one they are refused",
+            "",
+            "ADDRESS",
+        ),
+        Option("ray-folder", "which every worker of it sees; by default in the data directory", "", "DIR", Path),
     ),
 )
 _LOAD = Group(

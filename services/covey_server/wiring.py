@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.datasets.rooms import DatasetRooms
     from covey_server.federation.desk import RegionDesk
+    from covey_server.jobs.order import RayCluster
     from covey_server.outcomes.exposures import ExposureLedger
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.rollouts.journal import Journal
@@ -203,6 +204,7 @@ class AnalyzerServer:
             self.clock,
             state_bytes=self.config.trait_state_megabytes << 20,
             model_suffix=f"-{store_id(self.own_store)}" if self.store.is_shared else "",
+            cluster=self._ray_cluster(store_id(self.own_store)),
         )
         self._rooms.callback(self.dataset_rooms.stop)
         self._followers: tuple[Follower, ...] = ()
@@ -213,6 +215,16 @@ class AnalyzerServer:
             )
         for follower in self._followers:
             self._rooms.callback(follower.stop)
+
+    def _ray_cluster(self, own_name: str) -> RayCluster | None:
+        from covey_server.jobs.order import RayCluster
+
+        config = self.config
+        if not config.ray_address:
+            return None
+        # Several servers may be told of one folder that a cluster sees.
+        folder = (config.ray_folder or config.data_directory) / f"ray-{own_name}"
+        return RayCluster(None if config.ray_address == "local" else config.ray_address, str(folder.absolute()))
 
     def _watch_for_crash_loops(self) -> None:
         from covey_server.rollouts.breaker import Breaker

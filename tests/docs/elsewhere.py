@@ -75,6 +75,8 @@ ELSEWHERE = (
     Elsewhere(r"docs/gates\.md", "covey gates verify", "tests/cli/test_gates_verify.py", "--picture"),
     Elsewhere(r"docs/planning\.md", r"covey \S+ \S+ --prometheus", "tests/cli/test_prometheus_range.py", "prometheus"),
     Elsewhere(r"docs/engines\.md", "covey analyze events", "tests/distributed/test_ray.py", "engines.md"),
+    Elsewhere(r"docs/engines\.md", "covey serve", "tests/server/test_discovery_on_ray.py", 'ray_address="local"'),
+    Elsewhere(r"docs/engines\.md", "grpcurl", "tests/server/test_discovery_on_ray.py", "ENGINE_RAY"),
     Elsewhere(r"docs/federation\.md", "covey federate", "tests/federation/test_regions.py", "federation.md"),
     Elsewhere(r"docs/replicas\.md", "covey serve --data", "tests/server/test_shared_store.py", "--store-url"),
     Elsewhere(r"docs/replicas\.md", "covey serve --replicas", "tests/server/test_replicas.py", "--replicas"),

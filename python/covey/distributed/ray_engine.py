@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,8 @@ _PIECES_PER_WORKER = 4
 _LEAST_ROWS_PER_PIECE = 1 << 16
 _LARGEST_ROW_GROUP = 1 << 20
 _LEAST_OBJECT_STORE = 128 << 20
+_REACH_SECONDS = 10.0
+_REMEDY_FOR_ADDRESS = "check the address and that Ray runs there in the same version (ray status)"
 
 
 @contextmanager
@@ -127,7 +130,7 @@ def connected(address: str | None, workers: int | None, object_store_bytes: int)
     try:
         import ray
     except ImportError:
-        raise InputError("Ray is not installed", remedy="pip install 'covey[ray]'") from None
+        raise InputError("Ray is not installed", remedy="install it with pip install 'covey[ray]'") from None
     if ray.is_initialized():
         yield ray
         return
@@ -137,11 +140,24 @@ def connected(address: str | None, workers: int | None, object_store_bytes: int)
     if address is None:
         here = workers or len(os.sched_getaffinity(0))
         options |= {"num_cpus": here, "object_store_memory": object_store_bytes, "include_dashboard": False}
+    else:
+        _check_reached(address)
     _start(ray, address, options)
     try:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_reached(address: str) -> None:
+    """Ray itself waits for minutes for an address where nobody is."""
+    host, colon, port = address.rpartition("://")[2].rpartition(":")
+    if not colon or not port.isdecimal():
+        return  # such as auto
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _REACH_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"nobody answers there ({error})", source=address, remedy=_REMEDY_FOR_ADDRESS) from None
 
 
 def _start(ray: Any, address: str | None, options: dict[str, Any]) -> None:
@@ -153,7 +169,7 @@ def _start(ray: Any, address: str | None, options: dict[str, Any]) -> None:
         if not starts_left:
             remedy = "look into Ray's logs (/tmp/ray/session_latest/logs)"
             if address is not None:
-                remedy = "check the address and that Ray runs there in the same version (ray status)"
+                remedy = _REMEDY_FOR_ADDRESS
             raise InputError(f"Ray does not answer ({problem})", source=address, remedy=remedy)
 
 

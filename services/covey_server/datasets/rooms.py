@@ -16,6 +16,7 @@ from covey_server.jobs.jobs import Jobs
 
 if TYPE_CHECKING:
     from covey_server.catalogue.catalogue import Catalogue
+    from covey_server.jobs.order import RayCluster
     from covey_server.outcomes.exposures import ExposureLedger
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.store import Store
@@ -55,6 +56,7 @@ def open_dataset_rooms(
     job_threads: int | None = None,
     state_bytes: int = DEFAULT_STATE_BYTES,
     model_suffix: str = "",
+    cluster: RayCluster | None = None,
 ) -> DatasetRooms:
     """Open the rooms; jobs that were unfinished when the server went down begin to run again.
 
@@ -69,6 +71,7 @@ def open_dataset_rooms(
         job_threads: of the native engine in a job; by default one per processor but one.
         state_bytes: of memory for trait states.
         model_suffix: of the names of models found here; for a catalogue that several servers share.
+        cluster: of Ray, with a folder of this server's own.
     """
     store.create_all()
     datasets = Datasets(store, clock)
@@ -77,7 +80,7 @@ def open_dataset_rooms(
     return DatasetRooms(
         datasets=datasets,
         appends=Appends(store, datasets),
-        jobs=Jobs(store, catalogue, datasets, clock, threads=job_threads, model_suffix=model_suffix),
+        jobs=Jobs(store, catalogue, datasets, clock, threads=job_threads, model_suffix=model_suffix, cluster=cluster),
         learners=Learners(store, catalogue, datasets, ledger, outcomes, clock),
         states=states,
     )

@@ -14,7 +14,7 @@ from covey_server.decoding import EventColumns
 from covey_server.errors import CallError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from covey.events import Events
 
@@ -124,37 +124,51 @@ def data_loss(name: str, error: DamagedSegmentError) -> CallError:
     )
 
 
+def types_of_all(tables: Iterable[Any]) -> dict[str, Any]:
+    """The types, by column, that hold what is in each table of events of a dataset exactly; see `in_types`."""
+    import pyarrow as pa
+
+    names = pa.dictionary(pa.int32(), pa.string())
+    types = {"learner_id": names, "domain": names, "capability": names, "weight": pa.float32()}
+    lows, highs = [], []
+    are_integers = True
+    for table in tables:
+        if pa.types.is_float64(table.schema.field("weight").type):
+            types["weight"] = pa.float64()
+        learner = table.column("learner_id")
+        if pa.types.is_dictionary(learner.type):
+            are_integers = False
+        elif are_integers:
+            low, high = _range(learner)
+            lows.append(low)
+            highs.append(high)
+    if are_integers and max(highs) <= _INT64_MAX:
+        types["learner_id"] = pa.int64()
+    elif are_integers and min(lows) >= 0:
+        types["learner_id"] = pa.uint64()
+    return types
+
+
+def in_types(table: Any, types: dict[str, Any]) -> Any:
+    """The table with these types."""
+    import pyarrow as pa
+
+    return pa.table({name: _cast(table.column(name).chunk(0), types.get(name)) for name in table.column_names})
+
+
 def _alike(tables: list[Any]) -> list[Any]:
     """The tables with the same type in every column."""
-    import pyarrow as pa
-
     if all(table.schema.equals(tables[0].schema) for table in tables):
         return tables
-    names = pa.dictionary(pa.int32(), pa.string())
-    learner_type = _common_learner_type([table.column("learner_id") for table in tables])
-    weight_type = pa.float32()
-    if any(pa.types.is_float64(table.schema.field("weight").type) for table in tables):
-        weight_type = pa.float64()
-    targets = {"learner_id": learner_type, "domain": names, "capability": names, "weight": weight_type}
-    return [
-        pa.table(
-            {name: _cast(table.column(name).chunk(0), targets.get(name)) for name in tables[0].column_names},
-        )
-        for table in tables
-    ]
+    types = types_of_all(tables)
+    return [in_types(table, types) for table in tables]
 
 
-def _common_learner_type(columns: list[Any]) -> Any:
-    """int64 or uint64 where that holds every id exactly, else text."""
-    import pyarrow as pa
+def _range(column: Any) -> tuple[int, int]:
     import pyarrow.compute as pc
 
-    if any(pa.types.is_dictionary(column.type) for column in columns):
-        return pa.dictionary(pa.int32(), pa.string())
-    lows, highs = zip(*(pc.min_max(column).as_py().values() for column in columns), strict=True)
-    if max(highs) <= _INT64_MAX:
-        return pa.int64()
-    return pa.uint64() if min(lows) >= 0 else pa.dictionary(pa.int32(), pa.string())
+    low, high = pc.min_max(column).as_py().values()
+    return low, high
 
 
 def _cast(array: Any, target: Any) -> Any:

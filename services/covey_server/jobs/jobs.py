@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.datasets.datasets import Datasets
+    from covey_server.jobs.order import RayCluster
     from covey_server.store import Store
 
 _log = logging.getLogger("covey_server.jobs")
@@ -49,6 +51,7 @@ class Jobs:
         unfinished_limit: jobs that may wait or run; more are refused.
         threads: of the native engine; by default one per processor but one.
         model_suffix: of the names of models, where other servers keep theirs in the same catalogue.
+        cluster: of Ray, with a folder of this server's own; None: discoveries on Ray are refused.
     """
 
     def __init__(
@@ -60,6 +63,7 @@ class Jobs:
         unfinished_limit: int = 16,
         threads: int | None = None,
         model_suffix: str = "",
+        cluster: RayCluster | None = None,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
@@ -68,6 +72,9 @@ class Jobs:
         self._unfinished_limit = unfinished_limit
         self._threads = threads or max(1, len(os.sched_getaffinity(0)) - 1)
         self._model_suffix = model_suffix
+        self._cluster = cluster
+        if cluster is not None:
+            _remove(cluster.folder)  # of a job that ran when the server was killed
         self._changed = Condition()
         self._stopping = False
         self._cancelled: set[str] = set()
@@ -91,7 +98,8 @@ class Jobs:
         check_request_id(request.request_id)
 
         def run(connection: Connection) -> bytes:
-            job = Job(state=Job.STATE_QUEUED, spec=resolved(request.spec, self._catalogue, self._datasets, connection))
+            spec = resolved(request.spec, self._catalogue, self._datasets, connection, self._cluster)
+            job = Job(state=Job.STATE_QUEUED, spec=spec)
             job.create_time.FromDatetime(self._clock())
             if len(stored.unfinished(connection)) >= self._unfinished_limit:
                 raise CallError(
@@ -232,8 +240,14 @@ class Jobs:
         try:
             # The files of the manifest that the process gets stay until it has read them.
             with self._datasets.pinned():
-                request = process_request(running, self._catalogue, self._datasets, self._threads, self._model_suffix)
-                model = process.run(request, report)
+                request = process_request(
+                    running, self._catalogue, self._datasets, self._threads, self._model_suffix, self._cluster
+                )
+                try:
+                    model = process.run(request, report)
+                finally:
+                    if request.ray is not None:
+                        _remove(request.ray.folder)
             model.create_time.FromDatetime(self._clock())
         except (DiscoveryFailedError, CallError) as failure:
             error = str(failure)
@@ -272,6 +286,10 @@ class Jobs:
     def _notify(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+def _remove(folder: str) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _with(

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from covey.v1 import cohorts_pb2
 
 if TYPE_CHECKING:
-    from covey_server.jobs.discovery import DiscoveryRequest
+    from covey_server.jobs.order import DiscoveryRequest
 
 _log = logging.getLogger("covey_server.jobs")
 

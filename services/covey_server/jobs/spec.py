@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
 
 from covey.v1 import datasets_pb2
 from covey_server.catalogue.names import checked_name
-from covey_server.catalogue.parameters import checked_trait_weights, trait_weights_of
+from covey_server.catalogue.parameters import checked_trait_weights, parameters_of, trait_weights_of
 from covey_server.decoding import microseconds_of
 from covey_server.errors import CallError, invalid
-from covey_server.jobs.discovery import DiscoveryRequest
+from covey_server.jobs.order import DiscoveryRequest, RayCluster
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -21,15 +22,20 @@ if TYPE_CHECKING:
     from covey_server.datasets.datasets import Datasets
 
 MOST_COHORTS = 1000
+Engine = datasets_pb2.DiscoverySpec.Engine
 
 
 def resolved(
-    spec: datasets_pb2.DiscoverySpec, catalogue: Catalogue, datasets: Datasets, connection: Connection
+    spec: datasets_pb2.DiscoverySpec,
+    catalogue: Catalogue,
+    datasets: Datasets,
+    connection: Connection,
+    cluster: RayCluster | None = None,
 ) -> datasets_pb2.DiscoverySpec:
     """The spec, checked, with nothing left to the time at which it runs.
 
     Raises:
-        CallError: INVALID_ARGUMENT, NOT_FOUND, or FAILED_PRECONDITION for an empty dataset.
+        CallError: INVALID_ARGUMENT, NOT_FOUND, or FAILED_PRECONDITION for an empty dataset and without Ray.
     """
     view = datasets.view(spec.dataset, "spec.dataset")
     if not 0 <= spec.cohort_count <= MOST_COHORTS:
@@ -58,11 +64,48 @@ def resolved(
         microseconds_of(spec.as_of, "spec.as_of")
     else:
         complete.as_of.FromMicroseconds(newest_us)
+    complete.engine = spec.engine or Engine.ENGINE_PROCESS
+    if complete.engine == Engine.ENGINE_RAY:
+        _check_ray(complete, catalogue, cluster)
+    elif complete.engine != Engine.ENGINE_PROCESS:
+        raise invalid("spec.engine", f"{spec.engine} is no engine of this version; ENGINE_PROCESS or ENGINE_RAY")
     return complete
 
 
+def _check_ray(spec: datasets_pb2.DiscoverySpec, catalogue: Catalogue, cluster: RayCluster | None) -> None:
+    if cluster is None:
+        raise _without_ray()
+    variant = catalogue.variant(spec.variant)
+    if variant.engine != "native":
+        raise invalid(
+            "spec.engine", f"{variant.name} computes with the {variant.engine} engine; Ray's workers are native ones"
+        )
+    if spec.previous_model:
+        previous = catalogue.cohort_model(spec.previous_model)
+        if parameters_of(previous.trait_parameters) != parameters_of(variant.trait_parameters):
+            raise invalid(
+                "spec.previous_model",
+                f"{previous.name} was found with other trait parameters than those of {variant.name};"
+                " compare with one that has the same, or run it with ENGINE_PROCESS",
+            )
+
+
+def _without_ray() -> CallError:
+    return CallError(
+        grpc.StatusCode.FAILED_PRECONDITION,
+        "this server knows no Ray: ask for ENGINE_PROCESS, or start the server with --ray-address local,"
+        " or with the address of a cluster",
+        reason="NO_RAY",
+    )
+
+
 def process_request(
-    job: datasets_pb2.Job, catalogue: Catalogue, datasets: Datasets, threads: int, model_suffix: str = ""
+    job: datasets_pb2.Job,
+    catalogue: Catalogue,
+    datasets: Datasets,
+    threads: int,
+    model_suffix: str = "",
+    cluster: RayCluster | None = None,
 ) -> DiscoveryRequest:
     """What the process of a job is told.
 
@@ -72,10 +115,14 @@ def process_request(
         datasets: where the events are.
         threads: of the native engine.
         model_suffix: what distinguishes this server's models from those of others.
+        cluster: of Ray, with a folder of this server's own.
 
     Raises:
-        CallError: NOT_FOUND for what was deleted since the job was queued.
+        CallError: NOT_FOUND for what was deleted since the job was queued; FAILED_PRECONDITION without the Ray of then.
     """
+    on_ray = job.spec.engine == Engine.ENGINE_RAY
+    if on_ray and cluster is None:
+        raise _without_ray()
     variant = catalogue.variant(job.spec.variant)
     view = datasets.view(job.spec.dataset)
     previous = catalogue.cohort_model(job.spec.previous_model) if job.spec.previous_model else None
@@ -92,4 +139,9 @@ def process_request(
         threads=threads,
         previous_model=base64.b64encode(previous.SerializeToString()).decode() if previous else "",
         trait_weights=trait_weights_of(job.spec.trait_weights) if job.spec.HasField("trait_weights") else None,
+        ray=_of_job(cluster, job.name) if cluster is not None and on_ray else None,
     )
+
+
+def _of_job(cluster: RayCluster, name: str) -> RayCluster:
+    return RayCluster(cluster.address, str(Path(cluster.folder) / name.replace("/", "-")))
