@@ -38,6 +38,7 @@ DATA_SERVICES = {
     "covey.v1.RetentionService",
     "covey.v1.TogetherService",
     "covey.v1.ChurnService",
+    "covey.v1.TuningService",
     "covey.v1.FederationService",
     "grpc.health.v1.Health",
 }
@@ -126,6 +127,7 @@ def test_every_service_is_listed_described_and_called(
     assert tool.methods(ports.data_address, "covey.v1.RetentionService") == {"GetRetention"}
     assert tool.methods(ports.data_address, "covey.v1.EvolutionService") == {"GetEvolution"}
     assert tool.methods(ports.data_address, "covey.v1.TogetherService") == {"FindSimilarLearners", "FormGroups"}
+    assert tool.methods(ports.data_address, "covey.v1.TuningService") == {"TuneAnalyzer"}
     assert {"AbortRollout", "GetRollout", "ListEntries", "CommitDecision", "WatchRollout"} <= tool.methods(
         ports.control_address, "covey.v1.RolloutService"
     )

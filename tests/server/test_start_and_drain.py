@@ -58,6 +58,7 @@ def test_the_descriptor_set_ships_with_the_package() -> None:
             "Retention",
             "Rollout",
             "Together",
+            "Tuning",
         )
     }
     assert "google/rpc/status.proto" in {file.name for file in files}

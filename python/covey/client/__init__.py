@@ -18,11 +18,12 @@ from covey.client.federation import FederationCalls
 from covey.client.names import rollout_name
 from covey.client.retry import Retry
 from covey.client.rollouts import RolloutCalls
+from covey.client.tuning import TuningCalls
 
 __all__ = ["DEFAULT_CONTROL", "DEFAULT_DATA", "CallFailed", "Client", "Retry", "Security", "rollout_name"]
 
 
-class Client(RolloutCalls, AnalyzerCalls, ExperimentCalls, FederationCalls):
+class Client(RolloutCalls, AnalyzerCalls, ExperimentCalls, FederationCalls, TuningCalls):
     """Calls of one caller to one server: rollouts on its control port, everything else on its data port.
 
     Args:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from covey.errors import InputError
 from covey.parameters import TRAIT_NAMES
 from covey.tune.objectives import Goal
 from covey.tune.search import Tuned
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from covey.v1.rollout_spec_pb2 import RolloutSpec
 
 _PLAN = """\
 # {name} against {baseline}, tuned for {goal} ({unit}): {gain} on learners held out.
@@ -104,13 +108,13 @@ def check_names(name: str, baseline: str, prove: str) -> None:
     """Check what the plan of a rollout will be made of, before the search that takes long.
 
     Raises:
-        InputError: see `write_files`.
+        InputError: see `drafts`.
     """
-    _plan(Goal.outcome, "unit", "gain", Path("rollout.yaml"), name, baseline, prove)
+    _plan(Goal.outcome, "unit", "gain", "rollout.yaml", name, baseline, prove)
 
 
-def _plan(goal: Goal, unit: str, gain: str, file: Path, name: str, baseline: str, prove: str) -> str:
-    """The text of a rollout, checked through.
+def _plan(goal: Goal, unit: str, gain: str, file: str, name: str, baseline: str, prove: str) -> tuple[str, RolloutSpec]:
+    """A rollout, checked through, and its text.
 
     Raises:
         InputError: it cannot be planned.
@@ -131,7 +135,67 @@ def _plan(goal: Goal, unit: str, gain: str, file: Path, name: str, baseline: str
     problems = [own for own in check_spec(message) if own.level == "error"]
     if problems:
         raise InputError(f"the rollout cannot be planned: {problems[0].path}: {problems[0].message}")
-    return plan
+    return plan, message
+
+
+@dataclass(frozen=True, slots=True)
+class Drafts:
+    """What is to be created to prove a gain.
+
+    Attributes:
+        variant: a covey.v1.Variant as data.
+        discovery: a covey.v1.DiscoverySpec as data.
+        rollout: the plan.
+        rollout_yaml: its text, with what was found as a comment.
+    """
+
+    variant: dict[str, Any]
+    discovery: dict[str, Any]
+    rollout: RolloutSpec
+    rollout_yaml: str
+
+    def texts(self) -> dict[str, str]:
+        """YAML by the name of its file."""
+        import yaml
+
+        data = {"variant.yaml": self.variant, "discovery.yaml": self.discovery}
+        texts = {file: yaml.safe_dump(own, sort_keys=False) for file, own in data.items()}
+        return {**texts, "rollout.yaml": self.rollout_yaml}
+
+
+def drafts(
+    found: Tuned, name: str, baseline: str, prove: str, *, dataset: str | None = None, file: str = "rollout.yaml"
+) -> Drafts:
+    """A variant, how to find its cohorts, and the rollout that must prove it.
+
+    Args:
+        found: what was tuned.
+        name: of the variant, without "variants/".
+        baseline: "variants/{variant}".
+        prove: statement about an outcome that the rollout must show, such as "engagement > 0 %".
+        dataset: "datasets/{dataset}" to find cohorts in, where it is known.
+        file: where the plan will be, for its comment.
+
+    Raises:
+        InputError: the plan cannot be checked through, such as for a statement that is none.
+    """
+    goal, gain = found.problem.goal, found.gain
+    shown = f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
+    text, plan = _plan(goal, found.problem.unit, shown, file, name, baseline, prove)
+    variant = {
+        "name": f"variants/{name}",
+        "engine": "native",
+        "trait_parameters": asdict(found.best.parameters),
+        "description": f"Tuned for {goal}: {gain.mean:+.4f} {found.problem.unit} on learners held out",
+    }
+    discovery = {
+        **({} if dataset is None else {"dataset": dataset}),
+        "variant": f"variants/{name}",
+        "cohort_count": found.best.k,
+        "seed": found.seed,
+        "trait_weights": dict(zip(TRAIT_NAMES, found.best.weights, strict=True)),
+    }
+    return Drafts(variant, discovery, plan, text)
 
 
 def write_files(found: Tuned, folder: Path, name: str, baseline: str, prove: str) -> None:
@@ -142,32 +206,13 @@ def write_files(found: Tuned, folder: Path, name: str, baseline: str, prove: str
         folder: made where it is not there.
         name: of the variant, without "variants/".
         baseline: "variants/{variant}".
-        prove: statement about an outcome that the rollout must show, such as "engagement > 0 %".
+        prove: statement about an outcome that the rollout must show.
 
     Raises:
-        InputError: the plan cannot be checked through, such as for a statement that is none.
+        InputError: see `drafts`.
         OSError: the folder cannot be written.
     """
-    import yaml
-
-    goal, gain = found.problem.goal, found.gain
-    shown = f"{gain.mean:+.4f} ({gain.low:+.4f} to {gain.high:+.4f})"
-    plan = _plan(goal, found.problem.unit, shown, folder / "rollout.yaml", name, baseline, prove)
+    texts = drafts(found, name, baseline, prove, file=str(folder / "rollout.yaml")).texts()
     folder.mkdir(parents=True, exist_ok=True)
-    parts: dict[str, dict[str, Any]] = {
-        "variant.yaml": {
-            "name": f"variants/{name}",
-            "engine": "native",
-            "trait_parameters": asdict(found.best.parameters),
-            "description": f"Tuned for {goal}: {gain.mean:+.4f} {found.problem.unit} on learners held out",
-        },
-        "discovery.yaml": {
-            "variant": f"variants/{name}",
-            "cohort_count": found.best.k,
-            "seed": found.seed,
-            "trait_weights": dict(zip(TRAIT_NAMES, found.best.weights, strict=True)),
-        },
-    }
-    for file, data in parts.items():
-        (folder / file).write_text(yaml.safe_dump(data, sort_keys=False), encoding="utf-8")
-    (folder / "rollout.yaml").write_text(plan, encoding="utf-8")
+    for file, text in texts.items():
+        (folder / file).write_text(text, encoding="utf-8")

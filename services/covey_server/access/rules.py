@@ -62,6 +62,8 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
     "covey.v1.RetentionService": {"GetRetention": READERS},
     # Both name learners.
     "covey.v1.TogetherService": {"FindSimilarLearners": _SERVICES, "FormGroups": _SERVICES},
+    # Names no learner, and takes minutes; what it drafts is what an operator creates.
+    "covey.v1.TuningService": {"TuneAnalyzer": _OPERATORS},
     "covey.v1.RolloutService": {
         "CreateRollout": _OPERATORS,
         "GetRollout": READERS,

@@ -17,6 +17,7 @@ from covey.v1 import (
     outcomes_pb2_grpc,
     retention_pb2_grpc,
     together_pb2_grpc,
+    tuning_pb2_grpc,
 )
 from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import Arrival, StreamPlaces, WorkerPool
@@ -111,6 +112,7 @@ class DataPort:
         evolution: evolution_pb2_grpc.EvolutionServiceServicer,
         together: together_pb2_grpc.TogetherServiceServicer,
         churn: churn_pb2_grpc.ChurnServiceServicer,
+        tuning: tuning_pb2_grpc.TuningServiceServicer,
         federation: federation_pb2_grpc.FederationServiceServicer,
     ) -> None:
         """Answer calls from now on.
@@ -125,6 +127,7 @@ class DataPort:
         evolution_pb2_grpc.add_EvolutionServiceServicer_to_server(evolution, self._server)
         together_pb2_grpc.add_TogetherServiceServicer_to_server(together, self._server)
         churn_pb2_grpc.add_ChurnServiceServicer_to_server(churn, self._server)
+        tuning_pb2_grpc.add_TuningServiceServicer_to_server(tuning, self._server)
         federation_pb2_grpc.add_FederationServiceServicer_to_server(federation, self._server)
         if self._shared_address is not None:
             # Not before there is somebody to answer: whoever connects from here on may be given to this server.

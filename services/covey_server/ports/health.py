@@ -19,6 +19,7 @@ DATA_PORT_SERVICES = (
     "covey.v1.OutcomeService",
     "covey.v1.RetentionService",
     "covey.v1.TogetherService",
+    "covey.v1.TuningService",
 )
 
 

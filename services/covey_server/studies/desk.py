@@ -34,12 +34,16 @@ class StudyDesk:
         datasets: what is studied.
         data_directory: where models of churn are.
         processes: run the studies.
+        what: runs here, for people.
     """
 
-    def __init__(self, datasets: Datasets, data_directory: Path, processes: StudyProcesses) -> None:
+    def __init__(
+        self, datasets: Datasets, data_directory: Path, processes: StudyProcesses, what: str = "study of a dataset"
+    ) -> None:
         self._datasets = datasets
         self._data_directory = data_directory
         self._processes = processes
+        self._what = what
         self._place = Lock()
 
     def study(self, kind: str, request: _StudyRequest, context: grpc.ServicerContext) -> bytes:
@@ -65,7 +69,7 @@ class StudyDesk:
         if not self._place.acquire(blocking=False):
             raise CallError(
                 grpc.StatusCode.RESOURCE_EXHAUSTED,
-                "another study of a dataset is at work, and they run one at a time; call again later",
+                f"another {self._what} is at work, and they run one at a time; call again later",
                 reason="STUDY_RUNNING",
                 retry_after_seconds=2.0,
             )

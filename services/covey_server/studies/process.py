@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from threading import Lock
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import grpc
 
@@ -86,7 +86,13 @@ class StudyProcesses:
                 reason="STUDY_DIED",
             )
         if "error" in answer:
-            raise CallError(grpc.StatusCode[answer["code"]], answer["error"], reason=answer.get("reason") or REFUSED)
+            raise CallError(
+                grpc.StatusCode[answer["code"]],
+                answer["error"],
+                violations=[(field, description) for field, description in answer.get("violations", ())],
+                reason=answer.get("reason") or REFUSED,
+                metadata=answer.get("metadata"),
+            )
         return base64.b64decode(answer["response"])
 
     def _kill(self, process: subprocess.Popen[str]) -> None:
@@ -110,7 +116,7 @@ def in_memory(table: pa.Table) -> BinaryIO:
     return file
 
 
-def _asked(process: subprocess.Popen[str], order: dict[str, object]) -> dict[str, str] | None:
+def _asked(process: subprocess.Popen[str], order: dict[str, object]) -> dict[str, Any] | None:
     """The one line that comes back; None where the process ended without."""
     assert process.stdin is not None and process.stdout is not None
     try:
@@ -120,7 +126,7 @@ def _asked(process: subprocess.Popen[str], order: dict[str, object]) -> dict[str
         return None
     line = process.stdout.readline()
     try:
-        answer: dict[str, str] = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
     except json.JSONDecodeError:
         return None
     return answer

@@ -1,4 +1,4 @@
-"""RetentionService, EvolutionService, TogetherService, ChurnService: what a dataset says of its learners together."""
+"""The services of studies of a dataset: retention, evolution, together, churn, tuning."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from covey.v1 import (
     retention_pb2_grpc,
     together_pb2,
     together_pb2_grpc,
+    tuning_pb2,
+    tuning_pb2_grpc,
 )
 from covey_server.catalogue.calls import unary
 from covey_server.studies.desk import StudyDesk
@@ -111,9 +113,27 @@ class ChurnServicer(churn_pb2_grpc.ChurnServiceServicer):
         return churn_pb2.ScoreChurnResponse.FromString(self._desk.study("churn", request, context))
 
 
+class TuningServicer(tuning_pb2_grpc.TuningServiceServicer):
+    """The methods of covey.v1.TuningService.
+
+    Args:
+        desk: runs the searches: not that of the studies, which would wait for minutes.
+    """
+
+    def __init__(self, desk: StudyDesk) -> None:
+        self._desk = desk
+
+    @unary
+    def TuneAnalyzer(  # noqa: N802 - named by the contract
+        self, request: tuning_pb2.TuneAnalyzerRequest, context: grpc.ServicerContext
+    ) -> tuning_pb2.TuneAnalyzerResponse:
+        """Say what better constants would bring."""
+        return tuning_pb2.TuneAnalyzerResponse.FromString(self._desk.study("tuning", request, context))
+
+
 def open_studies(
     datasets: Datasets, catalogue: Catalogue, data_directory: Path, processes: StudyProcesses
-) -> tuple[RetentionServicer, EvolutionServicer, TogetherServicer, ChurnServicer]:
+) -> tuple[RetentionServicer, EvolutionServicer, TogetherServicer, ChurnServicer, TuningServicer]:
     """The services of this room.
 
     Args:
@@ -124,4 +144,5 @@ def open_studies(
     """
     desk = StudyDesk(datasets, data_directory, processes)
     together = TogetherServicer(desk, Neighbourhoods(datasets, catalogue))
-    return RetentionServicer(desk), EvolutionServicer(desk), together, ChurnServicer(desk)
+    tuning = TuningServicer(StudyDesk(datasets, data_directory, processes, "search for constants"))
+    return RetentionServicer(desk), EvolutionServicer(desk), together, ChurnServicer(desk), tuning

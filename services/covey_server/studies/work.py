@@ -1,7 +1,8 @@
 """A study in a process of its own: `python -m covey_server.studies.work`, started by the desk of the server.
 
 Standard input brings one JSON line, the order, and then stays open: its end means that the server is gone. Standard
-output carries one JSON line: {"response"} (base64 of the serialized message) or {"code", "error"} for people.
+output carries one JSON line: {"response"} (base64 of the serialized message), or {"code", "error"} for people
+with what else a refusal says.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ def answer(order: dict[str, Any]) -> bytes:
 
         models = Path(order["data_directory"]) / FOLDER
         return score_churn(churn_pb2.ScoreChurnRequest.FromString(data), events, threads, models).SerializeToString()
+    if order["kind"] == "tuning":
+        from covey.v1 import tuning_pb2
+        from covey_server.studies.tuning import tune_analyzer
+
+        return tune_analyzer(tuning_pb2.TuneAnalyzerRequest.FromString(data), events, threads).SerializeToString()
     from covey.v1 import evolution_pb2
     from covey_server.studies.evolution import get_evolution
 
@@ -83,9 +89,10 @@ def main() -> int:
     order = json.loads(sys.stdin.readline())
     threading.Thread(target=_end_with_the_server, daemon=True).start()
     try:
-        told = {"response": base64.b64encode(answer(order)).decode()}
+        told: dict[str, Any] = {"response": base64.b64encode(answer(order)).decode()}
     except CallError as error:
         told = {"code": error.code.name, "error": error.message, "reason": error.reason}
+        told |= {"violations": error.violations, "metadata": error.metadata}
     except InputError as error:
         told = {"code": "INVALID_ARGUMENT", "error": str(error)}
     except MemoryError:

@@ -19,6 +19,7 @@ from covey.v1 import (
     retention_pb2,
     rollouts_pb2,
     together_pb2,
+    tuning_pb2,
 )
 
 NOW = datetime.now(UTC)
@@ -32,6 +33,7 @@ SERVICES = [
         (evolution_pb2.DESCRIPTOR, "EvolutionService"),
         (together_pb2.DESCRIPTOR, "TogetherService"),
         (churn_pb2.DESCRIPTOR, "ChurnService"),
+        (tuning_pb2.DESCRIPTOR, "TuningService"),
         (federation_pb2.DESCRIPTOR, "FederationService"),
         (rollouts_pb2.DESCRIPTOR, "RolloutService"),
         (access_pb2.DESCRIPTOR, "AccessService"),
