@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.datasets.rooms import DatasetRooms
     from covey_server.federation.desk import RegionDesk
+    from covey_server.interventions.book import InterventionBook
     from covey_server.jobs.order import RayCluster
     from covey_server.outcomes.exposures import ExposureLedger
     from covey_server.outcomes.outcomes import OutcomeBook
@@ -79,6 +80,7 @@ class AnalyzerServer:
         dataset_rooms: datasets, appends, jobs and learners.
         ledger: who was answered by what.
         outcomes: what they did afterwards.
+        interventions: what is done about learners.
         book: the counters.
         federation_desk: the runs in which this server is a region.
     """
@@ -92,6 +94,7 @@ class AnalyzerServer:
     dataset_rooms: DatasetRooms
     ledger: ExposureLedger
     outcomes: OutcomeBook
+    interventions: InterventionBook
     federation_desk: RegionDesk
 
     def __init__(
@@ -169,6 +172,7 @@ class AnalyzerServer:
         # store is opened, as rooms declare their tables when they are imported.
         from covey_server.catalogue.catalogue import Catalogue
         from covey_server.datasets.rooms import open_dataset_rooms
+        from covey_server.interventions.book import InterventionBook
         from covey_server.outcomes.exposures import ExposureLedger
         from covey_server.outcomes.outcomes import OutcomeBook
         from covey_server.rollouts import breaker  # noqa: F401
@@ -196,6 +200,7 @@ class AnalyzerServer:
         self.ledger = ExposureLedger(self.store, self.clock)
         self._rooms.callback(self.ledger.stop)
         self.outcomes = OutcomeBook(self.store, self.ledger, self.clock)
+        self.interventions = InterventionBook(self.store, self.clock)
         self.dataset_rooms = open_dataset_rooms(
             self.own_store,
             self.catalogue,
@@ -205,6 +210,7 @@ class AnalyzerServer:
             state_bytes=self.config.trait_state_megabytes << 20,
             model_suffix=f"-{store_id(self.own_store)}" if self.store.is_shared else "",
             cluster=self._ray_cluster(store_id(self.own_store)),
+            interventions=self.interventions,
         )
         self._rooms.callback(self.dataset_rooms.stop)
         self._followers: tuple[Follower, ...] = ()
@@ -263,7 +269,9 @@ class AnalyzerServer:
         )
         processes = StudyProcesses()
         experiments = ExperimentServicer(self.outcomes, self.board, self._share_of, port.budget, processes)
-        studies = open_studies(self.dataset_rooms.datasets, self.catalogue, config.data_directory, processes)
+        studies = open_studies(
+            self.dataset_rooms.datasets, self.catalogue, config.data_directory, processes, self.interventions
+        )
         federation, self.federation_desk = open_federation(
             self.dataset_rooms.datasets, self.catalogue, config.data_directory, self.clock
         )

@@ -38,6 +38,7 @@ DATA_SERVICES = {
     "covey.v1.RetentionService",
     "covey.v1.TogetherService",
     "covey.v1.ChurnService",
+    "covey.v1.InterventionService",
     "covey.v1.TuningService",
     "covey.v1.FederationService",
     "grpc.health.v1.Health",

@@ -54,6 +54,7 @@ def test_the_descriptor_set_ships_with_the_package() -> None:
             "Evolution",
             "Experiment",
             "Federation",
+            "Intervention",
             "Outcome",
             "Retention",
             "Rollout",

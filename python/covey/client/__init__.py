@@ -15,6 +15,7 @@ from covey.client.channel import DEFAULT_CONTROL, DEFAULT_DATA, Security
 from covey.client.experiments import ExperimentCalls
 from covey.client.failure import CallFailed
 from covey.client.federation import FederationCalls
+from covey.client.interventions import InterventionCalls
 from covey.client.names import rollout_name
 from covey.client.retry import Retry
 from covey.client.rollouts import RolloutCalls
@@ -23,7 +24,7 @@ from covey.client.tuning import TuningCalls
 __all__ = ["DEFAULT_CONTROL", "DEFAULT_DATA", "CallFailed", "Client", "Retry", "Security", "rollout_name"]
 
 
-class Client(RolloutCalls, AnalyzerCalls, ExperimentCalls, FederationCalls, TuningCalls):
+class Client(RolloutCalls, AnalyzerCalls, ExperimentCalls, FederationCalls, InterventionCalls, TuningCalls):
     """Calls of one caller to one server: rollouts on its control port, everything else on its data port.
 
     Args:

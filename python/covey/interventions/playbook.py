@@ -14,7 +14,7 @@ from covey.churn.features import GROUPS
 from covey.errors import InputError, suggestion
 
 DEFAULT_HOLDOUT_SHARE = 0.2
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _KEYS = {
     "playbook": "name",
     "who": "",
@@ -61,7 +61,7 @@ class Playbook:
     valid_days: int | None = None
 
     def __post_init__(self) -> None:
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise InputError(f"playbook '{self.name}'", expected="letters, digits, . _ and -, at most 100")
         _in_range("min_probability", self.min_probability, 0.0, 1.0)
         _in_range("holdout_share", self.holdout_share, 0.0, 0.9)

@@ -43,6 +43,13 @@ _ROLES: Mapping[str, Mapping[str, frozenset[Role]]] = {
     },
     # Names learners.
     "covey.v1.ChurnService": {"ScoreChurn": _SERVICES},
+    # Plans and actions name learners; an effect is of sums.
+    "covey.v1.InterventionService": {
+        "PlanInterventions": _SERVICES,
+        "ListInterventionActions": _SERVICES,
+        "AdvanceInterventionActions": _SERVICES,
+        "ReportInterventionEffect": READERS,
+    },
     "covey.v1.EvolutionService": {"GetEvolution": READERS},
     "covey.v1.OutcomeService": {"ReportOutcomes": _SERVICES},
     # Sums over learners, and nothing of one learner.

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from covey_server.datasets.datasets import Datasets
     from covey_server.datasets.segments import SegmentFile
     from covey_server.datasets.view import DatasetView
+    from covey_server.interventions.book import InterventionBook
     from covey_server.outcomes.exposures import ExposureLedger
     from covey_server.outcomes.outcomes import OutcomeBook
     from covey_server.store import Store
@@ -48,6 +49,7 @@ class Learners:
         ledger: their exposures.
         outcomes: what they did afterwards.
         clock: the time, aware.
+        interventions: what was planned for them; None: nothing is.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Learners:
         ledger: ExposureLedger,
         outcomes: OutcomeBook,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        interventions: InterventionBook | None = None,
     ) -> None:
         self._store = store
         self._catalogue = catalogue
@@ -65,6 +68,7 @@ class Learners:
         self._ledger = ledger
         self._outcomes = outcomes
         self._clock = clock
+        self._interventions = interventions
         self._engines: dict[str, AnalyzerEngine] = {}
 
     def cohort(self, request: analyzer_pb2.GetLearnerCohortRequest) -> analyzer_pb2.GetLearnerCohortResponse:
@@ -98,7 +102,7 @@ class Learners:
         )
 
     def delete(self, request: analyzer_pb2.DeleteLearnerRequest) -> analyzer_pb2.DeleteLearnerResponse:
-        """Remove a learner's events from every dataset, their exposures and their outcomes, all in one commit.
+        """Remove a learner's events from every dataset, exposures, outcomes and interventions, all in one commit.
 
         Raises:
             CallError: INVALID_ARGUMENT; DATA_LOSS for a damaged file, UNAVAILABLE where the disk cannot be written
@@ -170,6 +174,7 @@ class Learners:
             event_count=event_count,
             exposure_count=self._ledger.forget_stored(connection, learner_id),
             outcome_count=self._outcomes.forget_stored(connection, learner_id),
+            intervention_count=self._interventions.forget_stored(connection, learner_id) if self._interventions else 0,
         )
 
     def _stable_model(self) -> str:

@@ -16,6 +16,7 @@ from covey_server.jobs.jobs import Jobs
 
 if TYPE_CHECKING:
     from covey_server.catalogue.catalogue import Catalogue
+    from covey_server.interventions.book import InterventionBook
     from covey_server.jobs.order import RayCluster
     from covey_server.outcomes.exposures import ExposureLedger
     from covey_server.outcomes.outcomes import OutcomeBook
@@ -57,6 +58,7 @@ def open_dataset_rooms(
     state_bytes: int = DEFAULT_STATE_BYTES,
     model_suffix: str = "",
     cluster: RayCluster | None = None,
+    interventions: InterventionBook | None = None,
 ) -> DatasetRooms:
     """Open the rooms; jobs that were unfinished when the server went down begin to run again.
 
@@ -72,6 +74,7 @@ def open_dataset_rooms(
         state_bytes: of memory for trait states.
         model_suffix: of the names of models found here; for a catalogue that several servers share.
         cluster: of Ray, with a folder of this server's own.
+        interventions: for deletions.
     """
     store.create_all()
     datasets = Datasets(store, clock)
@@ -81,6 +84,6 @@ def open_dataset_rooms(
         datasets=datasets,
         appends=Appends(store, datasets),
         jobs=Jobs(store, catalogue, datasets, clock, threads=job_threads, model_suffix=model_suffix, cluster=cluster),
-        learners=Learners(store, catalogue, datasets, ledger, outcomes, clock),
+        learners=Learners(store, catalogue, datasets, ledger, outcomes, clock, interventions),
         states=states,
     )

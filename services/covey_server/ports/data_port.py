@@ -14,6 +14,7 @@ from covey.v1 import (
     evolution_pb2_grpc,
     experiments_pb2_grpc,
     federation_pb2_grpc,
+    interventions_pb2_grpc,
     outcomes_pb2_grpc,
     retention_pb2_grpc,
     together_pb2_grpc,
@@ -113,6 +114,7 @@ class DataPort:
         together: together_pb2_grpc.TogetherServiceServicer,
         churn: churn_pb2_grpc.ChurnServiceServicer,
         tuning: tuning_pb2_grpc.TuningServiceServicer,
+        interventions: interventions_pb2_grpc.InterventionServiceServicer,
         federation: federation_pb2_grpc.FederationServiceServicer,
     ) -> None:
         """Answer calls from now on.
@@ -128,6 +130,7 @@ class DataPort:
         together_pb2_grpc.add_TogetherServiceServicer_to_server(together, self._server)
         churn_pb2_grpc.add_ChurnServiceServicer_to_server(churn, self._server)
         tuning_pb2_grpc.add_TuningServiceServicer_to_server(tuning, self._server)
+        interventions_pb2_grpc.add_InterventionServiceServicer_to_server(interventions, self._server)
         federation_pb2_grpc.add_FederationServiceServicer_to_server(federation, self._server)
         if self._shared_address is not None:
             # Not before there is somebody to answer: whoever connects from here on may be given to this server.

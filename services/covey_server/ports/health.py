@@ -16,6 +16,7 @@ DATA_PORT_SERVICES = (
     "covey.v1.FederationService",
     "covey.v1.EvolutionService",
     "covey.v1.ExperimentService",
+    "covey.v1.InterventionService",
     "covey.v1.OutcomeService",
     "covey.v1.RetentionService",
     "covey.v1.TogetherService",

@@ -52,20 +52,9 @@ def once(
     now_us = to_microseconds(now or datetime.now(UTC))
     digest = hashlib.sha256(body).digest()
     oldest_us = now_us - REMEMBERED // timedelta(microseconds=1)
-    key = (idempotency.c.method == method) & (idempotency.c.request_id == request_id)
-    found = connection.execute(
-        select(idempotency.c.request_digest, idempotency.c.response).where(key, idempotency.c.time_us >= oldest_us)
-    ).one_or_none()
+    found = _remembered(connection, method, request_id, digest, oldest_us)
     if found is not None:
-        if found.request_digest != digest:
-            raise CallError(
-                grpc.StatusCode.ALREADY_EXISTS,
-                f"request_id {request_id!r} was used for another {method} request; retry with the same fields, or use"
-                " a new request_id",
-                reason="REQUEST_ID_REUSED",
-                metadata={"method": method, "request_id": request_id},
-            )
-        return bytes(found.response)
+        return found
     failpoints.reach("request.new")
     response = run(connection)
     connection.execute(delete(idempotency).where(idempotency.c.time_us < oldest_us))
@@ -76,6 +65,39 @@ def once(
     )
     failpoints.reach("request.remembered")
     return response
+
+
+def remembered(store: Store, request: Message, now: datetime) -> bytes | None:
+    """The response that `commit_once` would return of an earlier request; None where it would run.
+
+    For requests whose work is done before their transaction: a retry need not do it again.
+
+    Raises:
+        CallError: as `once`.
+    """
+    method, request_id, body = _told_apart(request)
+    check_request_id(request_id)
+    oldest_us = to_microseconds(now) - REMEMBERED // timedelta(microseconds=1)
+    with store.read() as connection:
+        return _remembered(connection, method, request_id, hashlib.sha256(body).digest(), oldest_us)
+
+
+def _remembered(connection: Connection, method: str, request_id: str, digest: bytes, oldest_us: int) -> bytes | None:
+    key = (idempotency.c.method == method) & (idempotency.c.request_id == request_id)
+    found = connection.execute(
+        select(idempotency.c.request_digest, idempotency.c.response).where(key, idempotency.c.time_us >= oldest_us)
+    ).one_or_none()
+    if found is None:
+        return None
+    if found.request_digest != digest:
+        raise CallError(
+            grpc.StatusCode.ALREADY_EXISTS,
+            f"request_id {request_id!r} was used for another {method} request; retry with the same fields, or use"
+            " a new request_id",
+            reason="REQUEST_ID_REUSED",
+            metadata={"method": method, "request_id": request_id},
+        )
+    return bytes(found.response)
 
 
 def commit_once(store: Store, request: Message, run: Callable[[Connection], bytes], now: datetime) -> bytes:

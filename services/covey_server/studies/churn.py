@@ -43,6 +43,23 @@ def score_churn(
     """
     if not 0 <= request.count <= _MOST_LEARNERS:
         raise invalid("count", f"{request.count} is not 0 to {_MOST_LEARNERS}")
+    found = _scored(request, events, threads, models)
+    return _message(found, request.count or _DEFAULT_COUNT, request.min_probability)
+
+
+def candidates(
+    request: churn_pb2.ScoreChurnRequest, events: Callable[[], Events], threads: int, models: Path
+) -> churn_pb2.ScoreChurnResponse:
+    """Score and answer with every learner from `min_probability` on, for a plan: it stays in the server.
+
+    Raises:
+        CallError, InputError: as `score_churn`.
+    """
+    found = _scored(request, events, threads, models)
+    return _message(found, len(found), request.min_probability)
+
+
+def _scored(request: churn_pb2.ScoreChurnRequest, events: Callable[[], Events], threads: int, models: Path) -> Scores:
     if not 0 <= request.min_probability <= 1:
         raise invalid("min_probability", f"{request.min_probability:g} is not 0 to 1")
     if not 0 <= request.candidate_weight_bp <= 10_000:
@@ -54,7 +71,7 @@ def score_churn(
     as_of_us = instant_of(request.as_of, "as_of", request.HasField("as_of"))
     model = _model(request.model, "model", models)
     candidate = _model(request.candidate_model, "candidate_model", models) if request.candidate_model else None
-    found = score(
+    return score(
         model,
         events(),
         as_of_us,
@@ -63,7 +80,6 @@ def score_churn(
         salt=request.salt,
         threads=threads,
     )
-    return _message(found, request.count or _DEFAULT_COUNT, request.min_probability)
 
 
 def _model(name: str, field: str, folder: Path) -> ChurnModel:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
@@ -46,8 +47,20 @@ class StudyDesk:
         self._what = what
         self._place = Lock()
 
-    def study(self, kind: str, request: _StudyRequest, context: grpc.ServicerContext) -> bytes:
+    def study(
+        self,
+        kind: str,
+        request: _StudyRequest,
+        context: grpc.ServicerContext,
+        more: Mapping[str, object] | None = None,
+    ) -> bytes:
         """The serialized response to a request about a dataset.
+
+        Args:
+            kind: of study.
+            request: what is asked.
+            context: of the call, whose end ends the study.
+            more: what else the order says, as JSON.
 
         Raises:
             CallError: NOT_FOUND or FAILED_PRECONDITION about the dataset, RESOURCE_EXHAUSTED while another study is at
@@ -58,6 +71,7 @@ class StudyDesk:
             view.events()  # says that there are none
         segments = [asdict(segment.row) for segment in view.segments]
         order = {
+            **(more or {}),
             "kind": kind,
             "request": base64.b64encode(request.SerializeToString()).decode(),
             "dataset": view.name,

@@ -19,6 +19,7 @@ from covey.v1 import (
     tuning_pb2_grpc,
 )
 from covey_server.catalogue.calls import unary
+from covey_server.interventions.service import InterventionServicer
 from covey_server.studies.desk import StudyDesk
 from covey_server.studies.neighbours import Neighbourhoods
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.datasets.datasets import Datasets
+    from covey_server.interventions.book import InterventionBook
     from covey_server.studies.process import StudyProcesses
 
 
@@ -132,8 +134,12 @@ class TuningServicer(tuning_pb2_grpc.TuningServiceServicer):
 
 
 def open_studies(
-    datasets: Datasets, catalogue: Catalogue, data_directory: Path, processes: StudyProcesses
-) -> tuple[RetentionServicer, EvolutionServicer, TogetherServicer, ChurnServicer, TuningServicer]:
+    datasets: Datasets,
+    catalogue: Catalogue,
+    data_directory: Path,
+    processes: StudyProcesses,
+    interventions: InterventionBook,
+) -> tuple[RetentionServicer, EvolutionServicer, TogetherServicer, ChurnServicer, TuningServicer, InterventionServicer]:
     """The services of this room.
 
     Args:
@@ -141,8 +147,10 @@ def open_studies(
         catalogue: of variants and cohort models.
         data_directory: where models of churn are.
         processes: run the studies.
+        interventions: what is done about learners.
     """
     desk = StudyDesk(datasets, data_directory, processes)
     together = TogetherServicer(desk, Neighbourhoods(datasets, catalogue))
     tuning = TuningServicer(StudyDesk(datasets, data_directory, processes, "search for constants"))
-    return RetentionServicer(desk), EvolutionServicer(desk), together, ChurnServicer(desk), tuning
+    acting = InterventionServicer(interventions, desk)
+    return RetentionServicer(desk), EvolutionServicer(desk), together, ChurnServicer(desk), tuning, acting

@@ -59,6 +59,18 @@ def answer(order: dict[str, Any]) -> bytes:
 
         models = Path(order["data_directory"]) / FOLDER
         return score_churn(churn_pb2.ScoreChurnRequest.FromString(data), events, threads, models).SerializeToString()
+    if order["kind"] == "candidates":
+        from covey.v1 import churn_pb2
+        from covey_server.studies.churn import FOLDER, candidates
+
+        models = Path(order["data_directory"]) / FOLDER
+        return candidates(churn_pb2.ScoreChurnRequest.FromString(data), events, threads, models).SerializeToString()
+    if order["kind"] == "effect":
+        from covey.v1 import interventions_pb2
+        from covey_server.studies.effect import report_effect
+
+        asked = interventions_pb2.ReportInterventionEffectRequest.FromString(data)
+        return report_effect(asked, order["enrolments"], events).SerializeToString()
     if order["kind"] == "tuning":
         from covey.v1 import tuning_pb2
         from covey_server.studies.tuning import tune_analyzer

@@ -1,0 +1,1 @@
+"""Interventions: what playbooks ask for, written down once, and whether it helps."""
