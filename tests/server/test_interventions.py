@@ -24,6 +24,7 @@ from covey_server.experiments.asked import message_of
 from covey_server.interventions.messages import playbook_of
 from covey_server.studies.desk import StudyDesk
 
+from .postgres import Cluster
 from .rollout_rooms import refusal
 from .running import ServedHere
 from .stored import DAY_US, START_US, store_events
@@ -203,6 +204,35 @@ def test_what_was_planned_outlives_the_server(tmp_path: Path) -> None:
             assert len(list(client.list_intervention_actions())) == 1
         server.stop()
     assert counts == [1, 0]
+
+
+def test_servers_that_share_a_store_plan_each_action_once(cluster: Cluster, tmp_path: Path) -> None:
+    """Eight requests at once to two servers over one PostgreSQL: under ids of their own, then under one id."""
+    url = cluster.database()
+    servers = [ServedHere(data_directory=tmp_path / f"data{number}", store_url=url) for number in range(2)]
+    clients = [Client(data=f"127.0.0.1:{server.data_port}", timeout_seconds=240) for server in servers]
+    scores = given(*((f"n{number}", 0.9) for number in range(100)))
+
+    def plan(number: int, name: str, request_id: str) -> int:
+        book = interventions_pb2.Playbook(**(BOOK | {"name": name}))
+        request = Asked(playbook=book, scores=scores, request_id=request_id, quiet_days=0)
+        return clients[number % 2].plan_interventions(request).action_count
+
+    with ThreadPoolExecutor(8) as pool:
+        own = list(pool.map(lambda number: plan(number, "own", f"own-{number}"), range(8)))
+        same = list(pool.map(lambda number: plan(number, "same", "one"), range(8)))
+    assert sum(own) == max(own) > 60
+    assert len(set(same)) == 1 and same[0] > 60
+    listed = [[action.key for action in client.list_intervention_actions()] for client in clients]
+    assert listed[0] == listed[1] and len(set(listed[0])) == len(listed[0]) == max(own) + same[0]
+    assert clients[1].advance_intervention_actions([*listed[0][:5], "a\0b"]).done_count == 5
+    learner = next(clients[0].list_intervention_actions()).learner_id
+    request = analyzer_pb2.DeleteLearnerRequest(learner_id=learner, request_id="d")
+    assert servers[1].analyzer.DeleteLearner(request, timeout=60).intervention_count >= 1
+    assert learner not in {action.learner_id for action in clients[0].list_intervention_actions()}
+    for client, server in zip(clients, servers, strict=True):
+        client.close()
+        server.stop()
 
 
 @pytest.mark.parametrize(
