@@ -9,7 +9,7 @@ from covey.v1 import tuning_pb2 as pb
 from covey.v1.tuning_pb2_grpc import TuningServiceStub
 
 LONGEST_TUNING_SECONDS = 1800.0
-"""The most that one call may ask for takes about ten minutes of a core that has nothing else to do."""
+"""The most that one call may ask for takes minutes of a core, and several times as long on a busy machine."""
 
 
 class TuningCalls(Connection):
