@@ -209,7 +209,7 @@ class AnalyzerServer:
             self.clock,
             state_bytes=self.config.trait_state_megabytes << 20,
             model_suffix=f"-{store_id(self.own_store)}" if self.store.is_shared else "",
-            cluster=self._ray_cluster(store_id(self.own_store)),
+            cluster=self._ray_cluster(),
             interventions=self.interventions,
         )
         self._rooms.callback(self.dataset_rooms.stop)
@@ -222,14 +222,15 @@ class AnalyzerServer:
         for follower in self._followers:
             self._rooms.callback(follower.stop)
 
-    def _ray_cluster(self, own_name: str) -> RayCluster | None:
+    def _ray_cluster(self) -> RayCluster | None:
         from covey_server.jobs.order import RayCluster
+        from covey_server.store.identity import store_id
 
         config = self.config
         if not config.ray_address:
             return None
         # Several servers may be told of one folder that a cluster sees.
-        folder = (config.ray_folder or config.data_directory) / f"ray-{own_name}"
+        folder = (config.ray_folder or config.data_directory) / f"ray-{store_id(self.own_store)}"
         return RayCluster(None if config.ray_address == "local" else config.ray_address, str(folder.absolute()))
 
     def _watch_for_crash_loops(self) -> None:

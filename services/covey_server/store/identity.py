@@ -25,8 +25,12 @@ def store_id(store: Store) -> str:
     Raises:
         StoreError: the store cannot be written.
     """
-    with store.write() as connection:
+    with store.read() as connection:
         found: str | None = connection.execute(select(_identity.c.id)).scalar()
+    if found is not None:  # which a full disk tells, too
+        return found
+    with store.write() as connection:
+        found = connection.execute(select(_identity.c.id)).scalar()
         if found is None:
             found = secrets.token_hex(_ID_BYTES)
             connection.execute(insert(_identity).values(only_row=1, id=found))
