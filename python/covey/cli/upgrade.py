@@ -121,7 +121,7 @@ def _replica(client: Client, data: str, metrics: str) -> ReplicaSeen:
     with Caller(data=data, timeout_seconds=client.timeout_seconds, security=client.security) as caller:
         try:
             info = caller.get_server_info()
-            check = health_pb2_grpc.HealthStub(caller.channel(data)).Check  # type: ignore[attr-defined] # generated
+            check = caller.stub(health_pb2_grpc.HealthStub, data).Check  # type: ignore[attr-defined] # generated
             health = caller.call(check, health_pb2.HealthCheckRequest(), data)
         except CallFailed as failure:
             return ReplicaSeen(data, metrics, problem=f"{failure.code.name}: {failure.message}")

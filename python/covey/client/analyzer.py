@@ -25,11 +25,11 @@ class AnalyzerCalls(Connection):
 
     @cached_property
     def _analyzer_stub(self) -> AnalyzerServiceStub:
-        return AnalyzerServiceStub(self.channel(self.data))
+        return self.stub(AnalyzerServiceStub, self.data)
 
     @cached_property
     def _outcome_stub(self) -> OutcomeServiceStub:
-        return OutcomeServiceStub(self.channel(self.data))
+        return self.stub(OutcomeServiceStub, self.data)
 
     def get_server_info(self) -> pb.GetServerInfoResponse:
         """What is live: version, instruction set, stable variant, split."""

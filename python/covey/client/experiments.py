@@ -22,7 +22,7 @@ class ExperimentCalls(Connection):
 
     @cached_property
     def _experiment_stub(self) -> ExperimentServiceStub:
-        return ExperimentServiceStub(self.channel(self.data))
+        return self.stub(ExperimentServiceStub, self.data)
 
     def analyze_experiment(
         self, request: pb.AnalyzeExperimentRequest, *, timeout_seconds: float | None = None

@@ -27,7 +27,7 @@ class FederationCalls(Connection):
 
     @cached_property
     def _federation_stub(self) -> FederationServiceStub:
-        return FederationServiceStub(self.channel(self.data))
+        return self.stub(FederationServiceStub, self.data)
 
     def open_region(self, request: pb.OpenRegionRequest) -> bytes:
         """Take part in a run, for the region's public key."""

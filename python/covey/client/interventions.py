@@ -17,7 +17,7 @@ class InterventionCalls(Connection):
 
     @cached_property
     def _intervention_stub(self) -> InterventionServiceStub:
-        return InterventionServiceStub(self.channel(self.data))
+        return self.stub(InterventionServiceStub, self.data)
 
     def plan_interventions(
         self, request: pb.PlanInterventionsRequest, *, timeout_seconds: float | None = None

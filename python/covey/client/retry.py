@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from covey.client.listening import accepts_connections
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
 PageT = TypeVar("PageT", bound=Message)
+StubT = TypeVar("StubT")
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 
@@ -73,13 +75,16 @@ class Connection:
         self.security = security or Security()
         self.retry = retry or Retry()
         self._channels: dict[str, grpc.Channel] = {}
+        # A stub that is made of a channel while another thread closes it ends the process (grpcio: "not thread-safe").
+        self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Closes the channels that were opened; calls at work are cancelled."""
-        for name in [name for name in vars(self) if name.endswith("_stub")]:
-            delattr(self, name)
-        while self._channels:
-            self._channels.popitem()[1].close()
+        """Closes the channels that were opened; calls at work are cancelled. Any thread may do it."""
+        with self._lock:
+            for name in [name for name in vars(self) if name.endswith("_stub")]:
+                vars(self).pop(name, None)
+            while self._channels:
+                self._channels.popitem()[1].close()
 
     def __enter__(self) -> Self:
         return self
@@ -98,11 +103,12 @@ class Connection:
 
         return (("covey-actor", quote(self.actor, safe=" !#$&'()*+,-./:;<=>?@[]^_`{|}~")),)
 
-    def channel(self, address: str) -> grpc.Channel:
-        """The channel to an address, opened by the first to ask."""
-        if address not in self._channels:
-            self._channels[address] = open_channel(address, self.security)
-        return self._channels[address]
+    def stub(self, kind: Callable[[grpc.Channel], StubT], address: str) -> StubT:
+        """A stub on the channel to an address, which is opened by the first to ask."""
+        with self._lock:
+            if address not in self._channels:
+                self._channels[address] = open_channel(address, self.security)
+            return kind(self._channels[address])
 
     def call(
         self,

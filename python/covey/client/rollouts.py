@@ -33,11 +33,11 @@ class RolloutCalls(Connection):
 
     @cached_property
     def _rollout_stub(self) -> RolloutServiceStub:
-        return RolloutServiceStub(self.channel(self.control))
+        return self.stub(RolloutServiceStub, self.control)
 
     @cached_property
     def _access_stub(self) -> AccessServiceStub:
-        return AccessServiceStub(self.channel(self.control))
+        return self.stub(AccessServiceStub, self.control)
 
     def get_caller(self) -> access_pb2.Caller:
         """Who this client's calls come from, as the server knows them, and what they may do."""

@@ -17,7 +17,7 @@ class TuningCalls(Connection):
 
     @cached_property
     def _tuning_stub(self) -> TuningServiceStub:
-        return TuningServiceStub(self.channel(self.data))
+        return self.stub(TuningServiceStub, self.data)
 
     def tune_analyzer(
         self, request: pb.TuneAnalyzerRequest, *, timeout_seconds: float = LONGEST_TUNING_SECONDS
