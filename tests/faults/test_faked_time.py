@@ -107,13 +107,18 @@ def faked(tmp_path: Path) -> Iterator[Faked]:
     made.close()
 
 
-def watch(faked: Faked, phases: int, jumps: Iterator[str]) -> dict[str, float]:
-    """How long each phase dwelt, by the machine's monotonic clock, while the time of day jumps twice in it."""
+def watch(faked: Faked, phases: int, jumps: Iterator[str]) -> tuple[dict[str, float], float]:
+    """How long each phase dwelt, by the machine's monotonic clock, while the time of day jumps twice in it.
+
+    Also the longest pause between two looks: a phase may have begun as much earlier than was seen.
+    """
     dwelt: dict[str, float] = {}
     phase, began, jumped = "", 0.0, 0
-    begun = time.monotonic()
+    begun = before = time.monotonic()
+    pause = 0.0
     while len(dwelt) < phases:
         asked = time.monotonic()
+        before, pause = asked, max(pause, asked - before)
         rollout: Rollout = faked.call("GetRollout")
         now = time.monotonic()
         assert now < begun + 60 + 60 * phases, rollout
@@ -130,7 +135,7 @@ def watch(faked: Faked, phases: int, jumps: Iterator[str]) -> dict[str, float]:
             faked.time.set("+0" if amount("STEADY", 0) else next(jumps))
             jumped += 1
         time.sleep(0.02)
-    return dwelt
+    return dwelt, pause
 
 
 def test_no_phase_ends_more_than_a_second_off(faked: Faked, capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +147,7 @@ def test_no_phase_ends_more_than_a_second_off(faked: Faked, capsys: pytest.Captu
     faked.call("StartRollout")
     # One further every four: each jump comes at both moments.
     jumps = (JUMPS[(place + place // 4) % 4] for place in itertools.count())
-    dwelt = watch(faked, phases, jumps)
+    dwelt, pause = watch(faked, phases, jumps)
     assert faked.call("GetRollout").state == Rollout.STATE_SUCCEEDED
     entries = faked.call.entries()
     assert {entry.epoch for entry in entries if entry.HasField("tick")} == {1}, "no lease was lost"
@@ -152,6 +157,6 @@ def test_no_phase_ends_more_than_a_second_off(faked: Faked, capsys: pytest.Captu
         print(
             f"\n{2 * phases} jumps of the wall clock in {phases} phases: ended {min(off):.2f} to {max(off):.2f} s late"
         )
-    assert min(off) >= -0.05
+    assert min(off) >= -0.05 - pause
     # The look that finds the time over comes up to a tick later; a machine that does other things too adds to it.
     assert max(off) <= TICK_SECONDS + 60, "of a busy machine; make faults shows the figure"
