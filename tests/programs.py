@@ -53,3 +53,23 @@ def lasting_ports(count: int) -> list[int]:
                 continue
         found.append(port)
     return found
+
+
+def processes_below(process: int) -> dict[int, bytes]:
+    """The command lines of the processes that a process started, and that those started, by number."""
+    children: dict[int, list[int]] = {}
+    titles: dict[int, bytes] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            titles[int(folder.name)] = (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(folder.name))
+    found: dict[int, bytes] = {}
+    waiting = [process]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            found[child] = titles[child]
+            waiting.append(child)
+    return found

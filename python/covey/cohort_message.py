@@ -26,7 +26,7 @@ def cohort_model_message(model: CohortModel, name: str) -> cohorts_pb2.CohortMod
         learner_count=sum(row.size for row in model.cohorts),
         engine="native",
         trait_parameters=traits_pb2.TraitParameters(**asdict(model.parameters)),
-        trait_weights=_vector(model.trait_weights),
+        trait_weights=trait_vector(model.trait_weights),
         seed=model.seed,
         quality=cohorts_pb2.CohortQuality(
             inertia=quality.inertia,
@@ -41,8 +41,8 @@ def cohort_model_message(model: CohortModel, name: str) -> cohorts_pb2.CohortMod
             archetype=archetype_number(row.archetype),
             learner_count=row.size,
             share=row.share,
-            mean_traits=_vector(row.mean_traits),
-            centroid=_vector(centroid),
+            mean_traits=trait_vector(row.mean_traits),
+            centroid=trait_vector(centroid),
         )
     return message
 
@@ -52,5 +52,6 @@ def archetype_number(name: str) -> cohorts_pb2.Archetype.ValueType:
     return cohorts_pb2.Archetype.Value("ARCHETYPE_" + name.upper().replace(" ", "_").replace("-", "_"))
 
 
-def _vector(values: Iterable[float]) -> traits_pb2.TraitVector:
+def trait_vector(values: Iterable[float]) -> traits_pb2.TraitVector:
+    """A value for each trait, in their order."""
     return traits_pb2.TraitVector(**dict(zip(TRAIT_NAMES, values, strict=True)))

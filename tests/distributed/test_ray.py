@@ -7,12 +7,12 @@ import os
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from programs import processes_below
 from waiting import wait_until
 
 from covey.distributed import ray_engine
@@ -57,23 +57,7 @@ def cluster():
 
 def workers_below(process):
     """Processes of keepers whose raylet this process, or one below it, started."""
-    children = {}
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
-            title = (entry / "cmdline").read_bytes()
-        except OSError:
-            continue
-        children.setdefault(parent, []).append((int(entry.name), title))
-    found, waiting = [], [process]
-    while waiting:
-        for child, title in children.get(waiting.pop(), []):
-            waiting.append(child)
-            if title.startswith(b"ray::RayKeeper"):
-                found.append(child)
-    return found
+    return [child for child, title in processes_below(process).items() if title.startswith(b"ray::RayKeeper")]
 
 
 class KillAt:

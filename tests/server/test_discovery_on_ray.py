@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import grpc
 import numpy as np
 import pytest
+from programs import processes_below
 from waiting import wait_until
 
 from covey.distributed import ray_engine
@@ -69,14 +71,24 @@ def dataset(server: ServedHere, learner_count: int = 300) -> str:
     return name
 
 
-def discovered(server: ServedHere, request_id: str, **spec: object) -> tuple[list[Job], cohorts_pb2.CohortModel]:
-    """What a watcher saw, and the model."""
+def begun(server: ServedHere, request_id: str, **spec: object) -> Job:
+    """A discovery that was asked for."""
     request = analyzer_pb2.DiscoverCohortsRequest(
         spec=datasets_pb2.DiscoverySpec(**spec),  # type: ignore[arg-type]
         request_id=request_id,
     )
-    job = server.analyzer.DiscoverCohorts(request, timeout=10)
-    watched = list(server.analyzer.WatchJob(analyzer_pb2.WatchJobRequest(name=job.name), timeout=PATIENCE_SECONDS))
+    job: Job = server.analyzer.DiscoverCohorts(request, timeout=10)
+    return job
+
+
+def watched_to_its_end(server: ServedHere, job: Job) -> list[Job]:
+    watch = analyzer_pb2.WatchJobRequest(name=job.name)
+    return list(server.analyzer.WatchJob(watch, timeout=PATIENCE_SECONDS))
+
+
+def discovered(server: ServedHere, request_id: str, **spec: object) -> tuple[list[Job], cohorts_pb2.CohortModel]:
+    """What a watcher saw, and the model."""
+    watched = watched_to_its_end(server, begun(server, request_id, **spec))
     assert watched[-1].state == Job.STATE_SUCCEEDED, watched[-1].error
     model = server.analyzer.GetCohortModel(analyzer_pb2.GetCohortModelRequest(name=watched[-1].cohort_model))
     return watched, model
@@ -92,40 +104,17 @@ def findings(model: cohorts_pb2.CohortModel) -> bytes:
 
 
 def refusal(server: ServedHere, request_id: str, **spec: object) -> tuple[grpc.StatusCode, str]:
-    request = analyzer_pb2.DiscoverCohortsRequest(
-        spec=datasets_pb2.DiscoverySpec(**spec),  # type: ignore[arg-type]
-        request_id=request_id,
-    )
     with pytest.raises(grpc.RpcError) as refused:
-        server.analyzer.DiscoverCohorts(request, timeout=10)
+        begun(server, request_id, **spec)
     return refused.value.code(), refused.value.details()
 
 
-def below(process: int) -> list[int]:
-    """Processes that a process started, and that those started."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(folder.name))
-    found: list[int] = []
-    waiting = [process]
-    while waiting:
-        mine = children.get(waiting.pop(), [])
-        found += mine
-        waiting += mine
-    return found
-
-
 def titles(processes: list[int]) -> list[bytes]:
+    """Command lines of those that live, whoever their parent is by now."""
     found = []
     for process in processes:
-        try:
+        with contextlib.suppress(OSError):
             found.append(Path(f"/proc/{process}/cmdline").read_bytes())
-        except OSError:
-            continue
     return found
 
 
@@ -160,14 +149,11 @@ def test_ray_finds_the_bits_that_one_process_finds(
 def test_a_cancelled_discovery_leaves_no_ray_behind(start_server: Callable[..., ServedHere]) -> None:
     server = start_server(ray_address="local")
     name = dataset(server)
-    request = analyzer_pb2.DiscoverCohortsRequest(
-        spec=datasets_pb2.DiscoverySpec(dataset=name, variant=NATIVE, engine=Engine.ENGINE_RAY), request_id="r"
-    )
-    job = server.analyzer.DiscoverCohorts(request, timeout=10)
+    job = begun(server, "r", dataset=name, variant=NATIVE, engine=Engine.ENGINE_RAY)
 
     def started() -> list[int]:
-        processes = below(os.getpid())
-        return processes if any(b"raylet" in title for title in titles(processes)) else []
+        processes = processes_below(os.getpid())
+        return list(processes) if any(b"raylet" in title for title in processes.values()) else []
 
     processes = wait_until(started, PATIENCE_SECONDS)
     cancel = analyzer_pb2.CancelJobRequest(name=job.name, request_id="x")
@@ -213,13 +199,8 @@ def test_a_ray_that_does_not_answer_is_named(start_server: Callable[..., ServedH
         nobody.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{nobody.getsockname()[1]}"
         server = start_server(ray_address=address)
-        request = analyzer_pb2.DiscoverCohortsRequest(
-            spec=datasets_pb2.DiscoverySpec(dataset=dataset(server, 6), variant=NATIVE, engine=Engine.ENGINE_RAY),
-            request_id="r",
-        )
-        job = server.analyzer.DiscoverCohorts(request, timeout=10)
-        watch = analyzer_pb2.WatchJobRequest(name=job.name)
-        ended = list(server.analyzer.WatchJob(watch, timeout=PATIENCE_SECONDS))[-1]
+        job = begun(server, "r", dataset=dataset(server, 6), variant=NATIVE, engine=Engine.ENGINE_RAY)
+        ended = watched_to_its_end(server, job)[-1]
     assert ended.state == Job.STATE_FAILED
     assert address in ended.error and "ray status" in ended.error
 

@@ -21,7 +21,7 @@ from covey_server.catalogue.parameters import parameters_of
 from covey_server.datasets.segments import SegmentFile
 from covey_server.datasets.view import events_of
 from covey_server.errors import CallError
-from covey_server.jobs.found import agreement, model_message
+from covey_server.jobs.found import add_agreement, model_message
 from covey_server.jobs.order import DiscoveryRequest
 from covey_server.jobs.steps import Report, clustering_step
 
@@ -60,8 +60,7 @@ def discover(request: DiscoveryRequest, report: Report) -> cohorts_pb2.CohortMod
         parameters = parameters_of(previous.trait_parameters)
         if parameters != traits.parameters:
             traits = events.traits(request.as_of_us, parameters, request.engine, request.threads)
-        model.quality.agreement = agreement(cohorts, previous, traits, request)
-        model.quality.agreement_model = previous.name
+        add_agreement(model, cohorts, previous, traits, request)
     report("save", 0.98)
     return model
 

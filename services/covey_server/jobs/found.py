@@ -26,10 +26,17 @@ def model_message(request: DiscoveryRequest, event_count: int, model: CohortMode
     return message
 
 
-def agreement(cohorts: Cohorts, previous: cohorts_pb2.CohortModel, traits: Traits, request: DiscoveryRequest) -> float:
-    """Adjusted Rand index of the new cohorts and those that the previous model gives the same learners.
+def add_agreement(
+    message: cohorts_pb2.CohortModel,
+    cohorts: Cohorts,
+    previous: cohorts_pb2.CohortModel,
+    traits: Traits,
+    request: DiscoveryRequest,
+) -> None:
+    """Say how far the new cohorts and those that the previous model gives the same learners agree.
 
     Args:
+        message: gets the adjusted Rand index of both, and the previous model's name.
         cohorts: new.
         previous: a stored model.
         traits: of the same learners by the previous model's parameters.
@@ -44,4 +51,5 @@ def agreement(cohorts: Cohorts, previous: cohorts_pb2.CohortModel, traits: Trait
     centroids = [[getattr(cohort.centroid, name) for name in TRAIT_NAMES] for cohort in previous.cohorts]
     points = weighted_points(traits.matrix, trait_weights_of(previous.trait_weights))
     labels = engine_named(request.engine).assign(points, np.array(centroids, np.float32), request.threads)
-    return adjusted_rand_index(cohorts.labels, labels)
+    message.quality.agreement = adjusted_rand_index(cohorts.labels, labels)
+    message.quality.agreement_model = previous.name

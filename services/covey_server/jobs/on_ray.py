@@ -10,7 +10,7 @@ from covey.distributed.ray_engine import discovered
 from covey.errors import InputError
 from covey_server.datasets.segments import DamagedSegmentError, SegmentFile
 from covey_server.datasets.view import data_loss, in_types, types_of_all
-from covey_server.jobs.found import agreement, model_message
+from covey_server.jobs.found import add_agreement, model_message
 from covey_server.jobs.steps import clustering_step
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ def discover_on_ray(request: DiscoveryRequest, cluster: RayCluster, report: Repo
         if previous is not None:
             report("agreement", 0.96)
             cohorts = found.collected()
-            model.quality.agreement = agreement(cohorts, previous, cohorts.traits, request)
-            model.quality.agreement_model = previous.name
+            add_agreement(model, cohorts, previous, cohorts.traits, request)
     report("save", 0.98)
     return model
 

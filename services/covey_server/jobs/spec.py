@@ -18,6 +18,7 @@ from covey_server.jobs.order import DiscoveryRequest, RayCluster
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from covey.v1 import variants_pb2
     from covey_server.catalogue.catalogue import Catalogue
     from covey_server.datasets.datasets import Datasets
 
@@ -59,23 +60,23 @@ def resolved(
         )
     complete = datasets_pb2.DiscoverySpec()
     complete.CopyFrom(spec)
-    complete.variant = catalogue.variant(spec.variant or catalogue.stable(connection)).name
+    variant = catalogue.variant(spec.variant or catalogue.stable(connection))
+    complete.variant = variant.name
     if spec.HasField("as_of"):
         microseconds_of(spec.as_of, "spec.as_of")
     else:
         complete.as_of.FromMicroseconds(newest_us)
     complete.engine = spec.engine or Engine.ENGINE_PROCESS
     if complete.engine == Engine.ENGINE_RAY:
-        _check_ray(complete, catalogue, cluster)
+        if cluster is None:
+            raise _without_ray()
+        _check_ray(complete, variant, catalogue)
     elif complete.engine != Engine.ENGINE_PROCESS:
         raise invalid("spec.engine", f"{spec.engine} is no engine of this version; ENGINE_PROCESS or ENGINE_RAY")
     return complete
 
 
-def _check_ray(spec: datasets_pb2.DiscoverySpec, catalogue: Catalogue, cluster: RayCluster | None) -> None:
-    if cluster is None:
-        raise _without_ray()
-    variant = catalogue.variant(spec.variant)
+def _check_ray(spec: datasets_pb2.DiscoverySpec, variant: variants_pb2.Variant, catalogue: Catalogue) -> None:
     if variant.engine != "native":
         raise invalid(
             "spec.engine", f"{variant.name} computes with the {variant.engine} engine; Ray's workers are native ones"

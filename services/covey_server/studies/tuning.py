@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 import grpc
 from google.protobuf.json_format import ParseDict
 
+from covey.cohort_message import trait_vector
 from covey.errors import InputError
-from covey.parameters import TRAIT_NAMES
 from covey.tune import Configuration, Goal, Knobs, Problem, tune, tune_segments
 from covey.tune.configuration import KINDS, MOST_COHORTS
 from covey.tune.files import check_names, drafts
 from covey.tune.search import POPULATION
 from covey.tune.words import verdict
-from covey.v1 import traits_pb2, tuning_pb2
+from covey.v1 import tuning_pb2
 from covey_server.catalogue.names import checked_name
 from covey_server.catalogue.parameters import parameters_message
 from covey_server.errors import CallError, invalid
@@ -220,7 +220,7 @@ def _gain(own: Gain) -> tuning_pb2.TuningGain:
 def _configuration(own: Configuration) -> tuning_pb2.TunedConfiguration:
     return tuning_pb2.TunedConfiguration(
         trait_parameters=parameters_message(own.parameters),
-        trait_weights=traits_pb2.TraitVector(**dict(zip(TRAIT_NAMES, own.weights, strict=True))),
+        trait_weights=trait_vector(own.weights),
         cohort_count=own.k,
     )
 
