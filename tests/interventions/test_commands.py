@@ -14,6 +14,24 @@ from typed import commands_of, run
 PROJECT = Path(__file__).parents[2]
 
 
+def draws(capsys: pytest.CaptureFixture[str], report: list[str], text: str, told_count: int) -> None:
+    """The page's report of what was told."""
+    status, out, err = run(capsys, *report)
+    assert (status, err) == (0, "") and max(map(len, out.splitlines())) <= 80
+    assert "welcome-back: Split as planned (p = " in out and "Written to report." in out
+    told = Path("report", "report.md").read_text()
+    assert f"{told_count} told, 0 waiting" in told
+    assert {path.name for path in Path("report").iterdir()} == {"report.md", "effects.svg", "days-welcome-back.svg"}
+    Path("other.yaml").write_text(text.replace("playbook: welcome-back", "playbook: nobody"))
+    status, out, _ = run(capsys, *report, "--also", "other.yaml", "--output", "json")
+    both = json.loads(out)
+    assert status == 0 and set(both["playbooks"]) == {"welcome-back"} and "nobody was chosen" in both["not_measured"][0]
+    assert both["playbooks"]["welcome-back"]["action_counts"] == {"told": told_count}
+    assert "**Not measured:** nobody was chosen under 'nobody' yet" in Path("report", "report.md").read_text()
+    status, _, err = run(capsys, "intervene", "report", "other.yaml", *report[3:])
+    assert status == 1 and "nobody was chosen under 'nobody' yet" in err
+
+
 def test_the_commands_of_the_page(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -37,7 +55,7 @@ def test_the_commands_of_the_page(
         "scores.parquet",
     ]
     assert run(capsys, *score)[0] == 0
-    plan, deliver, effect = (shlex.split(line)[1:] for line in commands_of("churn.md", "covey intervene"))
+    plan, deliver, effect, report = (shlex.split(line)[1:] for line in commands_of("churn.md", "covey intervene"))
     status, out, err = run(capsys, *plan, "--dry-run", "--output", "json")
     dry = json.loads(out)
     assert (status, err, dry["waiting_count"]) == (0, "", 0) and dry["action_count"] > 100
@@ -65,6 +83,7 @@ def test_the_commands_of_the_page(
     assert (status, err) == (0, "") and "came back" in out and "0 learners' 28 days are not over" in out
     status, out, _ = run(capsys, *effect, "--output", "json")
     assert {own["variant"] for own in json.loads(out)["split"]["arms"]} == {"held_out", "treated"}
+    draws(capsys, report, text, dry["action_count"])
     for was, now in (("outcome_days: 28", "outcome_days: 7"), ("holdout_share: 0.2", "holdout_share: 0.3")):
         assert was in text
         Path("welcome-back.yaml").write_text(text.replace(was, now))
@@ -84,6 +103,7 @@ def test_the_commands_of_the_page(
         (["plan", "welcome-back.yaml", "later.parquet", "--outbox", "o.sqlite"], "no column 'as_of'"),
         (["deliver", "--outbox", "actions.sqlite", "--webhook", "ftp://x"], "expected http://HOST:PORT/path"),
         (["deliver", "--outbox", "none.sqlite", "--webhook", "http://x/"], "no such file"),
+        (["report", "welcome-back.yaml", "later.parquet", "--outbox", "none.sqlite", "--to", "r"], "no such file"),
     ):
         status, _, err = run(capsys, "intervene", *arguments)
         assert status == 1 and words in err, arguments

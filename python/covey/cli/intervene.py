@@ -1,16 +1,17 @@
-"""`covey intervene`: plan what a playbook asks for, deliver it, measure whether it helps."""
+"""`covey intervene`: plan what a playbook asks for, deliver it, measure whether it helps, draw it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from covey.cli import columns
 from covey.cli.bundles import bundled
-from covey.cli.output import CommandError, OutputFormat, OutputOption
+from covey.cli.output import TABLE_WIDTH, CommandError, OutputFormat, OutputOption
 
 if TYPE_CHECKING:
     from covey.events_mapping import EventMapping
@@ -162,3 +163,60 @@ def effect(
         print_text(f"\n{found.open_count:,} learners' {book.outcome_days} days are not over; they are left out.")
     else:
         print_data({**data, "open_count": found.open_count}, output)
+
+
+@app.command()
+@bundled("mapping", columns.mapping_of)
+def report(
+    playbook: PlaybookArgument,
+    path: columns.EventsPath,
+    outbox: OutboxOption,
+    to: Annotated[Path, typer.Option(help="Folder for report.md and its pictures.", show_default=False)],
+    mapping: EventMapping,
+    also: Annotated[
+        list[Path] | None, typer.Option(help="Another playbook of the outbox. May be repeated.", show_default=False)
+    ] = None,
+    alpha: Annotated[float, typer.Option(help="Chance of a false call.")] = 0.05,
+    output: OutputOption = OutputFormat.table,
+) -> None:
+    """Draw the effect of playbooks: intervals, and how the arms went on day by day."""
+    from covey.cli.output import ProgressLine, print_data, print_text
+    from covey.errors import InputError
+    from covey.experiment import experiment_data
+    from covey.interventions import Outbox, read_playbook
+    from covey.interventions.report import headline, measure, write_report
+
+    books = [read_playbook(own) for own in (playbook, *(also or ()))]
+    if not outbox.is_file():
+        raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
+    box = Outbox(outbox)
+    try:
+        asked = [(book, box.enrolments(book), box.counts(book.name)) for book in books]
+    finally:
+        box.close()
+    with ProgressLine() as progress:
+        events = columns.read_events(path, mapping, progress)
+    found, problems = [], []
+    for book, enrolments, counts in asked:
+        try:
+            found.append(measure(book, enrolments, counts, events, alpha))
+        except InputError as error:
+            problems.append(error)
+    if not found:
+        raise problems[0]
+    said = [str(problem) for problem in problems]
+    write_report(found, to, said)
+    if output is OutputFormat.table:
+        lines = [f"{own.playbook.name}: {headline(own)}" for own in found] + [f"Not measured: {own}" for own in said]
+        print_text("\n".join("\n".join(wrap(line, TABLE_WIDTH)) for line in [*lines, f"Written to {to}."]))
+        return
+    playbooks = {
+        own.playbook.name: {
+            **experiment_data(own.effect.result),
+            "open_count": own.effect.open_count,
+            "action_counts": dict(own.action_counts),
+            "active_days": experiment_data(own.days_effect.result),
+        }
+        for own in found
+    }
+    print_data({"playbooks": playbooks, "not_measured": said, "written_to": str(to)}, output)

@@ -74,12 +74,38 @@ def measure_effect(
     Raises:
         InputError: nobody was held out, or nobody's days are over.
     """
+    asked = Outcome("came back", OutcomeKind.proportion, "outcome", covariate="probability")
+    return _measured(playbook, enrolments, outcomes, asked, alpha, decide_by)
+
+
+def measure_active_days(
+    playbook: Playbook, enrolments: Sequence[Enrolment], counts: Sequence[int | None], alpha: float = 0.05
+) -> Effect:
+    """Compare the arms by days with an event: it says more than who came back, and decides nothing.
+
+    Args:
+        playbook: gives the planned split.
+        enrolments: learners in both arms.
+        counts: days with an event within the playbook's days; None: they are not over.
+        alpha: chance of a false call.
+
+    Raises:
+        InputError: as `measure_effect`.
+    """
+    asked = Outcome("active days", OutcomeKind.mean, "outcome", covariate="probability")
+    return _measured(playbook, enrolments, counts, asked, alpha, DecideBy.always_valid)
+
+
+def _measured(
+    playbook: Playbook, enrolments: Sequence[Enrolment], outcomes: Sequence[bool | int | None], asked: Outcome,
+    alpha: float, decide_by: DecideBy,
+) -> Effect:  # fmt: skip
     if playbook.holdout_share == 0:
         raise InputError(
             f"playbook '{playbook.name}' holds nobody out: what would have happened without it cannot be known",
             remedy="use a playbook with a holdout_share above 0",
         )
-    known = [(own, bool(outcome)) for own, outcome in zip(enrolments, outcomes, strict=True) if outcome is not None]
+    known = [(own, int(outcome)) for own, outcome in zip(enrolments, outcomes, strict=True) if outcome is not None]
     arms = {own.arm for own, _ in known}
     if arms != {HELD_OUT, TREATED}:
         missing = " and ".join(sorted({HELD_OUT, TREATED} - arms))
@@ -90,12 +116,11 @@ def measure_effect(
     table = {
         "unit": [own.learner_id for own, _ in known],
         "variant": [own.arm for own, _ in known],
-        "came_back": np.array([outcome for _, outcome in known], dtype=np.int64),
+        "outcome": np.array([outcome for _, outcome in known], dtype=np.int64),
         "probability": np.array([own.probability for own, _ in known], dtype=np.float64),
     }
-    outcome = Outcome("came back", OutcomeKind.proportion, "came_back", covariate="probability")
     design = Design(
-        (outcome,),
+        (asked,),
         control=HELD_OUT,
         planned_shares={HELD_OUT: playbook.holdout_share, TREATED: 1.0 - playbook.holdout_share},
         alpha=alpha,

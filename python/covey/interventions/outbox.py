@@ -162,6 +162,11 @@ class Outbox:
         """Actions that are waiting, told, given_up or expired."""
         return int(self._rows("SELECT count(*) FROM actions WHERE state = ?", state)[0][0])
 
+    def counts(self, playbook: str) -> dict[str, int]:
+        """Actions of a playbook by state."""
+        query = "SELECT state, count(*) FROM actions WHERE playbook = ? GROUP BY state"
+        return dict(self._rows(query, playbook))
+
     def enrolments(self, playbook: Playbook) -> list[Enrolment]:
         """Everybody who met the playbook's condition, in the order of ids.
 
