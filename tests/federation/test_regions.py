@@ -8,6 +8,7 @@ import struct
 import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,7 +25,8 @@ from covey.federation.questions import StepSizes, StepSums
 from covey.parameters import DEFAULT_TRAIT_WEIGHTS
 from covey.parts import LocalPart
 from covey.parts.questions import Conclude, CountLearners, LloydStep
-from covey.v1 import federation_pb2
+from covey.v1 import analyzer_pb2, federation_pb2
+from covey_server.federation.desk import RegionDesk
 
 from .three_regions import AS_OF_US, DATASET, LEARNERS, NAMES, SEED, K, Regions
 from .wiretap import Wiretap
@@ -228,3 +230,29 @@ def test_what_the_page_says_to_type(regions: Regions) -> None:
     gone = CliRunner().invoke(app, [*lost, "--timeout", "1s"])
     assert gone.exit_code == 1
     assert "region mars" in str(gone.exception), gone.exception
+
+
+def test_files_that_are_replaced_stay_until_a_run_has_read_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A learner is forgotten, and another file takes the place of theirs, as the run begins."""
+    own = Regions(tmp_path)
+    server = own.servers["asia"]
+    begin = RegionDesk.begin
+    folder = server.room.config.data_directory / DATASET
+    counts: list[int] = []
+
+    def replaced(desk: RegionDesk, request: federation_pb2.OpenRegionRequest) -> Any:
+        learner = next(
+            each for each in own.ids if server.room.dataset_rooms.datasets.view(DATASET).learner_events(each)
+        )
+        forget = analyzer_pb2.DeleteLearnerRequest(learner_id=learner, request_id="d")
+        server.analyzer.DeleteLearner(forget, timeout=60)
+        counts.append(len(list(folder.glob("*.arrow"))))
+        return begin(desk, request)
+
+    monkeypatch.setattr(RegionDesk, "begin", replaced)
+    with ExitStack() as stack:
+        assert own.client("asia", stack).open_region(own.request("asia", new_run()))
+    assert counts == [2] and len(list(folder.glob("*.arrow"))) == 1
+    own.stop()

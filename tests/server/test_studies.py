@@ -164,6 +164,30 @@ def test_studies_run_one_at_a_time(course: Course, monkeypatch: pytest.MonkeyPat
     assert first.result().total.learner_count == 200
 
 
+def test_files_that_are_replaced_stay_until_a_study_has_read_them(
+    start_server: Callable[..., ServedHere], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came in bulk is put in order in the background: another file takes its place as the study begins."""
+    server = start_server()
+    own = Course(server)
+    run: Callable[..., bytes] = StudyDesk._run
+    folder = server.room.config.data_directory / NAME
+    counts: list[int] = []
+
+    def replaced(desk: StudyDesk, order: dict[str, object], context: Any) -> bytes:
+        server.analyzer.DeleteLearner(analyzer_pb2.DeleteLearnerRequest(learner_id="7", request_id="d"), timeout=60)
+        counts.append(len(list(folder.glob("*.arrow"))))
+        return run(desk, order, context)
+
+    monkeypatch.setattr(StudyDesk, "_run", replaced)
+    answer = own.retention.GetRetention(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=240)
+    assert answer.total.learner_count == 200
+    monkeypatch.undo()
+    assert counts == [2] and len(list(folder.glob("*.arrow"))) == 1  # what nobody reads any more is gone
+    answer = own.retention.GetRetention(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=240)
+    assert answer.total.learner_count == 199
+
+
 def test_a_study_ends_with_its_call(course: Course, monkeypatch: pytest.MonkeyPatch) -> None:
     held = _Waiting(monkeypatch)
     call = course.retention.GetRetention.future(retention_pb2.GetRetentionRequest(dataset=NAME), timeout=240)

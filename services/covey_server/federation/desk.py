@@ -92,16 +92,18 @@ class RegionDesk:
             CallError: INVALID_ARGUMENT; NOT_FOUND or FAILED_PRECONDITION about the dataset; ALREADY_EXISTS for another
                 request of the same run; RESOURCE_EXHAUSTED while two runs are at work.
         """
-        order = self._order(request)
-        run = self.begin(request)
-        with run.lock:
-            if not run.public_key:
-                try:
-                    run.public_key = base64.b64decode(run.tell(order)["public_key"])
-                except CallError:
-                    self.close(request.run)
-                    raise
-            return run.public_key
+        # The files of the order stay until the process has read them: events in order may take the place of new ones.
+        with self._datasets.pinned():
+            order = self._order(request)
+            run = self.begin(request)
+            with run.lock:
+                if not run.public_key:
+                    try:
+                        run.public_key = base64.b64decode(run.tell(order)["public_key"])
+                    except CallError:
+                        self.close(request.run)
+                        raise
+                return run.public_key
 
     def begin(self, request: federation_pb2.OpenRegionRequest) -> _Run:
         """A place for a run, and its process, which has read nothing yet.

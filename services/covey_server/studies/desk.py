@@ -66,31 +66,35 @@ class StudyDesk:
             CallError: NOT_FOUND or FAILED_PRECONDITION about the dataset, RESOURCE_EXHAUSTED while another study is at
                 work, INVALID_ARGUMENT with the reason why the request does not fit the events.
         """
+        # The files of the order stay until the process has read them: events in order may take the place of new ones.
+        with self._datasets.pinned():
+            order = self._order(kind, request, more or {})
+            if not self._place.acquire(blocking=False):
+                raise CallError(
+                    grpc.StatusCode.RESOURCE_EXHAUSTED,
+                    f"another {self._what} is at work, and they run one at a time; call again later",
+                    reason="STUDY_RUNNING",
+                    retry_after_seconds=2.0,
+                )
+            try:
+                return self._run(order, context)
+            finally:
+                self._place.release()
+
+    def _order(self, kind: str, request: _StudyRequest, more: Mapping[str, object]) -> dict[str, object]:
         view = self._datasets.view(request.dataset, "dataset")
         if not view.segments:
             view.events()  # says that there are none
-        segments = [asdict(segment.row) for segment in view.segments]
-        order = {
-            **(more or {}),
+        return {
+            **more,
             "kind": kind,
             "request": base64.b64encode(request.SerializeToString()).decode(),
             "dataset": view.name,
             "data_directory": str(self._data_directory),
             "folder": str(self._datasets.folder(view.name)),
-            "segments": segments,
+            "segments": [asdict(segment.row) for segment in view.segments],
             "threads": max(1, (os.cpu_count() or 1) - 1),
         }
-        if not self._place.acquire(blocking=False):
-            raise CallError(
-                grpc.StatusCode.RESOURCE_EXHAUSTED,
-                f"another {self._what} is at work, and they run one at a time; call again later",
-                reason="STUDY_RUNNING",
-                retry_after_seconds=2.0,
-            )
-        try:
-            return self._run(order, context)
-        finally:
-            self._place.release()
 
     def _run(self, order: dict[str, object], context: grpc.ServicerContext) -> bytes:
         return self._processes.run(order, context)
