@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,9 @@ from covey_controller.workplace import Tools
 
 _ROLLBACK_INTERVAL_SECONDS = 1.0
 _OLDEST_SAMPLE_SECONDS = 60.0
+# What rounding may take from a sum of observed times.
+_CLOCK_STEP_SECONDS = 0.001
+_LAST_LOOK_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,7 @@ class Follower:
         self._page_token = ""
         self._pending: _Pending | None = None
         self._committed_at: float | None = None
+        self._is_dwelling = False
         self._routers: Sequence[RouterReading] = ()
         self._rolls_back = False
         self.due_at = clock.monotonic()
@@ -142,6 +147,7 @@ class Follower:
         failpoints.reach("controller.committed")
         self._take(recorded)
         self._settle()
+        self._is_dwelling = self._state is not None and self._state.dwells_since(state)
         if self._state is not None and self._state.candidate_weight_bp != state.candidate_weight_bp:
             self.steer(epoch, self._state.candidate_weight_bp)
         self._exporter.committed(self.name, now.timestamp())
@@ -190,13 +196,27 @@ class Follower:
             self._pending = None
 
     def schedule(self, *, soon: bool = False) -> None:
-        """Sets when the next look is due: after an interval, or at once to decide anew."""
+        """Sets when the next look is due: after an interval or as the phase ends; at once to decide anew."""
         now = self._clock.monotonic()
         if soon:
             self.due_at = now
             return
         after_last = self.due_at + self.interval_seconds
-        self.due_at = after_last if after_last > now else now + self.interval_seconds
+        regular = after_last if after_last > now else now + self.interval_seconds
+        over_at = self._phase_over_at()
+        # A look just before the phase's last one would only delay it.
+        is_last = over_at <= regular + _LAST_LOOK_SHARE * self.interval_seconds
+        self.due_at = max(now, over_at) if is_last else regular
+
+    def _phase_over_at(self) -> float:
+        """When the phase has observed its time, so that it ends then and not up to an interval later.
+
+        Only while the phase's time passes: a look that observes nothing is not repeated before its interval.
+        """
+        if self._state is None or self._committed_at is None or not self._is_dwelling:
+            return math.inf
+        left = self._state.dwell_left_seconds
+        return self._committed_at + left + _CLOCK_STEP_SECONDS if left > 0 else math.inf
 
     def close(self) -> None:
         """Stops probing, and shows no verdicts any more."""

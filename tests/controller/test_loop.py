@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from covey.rollout.state import RolloutState
 from covey.v1.rollouts_pb2 import Rollout
 from covey_controller.config import ScrapeLimits
 
 from .pages import hanging, http, sending, serving
-from .world import NAME, World
+from .world import NAME, PLAN, World
 
 
 @pytest.fixture
@@ -40,6 +41,28 @@ def test_a_rollout_goes_through_its_phases_by_itself(world: World) -> None:
     assert all(tick.readings for tick in ticks)
     # Two phases of five minutes, and a little for the weights to take effect and the last look.
     assert 10 * 60 <= world.seconds <= 15 * 60
+
+
+def dwelt_seconds(world: World) -> float:
+    """What the looks of the first phase observed of it, from the one that confirmed its weight to its last."""
+    entries = world.entries()
+    entered = [place for place, entry in enumerate(entries) if entry.HasField("phase_entered")]
+    ticks = [entry.tick for entry in entries[entered[0] : entered[1]] if entry.HasField("tick")]
+    confirmed = next(place for place, tick in enumerate(ticks) if tick.readings[0].candidate_weight_bp == 5000)
+    return sum(tick.observed.ToTimedelta().total_seconds() for tick in ticks[confirmed + 1 :])
+
+
+@pytest.mark.parametrize("is_called_for", [True, False], ids=["called", "twin: looks at intervals alone"])
+def test_a_phase_ends_when_its_time_is_over_and_not_at_the_next_interval(
+    world: World, monkeypatch: pytest.MonkeyPatch, is_called_for: bool
+) -> None:
+    if not is_called_for:
+        monkeypatch.setattr(RolloutState, "dwells_since", lambda *_: False)
+    world.begin(PLAN.replace("hold: 5m", "hold: 301s"))
+    with world.controller() as loop:
+        world.run(loop, lambda: world.kinds().count("phase_entered") == 2)
+    assert (dwelt_seconds(world) < 301.1) == is_called_for
+    assert dwelt_seconds(world) >= 301
 
 
 def test_without_calls_it_stays_in_its_phase(world: World) -> None:

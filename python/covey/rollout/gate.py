@@ -38,7 +38,7 @@ def advance_or_hold(draft: Draft) -> None:
         return
     if not state.weight_confirmed:
         return  # the first looks of a phase, while the change of weight arrives
-    if _dwells(state):
+    if state.dwell_left_seconds > 0:
         if _out_of_time(state):
             _roll_back_for_time(draft, "its dwell was never complete")
         elif state.state == State.STATE_HOLDING:
@@ -57,12 +57,6 @@ def advance_or_hold(draft: Draft) -> None:
             return
     deciding = [result for question, result in zip(questions, results, strict=True) if not question.report_only]
     _enter_next(draft, every_criterion_passes=all(result == Verdict.RESULT_PASS for result in deciding))
-
-
-def _dwells(state: RolloutState) -> bool:
-    """Whether the phase's time is not over yet; a promotion ends it."""
-    phase = state.phase_spec
-    return phase is not None and not state.promoted and state.phase_elapsed_seconds < seconds_of(phase.hold)
 
 
 def _literal_hold(state: RolloutState) -> str:

@@ -270,6 +270,19 @@ class RolloutState:
         return self.awaited_phase
 
     @property
+    def dwell_left_seconds(self) -> float:
+        """What the phase in force has still to observe; 0 once its time is over, after a promotion and without one."""
+        phase = self.phase_spec
+        if phase is None or self.promoted:
+            return 0.0
+        return max(0.0, seconds_of(phase.hold) - self.phase_elapsed_seconds)
+
+    def dwells_since(self, before: RolloutState) -> bool:
+        """Whether its phase is the one of `before` and has observed more of its time."""
+        same = self.phase_entered_sequence == before.phase_entered_sequence
+        return self.in_phase and same and self.phase_elapsed_seconds > before.phase_elapsed_seconds
+
+    @property
     def tick_interval_seconds(self) -> float:
         """Time between two looks in this phase."""
         phase = self.phase_spec
