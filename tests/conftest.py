@@ -13,6 +13,11 @@ from types import ModuleType
 
 import pytest
 import trustme
+from hypothesis import HealthCheck, settings
+
+# How fast an example is says what else the machine does: speed is asked in benchmarks.
+settings.register_profile("covey", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("covey")
 
 # Shells start what runs in the background deaf to Ctrl-C, and its children with it; tests press it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

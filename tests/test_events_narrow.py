@@ -52,7 +52,7 @@ def test_seconds_where_all_lie_within_136_years(seconds, is_narrow, batch_rows):
         st.lists(st.integers(-3 * SPAN, 3 * SPAN).map(lambda half: half * SECOND // 2), max_size=4), max_size=6
     ).filter(any)
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_times_survive_every_split(batches):
     expected = np.concatenate([np.array(batch, np.int64) for batch in batches])
     buffer = TimeBuffer(len(expected))
@@ -67,7 +67,7 @@ def test_times_survive_every_split(batches):
     as_text=st.booleans(),
     ascending=st.booleans(),
 )
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_learners_in_any_order_and_batches(ids, batch_rows, as_text, ascending):
     ids = sorted(ids) if ascending else ids
     ids = sorted(map(str, ids)) if as_text and ascending else [str(number) if as_text else number for number in ids]

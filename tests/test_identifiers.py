@@ -41,7 +41,7 @@ def test_thresholds_are_exact():
 
 
 @given(st.binary(max_size=40), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_murmur3_of_both_engines(data, seed):
     assert _core.murmur3_x86_32(data, seed) == hashing.murmur3_x86_32(data, seed)
 
@@ -54,7 +54,7 @@ def plain_fnv1a(data: bytes) -> int:
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-12, 12), unique=True, min_size=1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_integers_hash_as_their_text(numbers):
     ids = LearnerIds(integers=np.array(sorted(numbers), dtype=np.int64))
     expected = [plain_fnv1a(str(number).encode()) for number in sorted(numbers)]
@@ -62,7 +62,7 @@ def test_integers_hash_as_their_text(numbers):
 
 
 @given(st.sets(st.text(max_size=12), min_size=1))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_strings_hash_as_utf8(texts):
     ids = LearnerIds.from_texts(texts)
     expected = [plain_fnv1a(text.encode()) for text in sorted(texts, key=str.encode)]
@@ -87,7 +87,7 @@ def test_mixed_hashes_are_splitmix64():
 
 
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=50), st.integers(0, 2**63 - 1), st.integers(1, 60))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_samples_of_both_engines(hashes, seed, count):
     column = np.array(hashes, dtype=np.uint64)
     native = _core.smallest_hashes(column, seed, min(count, len(hashes)))

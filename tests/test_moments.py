@@ -94,7 +94,7 @@ def test_draws_out_of_range_are_refused() -> None:
 # ---- sketch ----
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(
         st.floats(-1e300, 1e300).filter(lambda x: x == 0 or abs(x) > 1e-300) | st.floats(-9, 9).map(round).map(float),

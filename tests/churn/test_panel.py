@@ -54,7 +54,7 @@ def test_features_are_what_plain_counting_says() -> None:
         assert found.churned[row] == (not len(after) or after.min() >= as_of + 28 * DAY_US)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000), st.integers(0, 40))
 def test_nothing_at_or_after_an_instant_changes_a_feature(seed: int, added: int) -> None:
     """Events at and after the instant are moved, dropped and made up: the features before it stay to the bit."""

@@ -103,7 +103,7 @@ def same_result(found: _core.KMeansResult, expected: dict[str, Any]) -> None:
 # ---- assignment and k-means ----
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.integers(1, 300), st.integers(1, 9), st.sampled_from([1, 2, 5, 7, 32]), st.integers(0, 5), st.integers(0, 2**32)
 )
@@ -267,7 +267,7 @@ def test_no_update_is_an_assignment() -> None:
 # ---- seeding ----
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(1, 200), st.integers(1, 12), st.integers(0, 2**64 - 1), st.integers(0, 2**32))
 @example(count=3, k=3, seed=2**64 - 1, random_seed=0)
 def test_seeds_equal_the_race_in_any_order(count: int, k: int, seed: int, random_seed: int) -> None:

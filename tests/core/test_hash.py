@@ -86,7 +86,6 @@ def test_murmur_equals_the_definition(data: bytes, seed: int) -> None:
     assert _core.murmur3_x86_32(data, seed) == murmur_oracle(data, seed)
 
 
-@settings(deadline=None)
 @given(st.text(max_size=5), st.lists(st.text(max_size=12), max_size=6))
 def test_strings(salt: str, texts: list[str]) -> None:
     column = string_column(texts)
@@ -96,7 +95,6 @@ def test_strings(salt: str, texts: list[str]) -> None:
     ]
 
 
-@settings(deadline=None)
 @given(st.lists(INT64, max_size=6), st.lists(UINT64, max_size=6))
 def test_an_integer_is_its_decimal_text(signed: list[int], unsigned: list[int]) -> None:
     for ids, array in [(signed, np.array(signed, np.int64)), (unsigned, np.array(unsigned, np.uint64))]:
@@ -105,7 +103,6 @@ def test_an_integer_is_its_decimal_text(signed: list[int], unsigned: list[int]) 
         assert _core.bucket_integers("s", array).tolist() == _core.bucket_strings("s", *column).tolist()
 
 
-@settings(deadline=None)
 @given(st.lists(UINT64, max_size=60), st.integers(0, 2**64 - 1), st.integers(0, 70))
 def test_smallest_hashes(hashes: list[int], seed: int, count: int) -> None:
     mixed = sorted((mix_oracle(seed, 65535, value), value, position) for position, value in enumerate(hashes))
@@ -148,7 +145,7 @@ def test_errors_name_the_argument() -> None:
 
 
 @given(seed=st.integers(0, 2**32), sizes=st.lists(st.integers(0, 300), max_size=6))
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_crc32_is_that_of_zlib_whatever_the_pieces(seed: int, sizes: list[int]) -> None:
     generator = np.random.default_rng(seed)
     pieces = [memoryview(generator.bytes(size + 1))[1:] for size in sizes]

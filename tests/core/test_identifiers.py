@@ -6,7 +6,7 @@ import threading
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from covey import _core
@@ -19,7 +19,6 @@ def pieces_of(ids: st.SearchStrategy[int]) -> st.SearchStrategy[list[list[int]]]
     return st.lists(st.lists(ids, max_size=40), max_size=5)
 
 
-@settings(deadline=None)
 @given(
     st.one_of(
         st.tuples(st.just(np.int64), st.lists(st.lists(st.one_of(st.integers(-3, 3), INT64), max_size=40), max_size=5)),

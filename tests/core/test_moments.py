@@ -40,7 +40,7 @@ def same_bits(found: Any, expected: Any) -> None:
         assert one.tobytes() == other.tobytes()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(
     st.sampled_from([0, 1, 7, 63, 64, 65, 500, 4031, 4033, 9000]),
     st.integers(1, 64),
@@ -93,7 +93,7 @@ def test_the_error_stays_within_the_bound() -> None:
         assert abs(Fraction(float(products[0, p])) - truth) <= bound
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     st.sampled_from([1, 63, 64, 130, 4100]),
     st.integers(0, 2**48 - 1),
@@ -169,7 +169,7 @@ def test_splits_are_fair_and_unrelated() -> None:
     assert np.abs(signs.sum(axis=1) / np.sqrt(4000)).max() < 4.5
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 2000), st.sampled_from([1.001, 1.02, 1.05, 2.0]), st.integers(0, 2**32))
 def test_log_buckets_equal_numpy(size: int, growth: float, seed: int) -> None:
     random = np.random.default_rng(seed)

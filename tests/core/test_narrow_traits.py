@@ -30,7 +30,7 @@ def on_seconds(histories: list[list[Event]], origin_us: int) -> list[list[Event]
     ]
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(histories_strategy(), parameters_strategy, origins, st.sampled_from([AS_OF, AS_OF - 10 * DAY_US, 0, 2**61]))
 def test_seconds_and_offsets_say_the_same(
     histories: list[list[Event]], parameters: Parameters, origin_us: int, as_of_us: int

@@ -35,7 +35,7 @@ def oracle(
     return index, squared
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 2**32 - 1),
     st.integers(1, 6),

@@ -32,7 +32,7 @@ def reference_traits(events, as_of_us, parameters):
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(histories_strategy(), parameters_strategy, st.sampled_from([AS_OF, AS_OF - 10 * DAY_US, -5 * DAY_US]))
 def test_equal_to_the_definitions(histories: list[list[Event]], parameters: Parameters, as_of_us: int) -> None:
     columns = reference_traits(columns_of(histories), as_of_us, parameters)
@@ -42,7 +42,7 @@ def test_equal_to_the_definitions(histories: list[list[Event]], parameters: Para
     assert columns["ignored_event_count"] == sum(event.time_us > as_of_us for event in everything)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(histories_strategy(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_says_nothing(histories, random) -> None:
     events = columns_of(histories)

@@ -30,7 +30,7 @@ def silhouette_oracle(points: Floats, labels: Labels) -> float:
     return math.fsum(values) / len(values)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(2, 150), st.integers(2, 8), st.sampled_from([1, 2, 5, 7]), st.integers(0, 2**32))
 def test_silhouette_equals_the_definition_in_any_order(count: int, k: int, dimensions: int, random_seed: int) -> None:
     points, _ = random_points(count, random_seed, dimensions)
@@ -45,7 +45,7 @@ def test_silhouette_equals_the_definition_in_any_order(count: int, k: int, dimen
         assert _core.silhouette(points[:, order].copy(), labels[order], k, **way) == expected
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(2, 150), st.lists(st.integers(2, 8), min_size=1, max_size=5), st.integers(0, 2**32))
 def test_silhouettes_equal_one_at_a_time(count: int, ks: list[int], random_seed: int) -> None:
     points, _ = random_points(count, random_seed)

@@ -25,7 +25,7 @@ def close(found: object, expected: object, tolerance: float = 1e-12) -> bool:
     return bool(np.allclose(*values, rtol=tolerance, atol=tolerance, equal_nan=True))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(COUNTS, COUNTS, LEVELS)
 def test_a_level_is_scipys_beta_functions(events: float, others: float, level: float) -> None:
     """Where SciPy's tail is a double, up to what its large terms lose to cancellation; and so the other way round."""
@@ -58,7 +58,6 @@ def test_at_the_level_itself_the_fraction_still_converges(level: float, trials: 
     assert found == pytest.approx(expected, abs=20 / math.sqrt(trials * level))
 
 
-@settings(deadline=None)
 @given(st.lists(LOGARITHMS, min_size=1, max_size=9))
 def test_sums_of_exponentials_are_numpys(values: list[float]) -> None:
     assert close(_core.log_sum_exp(np.array(values)), np.logaddexp.reduce(values), 1e-13)
@@ -67,7 +66,6 @@ def test_sums_of_exponentials_are_numpys(values: list[float]) -> None:
     assert doubled[0] == doubled[1]
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(LOGARITHMS, st.floats(-50, 50)), min_size=1, max_size=9), LOGARITHMS, LOGARITHMS)
 def test_masses_grow_and_mix_as_numpys(masses: list[tuple[float, float]], starting: float, waiting: float) -> None:
     before, increments = np.array(masses).T.copy()
@@ -79,7 +77,6 @@ def test_masses_grow_and_mix_as_numpys(masses: list[tuple[float, float]], starti
     assert close(first, np.logaddexp(-0.7, starting) + increments, 1e-13)
 
 
-@settings(deadline=None)
 @given(COUNTS, COUNTS, st.floats(0, 1), st.floats(0.1, 10), st.floats(0.01, 500))
 def test_a_ratio_is_the_binomial_of_its_share(x: float, y: float, share: float, null: float, ratio: float) -> None:
     if 1e-9 < share < 1 - 1e-9:
@@ -92,7 +89,6 @@ def test_a_ratio_is_the_binomial_of_its_share(x: float, y: float, share: float, 
         assert _core.rate_ratio_step(*silent) == 0.0
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(50, 500)), min_size=2, max_size=30))
 def test_a_design_effect_is_the_variance_over_the_binomial_one(ticks: list[tuple[int, int]]) -> None:
     x, n = np.array(ticks, dtype=np.float64).T
@@ -106,7 +102,6 @@ def test_a_design_effect_is_the_variance_over_the_binomial_one(ticks: list[tuple
     assert _core.shown_design_effect(*sums, 2) in {1.0, _core.design_effect(*sums, 2)}
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-1, 1), st.floats(0.01, 1)), min_size=2, max_size=12))
 def test_the_spread_is_brents_root(segments: list[tuple[float, float]]) -> None:
     effects, errors = np.array(segments).T.copy()

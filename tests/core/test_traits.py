@@ -83,7 +83,7 @@ def shuffled(events: Events, seed: int = 1) -> Events:
     return events.take(np.random.default_rng(seed).permutation(len(events.time_us)))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(histories_strategy(), parameters_strategy, st.sampled_from([AS_OF, AS_OF - 10 * DAY_US, -5 * DAY_US]))
 def test_equal_to_the_definitions_and_to_each_other(
     histories: list[list[Event]], parameters: Parameters, as_of_us: int
@@ -99,7 +99,7 @@ def test_equal_to_the_definitions_and_to_each_other(
         assert_same_bits(columns, shuffled(events).traits(as_of_us, parameters, **way))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(histories_strategy())
 def test_narrow_columns_and_absent_columns_say_the_same(histories: list[list[Event]]) -> None:
     plain = [[replace(event, weight=1.0, kind=1, action_taken=0) for event in history] for history in histories]
@@ -119,7 +119,7 @@ def test_narrow_columns_and_absent_columns_say_the_same(histories: list[list[Eve
     assert_same_bits({name: expected[name] for name in OTHER_COLUMNS}, {name: absent[name] for name in OTHER_COLUMNS})
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(histories_strategy(), st.sampled_from([5_000, 3_000_000]))
 def test_wide_index_ranges(histories: list[list[Event]], stretch: int) -> None:
     events = columns_of(histories)

@@ -83,9 +83,7 @@ def ascending_ids(draw):
 
 
 @given(ascending_ids(), st.integers(1, 25), st.integers(1, 90), st.integers(1, 4), st.booleans())
-@settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 def test_row_groups_by_learner(tmp_path, ids, rows_per_group, rows_per_piece, keeper_count, as_text):
     """Learners that go on for several row groups and pieces, pieces of nobody, integers and text."""
     path = tmp_path / "events.parquet"

@@ -71,7 +71,7 @@ def test_every_snapshot_is_what_a_single_analysis_says() -> None:
         assert (np.delete(item.states, item.places) == -2).all()
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(2, 6), st.integers(1, 12), st.data())
 def test_moves_are_those_of_counting_one_by_one(count: int, size: int, data: st.DataObject) -> None:
     states = data.draw(
@@ -95,7 +95,7 @@ def test_moves_are_those_of_counting_one_by_one(count: int, size: int, data: st.
     assert found.step_days == 7
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(2, 7), st.integers(1, 6), st.data())
 def test_stays_are_those_of_walking_along(count: int, size: int, data: st.DataObject) -> None:
     states = data.draw(

@@ -224,7 +224,7 @@ def test_interactions_of_two_segmentations() -> None:
     assert any(text.text.startswith("Look at segment and device together") for text in result.recommendations)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 10_000))
 def test_interactions_are_residuals_of_least_squares(seed: int) -> None:
     random = np.random.default_rng(seed)

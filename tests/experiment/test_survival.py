@@ -13,7 +13,7 @@ from covey.experiment.cox import cox
 from covey.experiment.survival import survival_arm
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 10_000), st.integers(1, 3), st.sampled_from(["efron", "breslow"]))
 def test_cox_as_another_library(seed: int, p: int, ties: str) -> None:
     random = np.random.default_rng(seed)

@@ -81,7 +81,7 @@ def bits(model: CohortModel) -> tuple[object, ...]:
     return model.centroids.tobytes(), model.cohorts, model.quality, model.trait_weights, model.seed
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(regions=st.integers(1, 4), chance=st.integers(0, 2**32))
 def test_the_bits_of_one_process(regions: int, chance: int) -> None:
     places = np.random.default_rng(chance).integers(0, regions, SIZE)

@@ -162,4 +162,4 @@ def test_a_coordinator_that_knows_no_waves_is_found() -> None:
 
 
 TestFleet = Fleet.TestCase
-TestFleet.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, deadline=None, phases=[Phase.generate])
+TestFleet.settings = settings(max_examples=EXAMPLES, stateful_step_count=30, phases=[Phase.generate])

@@ -75,7 +75,7 @@ def test_the_draw_is_the_planned_share_and_the_same_for_everybody() -> None:
     assert binom.ppf(0.0005, 20_000, 0.04) <= both <= binom.ppf(0.9995, 20_000, 0.04)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 60), min_size=1, max_size=14),
     st.integers(1, 4),

@@ -86,7 +86,7 @@ def weights():
     return st.sampled_from([0.0, 1.0, 5e-324, 1e-300, 1e300, 1.7e308]) | st.floats(0, 1e308)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.tuples(
@@ -120,7 +120,7 @@ def test_nasty_events(rows, repeat_some):
     assert_traits_agree(events, as_of=sorted(time)[len(time) // 2])
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.data())
 def test_nasty_points(data):
     # Few values, so that points coincide and clusters run empty.

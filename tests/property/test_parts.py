@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from covey import _core
@@ -68,7 +68,7 @@ def splits(draw):
 
 
 @given(splits())
-@settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=120)
 def test_any_split_gives_the_same_cohorts(split):
     matrix, part_of, part_count, k, seed = split
     traits = traits_of(matrix)
@@ -84,7 +84,7 @@ def test_any_split_gives_the_same_cohorts(split):
 
 
 @given(splits(), st.integers(0, 2**32 - 1))
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30)
 def test_parts_that_are_lost_at_any_question_change_nothing(split, chance_seed):
     matrix, part_of, part_count, _, seed = split
     traits = traits_of(matrix)

@@ -79,7 +79,7 @@ def events_of(history: list[Row]) -> Events:
     return Events.from_numpy(**columns, time_unit="us")
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.data())
 def test_pieces_are_the_whole(data):
     history = data.draw(histories())

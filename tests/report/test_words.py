@@ -87,7 +87,7 @@ def test_needs_only_where_a_criterion_waits() -> None:
     assert words.needs(verdict(role=Verdict.ROLE_TRIGGER, result=Verdict.RESULT_INSUFFICIENT)) == ""
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text())
 def test_clean_text_cannot_steer_a_terminal(text: str) -> None:
     cleaned = words.clean(text)

@@ -70,7 +70,7 @@ def brute_force(
     return found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(logs, st.integers(0, 41 * DAY_S), st.sampled_from([0, 3_600, -7_200]), st.sampled_from(Period), intervals_asked)
 def test_tables_are_those_of_brute_force(
     log: list[tuple[int, int]], as_of: int, day_start: int, period: Period, intervals: list[Interval]
@@ -92,7 +92,7 @@ def test_tables_are_those_of_brute_force(
         assert table.total.cells[column].retained_count == sum(retained for _, retained in expected.values())
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(logs, st.randoms(use_true_random=False))
 def test_the_order_of_rows_does_not_matter(log: list[tuple[int, int]], random: object) -> None:
     shuffled = list(log)
@@ -112,7 +112,7 @@ def stay_by_hand(days: list[int], last_complete: int, silence: int) -> tuple[int
     return max(watched, -1), False
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.dictionaries(st.integers(0, 6), st.lists(st.integers(0, 150), min_size=1, max_size=25), min_size=1),
     st.integers(150, 160),

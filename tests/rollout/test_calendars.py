@@ -127,7 +127,7 @@ def asked_the_long_way(open_hours: OpenHours, zone: ZoneInfo, at: datetime) -> b
     return not frozen and (not open_hours.hours or any(a <= second < b for a, b in open_hours.hours))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(calendars(), _INSTANTS)
 def test_the_opening_is_the_first_open_instant(open_hours: OpenHours, at: datetime) -> None:
     zone = next(name for name in ZONES if Zone.of(zone_offsets(name, SINCE)) == open_hours.zone)

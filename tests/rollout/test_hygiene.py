@@ -164,7 +164,7 @@ MOMENTS = st.builds(
 RUNNING = lane()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(
     st.lists(MOMENTS, max_size=6),
     st.lists(st.builds(LearnerCount, variant=st.sampled_from([NATIVE, REFERENCE]), learner_count=COUNT), max_size=3),

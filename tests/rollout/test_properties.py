@@ -131,7 +131,7 @@ def check(world: World) -> None:
         assert state.candidate_weight_bp == state.plan.weight_bp(state.phase_index)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(LOOKS, VERBS), max_size=25))
 def test_no_sequence_of_events_leads_to_an_illegal_weight(actions: list[dict[str, object]]) -> None:
     world = World(Journal(plan()), requests_per_second=600.0)
@@ -148,7 +148,7 @@ def test_no_sequence_of_events_leads_to_an_illegal_weight(actions: list[dict[str
     ]
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(st.integers(0, 2**31), st.floats(0, 1), st.sampled_from([0.0005, 0.02, 0.1]))
 def test_a_controller_that_dies_and_folds_the_journal_goes_on_as_if_it_had_not(
     seed: int, cut_at: float, error_rate: float
@@ -180,7 +180,7 @@ def fold_on(state, entries):  # type: ignore[no-untyped-def]
     return state
 
 
-@settings(deadline=None, max_examples=10)
+@settings(max_examples=10)
 @given(st.integers(1, 40))
 def test_a_gap_of_an_hour_costs_no_evidence_and_gives_no_dwell(kill_at: int) -> None:
     world = started(requests_per_second=1000.0)

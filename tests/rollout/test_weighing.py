@@ -36,7 +36,7 @@ def pages(draw: st.DrawFn) -> ReplicaReading:
     return page
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(pages(), pages())
 def test_a_plain_page_is_what_the_closer_look_believes(before: ReplicaReading, after: ReplicaReading) -> None:
     found = [plain_counts(page, CANDIDATE, BASELINE, LIMITS) for page in (before, after)]
@@ -54,7 +54,7 @@ def test_a_plain_page_is_what_the_closer_look_believes(before: ReplicaReading, a
         assert (lowest < 0) == bool(fallen(before, after))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.floats(-50, 50), st.floats(-2e-8, 2e-8))
 def test_evidence_reaches_a_threshold_with_nine_digits(threshold: float, distance: float) -> None:
     threshold = rounded(threshold)

@@ -191,7 +191,7 @@ def test_wrong_rows_are_named(row: events_pb2.EventRow, field: str) -> None:
     assert f"requests[0].rows.{field}" in found
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(
     st.builds(
         events_pb2.PackedEvents,

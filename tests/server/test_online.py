@@ -121,7 +121,7 @@ def answered(engine: AnalyzerEngine, question: _core.LearnerQuestion) -> analyze
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES.keys())
 @given(request=plain_requests())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_a_plain_question_gets_the_answer_of_the_messages_bit_for_bit(engine: AnalyzerEngine, request: Request) -> None:
     question = read_question(request.SerializeToString())
     assert isinstance(question, _core.LearnerQuestion)
@@ -132,7 +132,7 @@ def test_a_plain_question_gets_the_answer_of_the_messages_bit_for_bit(engine: An
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_whatever_is_read_as_plain_is_so_for_the_messages_too(data: Any) -> None:
     """Bytes changed, cut and repeated: what the core takes, the full decoder takes, and both see the same."""
     raw = bytearray(data.draw(plain_requests()).SerializeToString())
@@ -227,7 +227,7 @@ def test_a_message_with_anything_else_in_it_is_left_to_the_messages() -> None:
 
 
 @given(requests=st.lists(plain_requests(), min_size=1, max_size=12))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_together_as_alone(requests: list[Request]) -> None:
     """Weights or none, one instant or many, wide dictionaries or narrow: a neighbour changes nothing."""
     engine = ENGINES["with a model"]

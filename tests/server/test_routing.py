@@ -42,7 +42,7 @@ def test_golden_buckets_decide_at_exactly_their_weight(learner: str, expected: i
     assert not route(learner, split(first_bp - 1), STABLE).is_candidate
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.text(max_size=20), st.integers(0, 10_000))
 def test_the_split_is_the_formula(learner: str, weight_bp: int) -> None:
     expected = murmur3_x86_32(f"salt:{learner}".encode()) < weight_bp * 2**32 // 10_000

@@ -61,7 +61,7 @@ def test_a_request_id_is_required_and_bounded(store: Store, request_id: str) -> 
     assert refusal.value.violations[0][0] == "request_id"
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     requests=st.lists(
         st.tuples(st.sampled_from("abc"), st.sampled_from([b"x", b"y"]), st.integers(0, 20)), min_size=1, max_size=20

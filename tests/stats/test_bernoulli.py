@@ -97,7 +97,7 @@ def test_380_clean_requests_do_not_show_three_nines() -> None:
     assert needed_n(0, 5000, 0.001, alternative="less", alpha=0.05) == 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 30), st.integers(1, 40_000), st.sampled_from([0.001, 0.01, 0.015, 0.2]))
 def test_needed_is_the_first_that_does(successes: int, trials: int, limit: float) -> None:
     successes = min(successes, trials)
@@ -113,7 +113,7 @@ def test_needed_is_the_first_that_does(successes: int, trials: int, limit: float
         assert bernoulli_level(successes + rate * less, trials + less, limit, alternative="less") < math.log(20)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 500), st.integers(1, 5_000), st.floats(0.001, 0.999))
 def test_one_more_event_speaks_for_greater_and_against_less(successes: int, others: int, p0: float) -> None:
     trials = successes + others
@@ -122,7 +122,7 @@ def test_one_more_event_speaks_for_greater_and_against_less(successes: int, othe
         assert sign * (high - low) > -1e-9
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2_000), st.integers(0, 2_000), st.floats(0.001, 0.999))
 def test_less_is_greater_for_the_complement(successes: int, others: int, p0: float) -> None:
     trials = successes + others
@@ -131,7 +131,7 @@ def test_less_is_greater_for_the_complement(successes: int, others: int, p0: flo
     assert less == pytest.approx(mirrored, rel=1e-9, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 300), st.integers(0, 5_000), st.floats(0.001, 0.5))
 def test_against_the_estimate_there_is_nothing_to_gain(successes: int, others: int, p0: float) -> None:
     """What lets a gate look in one direction only."""
@@ -140,7 +140,7 @@ def test_against_the_estimate_there_is_nothing_to_gain(successes: int, others: i
     assert bernoulli_level(successes, trials, p0, alternative=alternative) <= 1e-9  # type: ignore[arg-type]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 200), st.integers(0, 50_000))
 def test_the_interval_ends_where_the_tests_begin_to_reject(successes: int, others: int) -> None:
     trials = successes + others

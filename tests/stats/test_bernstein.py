@@ -38,7 +38,7 @@ def naive(x: list[float], alpha: float) -> list[tuple[float, float]]:
         return [(float(a), float(b)) for a, b in zip(lower(exact), uppers, strict=True)]
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.sampled_from([1e-6, 0.05, 0.4]))
 def test_it_is_the_definition(x: list[float], alpha: float) -> None:
     found = np.stack(empirical_bernstein_cs(x, alpha), axis=-1)
@@ -53,7 +53,7 @@ def test_it_is_the_definition_where_bets_are_small(rate: float) -> None:
     assert found == pytest.approx(np.array(naive(x.tolist(), 0.2)), rel=1e-9, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=40), st.integers(1, 39))
 def test_the_future_changes_nothing_and_sides_are_mirrors(x: list[float], stop: int) -> None:
     stop = min(stop, len(x))

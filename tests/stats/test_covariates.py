@@ -17,7 +17,7 @@ def sums(y: np.ndarray, x: np.ndarray) -> tuple[float, float, float, float, floa
 pairs = st.lists(st.tuples(st.integers(-1000, 1000), st.integers(-1000, 1000)), min_size=2, max_size=30)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(pairs)
 def test_it_is_what_the_observations_say(observations: list[tuple[int, int]]) -> None:
     """Slope and residual variance from the observations themselves, not from sums."""
@@ -38,7 +38,7 @@ def test_it_is_what_the_observations_say(observations: list[tuple[int, int]]) ->
         assert float(found.rho2) == pytest.approx(np.corrcoef(x, y)[0, 1] ** 2, rel=1e-7, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(pairs, st.sampled_from([1e-6, 3.0, 1e9]), st.sampled_from([1e-4, 7.0, 1e6]))
 def test_units(observations: list[tuple[int, int]], unit_y: float, unit_x: float) -> None:
     y, x = (np.array(column, dtype=float) for column in zip(*observations, strict=True))

@@ -22,7 +22,7 @@ def naive(ticks: list[tuple[int, int]]) -> float:
     return max(1.0, sum((x - n * p) ** 2 / (n * p * (1 - p)) for x, n in used) / (len(used) - 1))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(ticks_of_counts, st.randoms())
 def test_it_is_the_formula(counts: list[tuple[int, int]], random) -> None:  # type: ignore[no-untyped-def]
     """Also in any order of ticks, and with events and others exchanged."""

@@ -17,7 +17,7 @@ def oracle(events: int, trials: int, p0: float, level: float) -> float:
         return float(x * mpmath.log(q / p) + (n - x) * mpmath.log((1 - q) / (1 - p)))
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(st.integers(0, 10**12), st.integers(0, 10**12), st.floats(1e-9, 0.8), st.floats(1e-12, 1.0))
 def test_it_is_the_formula(events: int, others: int, p0: float, distance: float) -> None:
     """Also for levels that touch p0, where the logarithm of a rounded ratio would have no digits."""
@@ -55,7 +55,7 @@ def test_the_expectation_under_the_null_is_at_most_one(p0: float, levels: list[f
             assert expectation == pytest.approx(1.0, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 4000)), min_size=1, max_size=8), st.floats(1e-4, 0.5))
 def test_ticks_may_be_merged(ticks: list[tuple[int, int]], p0: float) -> None:
     x, others = (np.array(column) for column in zip(*ticks, strict=True))

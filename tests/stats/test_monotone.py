@@ -28,7 +28,7 @@ from covey.stats import (
 ROLLOUTS, TICKS = 1500, 120
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2000), st.integers(1, 200), st.floats(0.02, 0.98))
 def test_a_split_further_from_the_plan_is_more_evidence(total: int, more: int, share: float) -> None:
     """Beyond the plan every learner on the same side counts against it, for totals of one size."""
@@ -38,7 +38,7 @@ def test_a_split_further_from_the_plan_is_more_evidence(total: int, more: int, s
     assert far >= near - 1e-9
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.floats(0, 5), st.floats(0, 5), st.floats(0.01, 10), st.floats(0.01, 4))
 def test_a_larger_difference_is_more_evidence(one: float, other: float, variance: float, tau2: float) -> None:
     low, high = sorted((one, other))
@@ -46,7 +46,7 @@ def test_a_larger_difference_is_more_evidence(one: float, other: float, variance
     assert mixture_sprt(-high, variance, tau2) == mixture_sprt(high, variance, tau2)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.floats(-5, 5), st.floats(-5, 5), st.floats(0.01, 9), st.integers(2, 10**6), st.sampled_from([0.01, 0.05, 0.2])
 )
@@ -67,7 +67,7 @@ def test_confidence_sequences_follow_the_mean_and_narrow(
     assert surer[1] - surer[0] > width
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(1, 30), st.floats(0.05, 0.9))
 def test_intervals_of_ratios_follow_the_events(x: int, y: int, more: int, share: float) -> None:
     lower, upper = rate_ratio_interval(x, y, share, alpha=0.05)
@@ -79,7 +79,7 @@ def test_intervals_of_ratios_follow_the_events(x: int, y: int, more: int, share:
     assert better[1] <= upper + 1e-9
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(10, 90)), min_size=2, max_size=12), st.integers(1, 11))
 def test_levels_need_totals_only(ticks: list[tuple[int, int]], cut: int) -> None:
     """However ticks are merged; the ratio's may be where the share stays, and the design effect's must not be."""
@@ -116,7 +116,7 @@ def test_confidence_sequences_seldom_miss_at_any_look(side: str) -> None:
     assert clopper_pearson(int(missed.sum()), ROLLOUTS, 0.9999)[0] <= 0.05
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(-3, 3), st.floats(0.05, 2), st.floats(0.05, 2))
 def test_the_mixture_is_the_integral_over_its_prior(difference: float, variance: float, tau2: float) -> None:
     def ratio(effect: float) -> float:
@@ -127,7 +127,7 @@ def test_the_mixture_is_the_integral_over_its_prior(difference: float, variance:
     assert float(mixture_sprt(difference, variance, tau2)) == pytest.approx(math.log(value), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.floats(-2, 8), min_size=1, max_size=12))
 def test_fewer_hypotheses_or_more_alpha_reject_no_less(log_e: list[float]) -> None:
     few, many = set(e_bh(log_e, 0.05).tolist()), set(e_bh(log_e, 0.2).tolist())
@@ -135,7 +135,7 @@ def test_fewer_hypotheses_or_more_alpha_reject_no_less(log_e: list[float]) -> No
     assert set(e_bh([*log_e, -5.0], 0.05).tolist()) <= few
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.floats(0.5, 5), st.floats(0.5, 5), st.floats(0.1, 4), st.integers(2, 1000), st.floats(0.01, 100))
 def test_relative_effects_have_no_unit(mine: float, other: float, variance: float, n: int, unit: float) -> None:
     plain = ratio_delta(mine, variance, n, other, variance, n)

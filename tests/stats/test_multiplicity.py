@@ -21,7 +21,7 @@ def naive(log_e: list[float], alpha: float) -> list[int]:
     return best
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.floats(-20, 20) | st.sampled_from([-math.inf, math.inf]), max_size=12), st.sampled_from([0.01, 0.2]))
 def test_it_is_the_definition(log_e: list[float], alpha: float) -> None:
     assert e_bh(log_e, alpha).tolist() == naive(log_e, alpha)
@@ -39,7 +39,7 @@ def test_an_example() -> None:
     assert e_bh([], 0.05).tolist() == []
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.floats(-5, 12), min_size=1, max_size=10), st.integers(0, 9), st.randoms())
 def test_order_does_not_matter_and_more_evidence_rejects_no_less(log_e: list[float], index: int, random) -> None:  # type: ignore[no-untyped-def]
     rejected = set(e_bh(log_e, 0.1).tolist())

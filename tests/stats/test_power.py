@@ -15,7 +15,7 @@ def quantile(chance: float) -> mpmath.mpf:
     return mpmath.sqrt(2) * mpmath.erfinv(2 * mpmath.mpf(chance) - 1)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(
     st.floats(0.01, 100),
     st.floats(1e-4, 10),

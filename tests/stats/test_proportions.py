@@ -11,7 +11,7 @@ from scipy.stats import binom, binomtest
 from covey.stats.proportions import clustered_shares, wilson_interval
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.integers(1, 400), st.data(), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
 def test_limits_are_those_of_scipy(trials: int, data: st.DataObject, confidence: float) -> None:
     successes = data.draw(st.integers(0, trials))
@@ -73,7 +73,7 @@ def test_as_if_rows_were_independent_they_would_not_be() -> None:
     assert ((low <= 1 / 3) & (high >= 1 / 3)).sum() < 0.85 * 5_000
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 1), min_size=2, max_size=60))
 def test_clusters_of_one_row_are_independent_rows(hits: list[int]) -> None:
     share, low, high = clustered_shares(np.array(hits), np.ones(len(hits)))

@@ -40,7 +40,7 @@ def oracle(ticks: Ticks, r0: float, ratios: list[float], weights: list[float]) -
         return float(mpmath.log(total))
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(ticks_of_counts, st.sampled_from([0.5, 1.0, 1.2, 2.0]), st.booleans())
 def test_it_is_the_definition(ticks: Ticks, r0: float, rollback: bool) -> None:
     ratios = [r0 * ratio for ratio in ROLLBACK_RATIOS] if rollback else [r for r in ADVANCE_RATIOS if r < r0]
@@ -120,7 +120,7 @@ def test_conservative_for_bernoulli_trials_at_the_margin(p: float, candidate: in
     assert (expectations <= 1 + 1e-12).all()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ticks_of_counts, st.randoms())
 def test_order_of_ticks_and_names_of_arms_do_not_matter(ticks: Ticks, random) -> None:  # type: ignore[no-untyped-def]
     x, y, share = columns(ticks)
@@ -132,7 +132,7 @@ def test_order_of_ticks_and_names_of_arms_do_not_matter(ticks: Ticks, random) ->
     assert float(rate_ratio(*columns(ticks), 1.1, ratios=[1.5, 4.0])) == pytest.approx(found, rel=1e-12, abs=tolerance)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.tuples(st.integers(0, 500), st.integers(0, 500)), min_size=1, max_size=6), st.floats(0.01, 0.99))
 def test_ticks_of_one_share_may_be_merged(counts: list[tuple[int, int]], share: float) -> None:
     x, y = (np.array(column) for column in zip(*counts, strict=True))

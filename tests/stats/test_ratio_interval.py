@@ -31,7 +31,7 @@ ticks_of_counts = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(ticks_of_counts, st.sampled_from([0.01, 0.05, 0.3]))
 def test_it_ends_where_the_test_begins_to_reject(ticks: list[tuple[int, int, float]], alpha: float) -> None:
     x, y, share = (np.array(column, dtype=float) for column in zip(*ticks, strict=True))
@@ -74,7 +74,7 @@ def test_extreme_counts() -> None:
     assert 0 <= lower < 1e-3 < upper < 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 500), st.integers(0, 500), st.floats(0.05, 0.95))
 def test_more_confidence_is_wider_and_arms_may_change_names(x: int, y: int, share: float) -> None:
     lower, upper = rate_ratio_interval(x, y, share, 0.05)

@@ -13,7 +13,7 @@ from covey.stats import mixture_sprt
 scales = st.integers(-30, 30).map(lambda exponent: 10.0**exponent)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.floats(-1e6, 1e6), scales, scales)
 def test_it_is_the_formula(z: float, variance: float, tau2: float) -> None:
     difference = z * math.sqrt(variance)
@@ -43,7 +43,7 @@ def test_the_expectation_under_the_null_is_one() -> None:
         assert float(weights @ e) / math.sqrt(2 * math.pi) == pytest.approx(1.0, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.floats(-100, 100), st.floats(1e-3, 1e3), st.floats(1e-3, 1e3), scales)
 def test_the_unit_does_not_matter(difference: float, variance: float, tau2: float, unit: float) -> None:
     found = mixture_sprt(difference * unit, variance * unit**2, tau2 * unit**2)

@@ -44,7 +44,7 @@ def test_it_is_the_definition(counts: list[int], planned: list[float], concentra
     assert found == pytest.approx(oracle(counts, planned, concentration), rel=1e-11, abs=1e-9)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 @given(st.lists(st.tuples(st.integers(0, 10**10), st.floats(1e-4, 1.0)), min_size=2, max_size=5), st.floats(1.0, 1e6))
 def test_it_is_the_definition_everywhere(arms: list[tuple[int, float]], concentration: float) -> None:
     planned = np.array([share for _, share in arms])
@@ -74,7 +74,7 @@ def test_the_expectation_under_the_plan_is_one(planned: list[float], concentrati
     assert expectation == pytest.approx(1.0, abs=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.lists(st.integers(0, 10_000), min_size=3, max_size=3), st.permutations(range(3)))
 def test_order_of_arms_does_not_matter(counts: list[int], order: list[int]) -> None:
     planned = [0.01, 0.29, 0.7]

@@ -106,7 +106,7 @@ def test_a_wrong_sum_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     assert expectations(7, 3) == pytest.approx(np.full(7, 1.05), abs=1e-12)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 3)), elements=st.floats(-20, 20)), st.integers(1, 15))
 def test_it_is_the_definition(increments: np.ndarray, planned: int) -> None:
     weights = np.arange(1.0, increments.shape[1] + 1)
@@ -115,7 +115,7 @@ def test_it_is_the_definition(increments: np.ndarray, planned: int) -> None:
     assert found == pytest.approx(naive(increments, planned, weights), rel=1e-10, abs=1e-10)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(arrays(float, (2, 9, 3), elements=st.floats(-1e5, 1e5)), st.integers(1, 12), st.integers(1, 9))
 def test_incremental_is_batch(increments: np.ndarray, planned: int, stop: int) -> None:
     """One tick at a time gives the same bits, and the future changes nothing."""
@@ -127,7 +127,7 @@ def test_incremental_is_batch(increments: np.ndarray, planned: int, stop: int) -
     assert (over_start_times(increments[:, :stop], planned_ticks=planned) == batch[:, :stop]).all()
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(arrays(float, (8, 4), elements=st.floats(-50, 50)), st.permutations(range(4)), st.integers(0, 7))
 def test_order_of_alternatives_and_more_evidence(increments: np.ndarray, order: list[int], tick: int) -> None:
     found = over_start_times(increments, planned_ticks=5)

@@ -48,7 +48,7 @@ def test_the_log_rank_test_of_the_leukaemia_trial_as_it_is_printed() -> None:
 units = st.lists(st.tuples(st.integers(0, 12), st.booleans(), st.integers(0, 2)), min_size=1, max_size=60)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(units)
 def test_curves_are_those_of_statsmodels(rows: list[tuple[int, bool, int]]) -> None:
     spans, happened, _ = (np.array(column) for column in zip(*rows, strict=True))
@@ -64,7 +64,7 @@ def test_curves_are_those_of_statsmodels(rows: list[tuple[int, bool, int]]) -> N
     assert ((curve.survival <= curve.high) & (curve.high <= 1)).all()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(units)
 def test_the_log_rank_test_is_that_of_statsmodels(rows: list[tuple[int, bool, int]]) -> None:
     spans, happened, group = (np.array(column) for column in zip(*rows, strict=True))

@@ -84,7 +84,7 @@ def test_mixture_sprt() -> None:
     assert_seldom(mixture_sprt(means, variance, 0.05))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(0, 30), st.integers(0, 30), st.floats(0.01, 0.9), st.sampled_from(["greater", "less"]))
 def test_bernoulli_level_is_the_integral_over_its_prior(events: int, others: int, p0: float, side: str) -> None:
     prior = beta(20 * p0, 20 * (1 - p0))
@@ -105,7 +105,7 @@ def test_bernoulli_level_is_the_integral_over_its_prior(events: int, others: int
     assert float(found) == pytest.approx(math.log(value), abs=1e-8)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.integers(0, 40), st.integers(0, 40), st.floats(0.1, 0.9))
 def test_the_split_is_the_integral_over_its_prior(mine: int, other: int, share: float) -> None:
     prior = beta(30 * share, 30 * (1 - share))
@@ -120,7 +120,7 @@ def test_the_split_is_the_integral_over_its_prior(mine: int, other: int, share: 
     assert float(multinomial_srm([mine, other], [share, 1 - share], 30)) == pytest.approx(math.log(value), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=2, max_size=8), st.floats(0.02, 0.9))
 def test_the_mixture_of_ratios_is_the_mean_of_likelihood_ratios(ticks: list[tuple[int, int]], share: float) -> None:
     x, y = (np.array(side) for side in zip(*ticks, strict=True))
@@ -134,7 +134,7 @@ def test_the_mixture_of_ratios_is_the_mean_of_likelihood_ratios(ticks: list[tupl
     assert float(found) == pytest.approx(math.log(brute), abs=1e-8)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(5, 60)), min_size=1, max_size=10),
     st.integers(0, 9),
@@ -154,7 +154,7 @@ def test_one_more_event_is_never_less_evidence_of_harm(ticks: list[tuple[int, in
     assert rival >= mine
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.integers(5, 60)), min_size=2, max_size=10),
     st.integers(1, 9),

@@ -38,7 +38,7 @@ def within(space: Space, labels: np.ndarray) -> float:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(0, 10_000),
     st.integers(5, 90),

@@ -25,7 +25,7 @@ def a_space(size: int, seed: int = 0, distinct: int = 1000, values: int = 3) -> 
     return Space(LearnerIds(integers=np.arange(100, 100 + size)), points, attributes)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     st.integers(0, 10_000),
     st.integers(1, 60),

@@ -47,7 +47,7 @@ def of_outcome(events: Events, values: np.ndarray) -> Problem:
     return Problem.of(events, Goal.outcome, events.newest_us, outcomes(events, values), threads=1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.integers(0, 10_000), st.sampled_from([("parameters",), ("weights",), ("k",), ("parameters", "weights", "k")]))
 def test_every_point_of_the_cube_is_a_configuration(seed: int, turned: tuple[str, ...]) -> None:
     knobs = Knobs(Configuration.default(4), turned, 3, 7)

@@ -29,7 +29,7 @@ def bursty(random: np.random.Generator, ticks: int, shards: int = SHARDS, trials
     return [random.binomial(trials, np.full(shards, random.beta(0.5, 0.5 / RATE))) for _ in range(ticks)]
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     st.lists(st.integers(0, 500).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))), min_size=1, max_size=40),
     st.integers(0, 40),

@@ -51,7 +51,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequ
     running.stop()
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(plan=steps)
 def test_appends_follow_the_model(shared: Any, plan: list[tuple[str, list[Message]] | str]) -> None:
     name = shared.create_dataset(f"d{next(_names)}")

@@ -89,7 +89,7 @@ def expected_columns(columns: SortedColumns) -> dict[str, Any]:
     absent=st.frozensets(st.sampled_from(["domain", "capability", *OPTIONAL])),
     learner_type=st.sampled_from(["<i8", "<u8"]),
 )
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_what_came_is_read_in_order(
     tmp_path_factory: pytest.TempPathFactory, seeds: list[int], absent: frozenset[str], learner_type: str
 ) -> None:
@@ -144,7 +144,7 @@ def test_a_disk_that_takes_a_part_gets_the_rest(monkeypatch: pytest.MonkeyPatch,
 
 
 @given(data=st.data())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_whatever_is_read_as_plain_is_so_for_the_messages_too(data: Any) -> None:
     changed = bytearray(raw(packed(data.draw(st.integers(0, 99)), data.draw(st.integers(1, 5)))))
     position = data.draw(st.integers(0, len(changed) - 1))

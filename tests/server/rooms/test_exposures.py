@@ -162,7 +162,7 @@ def test_a_million_learners_take_sixteen_bytes_each() -> None:
     assert table.get(8) is None
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     steps=st.lists(
         st.tuples(st.sampled_from(["add", "remove", "merge"]), st.integers(0, 20), st.integers(0, 2**64 - 1)),
@@ -191,7 +191,7 @@ def test_a_table_is_a_dictionary_of_first_entries(steps: list[tuple[str, int, in
     assert dict(zip(learners.tolist(), details.tolist(), strict=True)) == model
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**44 - 1), st.integers(0, 15), st.integers(0, 2**16 - 1))
 def test_a_detail_holds_time_and_segment(time_ms: int, variant: int, segment: int) -> None:
     detail = pack_detail(time_ms, variant, segment)
@@ -199,7 +199,7 @@ def test_a_detail_holds_time_and_segment(time_ms: int, variant: int, segment: in
     assert (time_ms_of(detail), segment_of(detail)) == (time_ms, segment)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.integers(0, 2**64 - 1), st.integers(0, 1), st.integers(0, 2**64 - 1), st.integers(0, TOKEN_LENGTH - 1))
 def test_a_token_cannot_be_made_up(phase: int, variant: int, learner: int, position: int) -> None:
     content = TokenContent(phase, variant, learner)
