@@ -6,6 +6,7 @@ A rollout in virtual time, made by the real decide(), so that the same pictures 
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from rich.terminal_theme import TerminalTheme
 from covey.cli.rollout_live import ShareHistory
 from covey.cli.rollout_screen import screen
 from covey.report import build_report
+from covey.report.experiment_pictures import segments_pictures
 from covey.rollout.resource import to_resource
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,12 @@ import worlds  # noqa: E402 - tests are no package
 IMAGES = PROJECT / "docs" / "images"
 COLUMNS = 80
 REPORT_PIXELS = "1000,1180"
+EXPERIMENT_PIXELS = "1000,1310"
+COURSE_OUTCOMES = [
+    *("--outcome", "revenue=mean:revenue;cuped=revenue_before"),
+    *("--outcome", "kept=proportion:kept"),
+    *("--outcome", "left=time:days,left"),
+]
 THEME = TerminalTheme(
     (16, 22, 29), (214, 221, 228),
     [(60, 68, 77), (255, 123, 114), (63, 185, 128), (227, 179, 65), (88, 166, 255), (210, 153, 255), (57, 197, 207),
@@ -70,19 +78,40 @@ def draw_watch(path: Path) -> None:
     path.write_text(svg + "\n", encoding="utf-8")
 
 
-def draw_report(path: Path) -> None:
-    """The top of the report of a rollback, as a browser shows it: needs Chromium."""
+def draw_page(html: str, pixels: str, path: Path) -> None:
+    """The top of a page, as a browser shows it: needs Chromium."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser")
     if browser is None:
         sys.exit(f"{path.name} needs Chromium; apt-get install chromium")
     with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "report.html"
-        page.write_text(build_report(worlds.rolled_back().journal).html(), encoding="utf-8")
+        page = Path(folder) / "page.html"
+        page.write_text(html, encoding="utf-8")
         # As root in a container a browser has no sandbox; the page is our own and loads nothing.
-        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={REPORT_PIXELS}"]
+        command = [browser, "--headless", "--no-sandbox", "--hide-scrollbars", f"--window-size={pixels}"]
         subprocess.run([*command, f"--screenshot={path}", page.as_uri()], check=True, capture_output=True, timeout=120)
+
+
+def draw_experiment(report: Path, segments: Path) -> None:
+    """The report of the made-up course's experiment, and the picture of its segments."""
+    covey = [sys.executable, "-m", "covey.cli"]
+    with tempfile.TemporaryDirectory() as folder:
+        course = Path(folder) / "course.parquet"
+        page = Path(folder) / "course.html"
+        make = PROJECT / "examples" / "course-experiment" / "make.py"
+        subprocess.run([sys.executable, str(make), str(course)], check=True, timeout=120)
+        asked = [course.name, *COURSE_OUTCOMES]
+        command = [*covey, "experiment", "report", *asked, "--to", str(page), "--planned-units", "60000"]
+        subprocess.run(command, check=True, cwd=folder, capture_output=True, timeout=120)
+        draw_page(page.read_text(encoding="utf-8"), EXPERIMENT_PIXELS, report)
+        command = [*covey, "segments", *asked, "--segment", "region", "--output", "json"]
+        told = subprocess.run(command, check=True, cwd=folder, capture_output=True, timeout=120)
+    (revenue, *_) = segments_pictures(json.loads(told.stdout))
+    # Its own ground, for readers of dark pages.
+    head, body = revenue.standalone.split(">", 1)
+    segments.write_text(f'{head}><rect width="100%" height="100%" fill="#ffffff"/>{body}', encoding="utf-8")
 
 
 if __name__ == "__main__":
     draw_watch(IMAGES / "watch.svg")
-    draw_report(IMAGES / "report.png")
+    draw_page(build_report(worlds.rolled_back().journal).html(), REPORT_PIXELS, IMAGES / "report.png")
+    draw_experiment(IMAGES / "experiment.png", IMAGES / "segments.svg")

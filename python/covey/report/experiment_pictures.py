@@ -64,7 +64,7 @@ def _table_picture(number: int, table: dict[str, Any]) -> Picture:
         if "spread" in table and not table["is_hazard_ratio"]:
             s = table["spread"]
             axis.axvspan(s["mean"] - s["tau"], s["mean"] + s["tau"], color=GRID, alpha=0.5, linewidth=0,
-                         label="mean -+ standard deviation of the true effects")  # fmt: skip
+                         label="mean ± standard deviation of the true effects")  # fmt: skip
         for place, row in enumerate(rows):
             ink = inks[row["verdict"]]
             if "low" in row and "high" in row:
