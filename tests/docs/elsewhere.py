@@ -59,7 +59,7 @@ ELSEWHERE = (
     Elsewhere(r"docs/dashboard\.md", "covey demo --dashboard", "tests/e2e/test_demo.py", '"--dashboard"'),
     Elsewhere(r"docs/together\.md", "covey", "tests/together/test_commands.py", "together.md"),
     Elsewhere(r"docs/churn\.md", "covey churn", "tests/churn/test_commands.py", "churn.md"),
-    Elsewhere(r"docs/churn\.md", "covey intervene", "tests/interventions/test_commands.py", "churn.md"),
+    Elsewhere(r"docs/interventions\.md", "covey", "tests/interventions/test_commands.py", "interventions.md"),
     Elsewhere(r"docs/tuning\.md", "covey", "tests/tune/test_commands.py", "tuning.md"),
     Elsewhere(r"docs/regions\.md", "covey fleet", "tests/fleet/test_commands.py", "regions.md"),
     Elsewhere(r"docs/regions\.md", "covey demo --regions", "tests/e2e/test_demo_regions.py", '"--regions", "3"'),

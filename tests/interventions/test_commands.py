@@ -1,4 +1,4 @@
-"""`covey intervene` as docs/churn.md shows it, from made-up learners to the effect."""
+"""`covey intervene` as docs/interventions.md shows it, from made-up learners to the effect."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_commands_of_the_page(
         "scores.parquet",
     ]
     assert run(capsys, *score)[0] == 0
-    plan, deliver, effect, report = (shlex.split(line)[1:] for line in commands_of("churn.md", "covey intervene"))
+    plan, deliver, effect, report = (shlex.split(line)[1:] for line in commands_of("interventions.md"))
     status, out, err = run(capsys, *plan, "--dry-run", "--output", "json")
     dry = json.loads(out)
     assert (status, err, dry["waiting_count"]) == (0, "", 0) and dry["action_count"] > 100

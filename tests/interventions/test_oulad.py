@@ -7,6 +7,7 @@ as they say; and where events of some learners held out are taken away, they mus
 from __future__ import annotations
 
 import os
+import runpy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -33,6 +34,7 @@ from covey.interventions.planning import HELD_OUT, Enrolment
 from covey.v1 import churn_pb2, interventions_pb2
 from covey_server.experiments.asked import message_of
 
+PROJECT = Path(__file__).parents[2]
 pytestmark = pytest.mark.data
 
 DAY_US = 86_400_000_000
@@ -205,3 +207,21 @@ def test_intervals_of_many_draws_hold_the_truth_as_often_as_they_say(course: Cou
     assert misses["lost"] <= most
     assert max(misses["nothing, always valid"], misses["lost, always valid"]) <= most
     assert truth > 0.1 and misses["twin"] > most
+
+
+def test_the_figures_of_the_page(shared_data: Callable[[str], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """docs/interventions.md, by its example, with fewer draws."""
+    example = runpy.run_path(str(PROJECT / "examples" / "oulad_interventions.py"), run_name="example")
+    page = (PROJECT / "docs" / "interventions.md").read_text(encoding="utf-8")
+    world = example["planned"](shared_data("oulad_student_vle.parquet").parent)
+    assert capsys.readouterr().out.count(" at risk, ") == len(DAYS)
+    rows = world.enrolments
+    assert f"{len(rows):,} learners, {sum(own.arm == HELD_OUT for own in rows)} of them held out" in page
+    was, lost = example["as_it_was"](world), example["with_lost"](world)
+    assert (was.comparison.verdict, lost.comparison.verdict) == (Verdict.undecided, Verdict.improved)
+    assert f"{100 * lost.comparison.effect:.1f} points where some fell silent" in page
+    truth = example["true_effect"](world)
+    assert f"{100 * truth:.1f} points fewer come back" in page
+    outcomes = came_back(rows, world.events, 28)
+    misses = example["missed"](rows, outcomes, truth, 20)
+    assert max(misses.values()) <= binom.ppf(0.9995, 20, 0.05)
