@@ -13,6 +13,7 @@ from types import ModuleType
 
 import pytest
 import trustme
+from findings import Finding, told
 from hypothesis import HealthCheck, settings
 
 # How fast an example is says what else the machine does: speed is asked in benchmarks.
@@ -59,6 +60,20 @@ def oulad_mapping(shared_data: Callable[[str], Path]) -> dict[str, str]:
 def engine(request: pytest.FixtureRequest) -> str:
     """Each of the two engines."""
     return str(request.param)
+
+
+@pytest.fixture
+def finding(record_property: Callable[[str, object], None]) -> Finding:
+    """Says what a test measured; the end of the run shows it."""
+    return lambda text: record_property("finding", text)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What was measured, by test."""
+    if lines := told(terminalreporter):
+        terminalreporter.section("findings")
+        for line in lines:
+            terminalreporter.write_line(line)
 
 
 class Authority:

@@ -9,6 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from findings import Finding
 
 from covey.rollout.decide import draft_decision
 from covey.rollout.evidence import Evidence
@@ -110,6 +111,5 @@ def test_a_broken_page_moves_nothing(name: str, proven: RolloutState) -> None:
     assert gone.state == State.STATE_ROLLING_BACK, "over only when a page shows that nobody is served"
 
 
-def test_how_many(capsys: pytest.CaptureFixture[str]) -> None:
-    with capsys.disabled():
-        print(f"\n{len(BROKEN)} broken pages, each at the deciding look, while it lasts and after metrics_grace")
+def test_how_many(finding: Finding) -> None:
+    finding(f"{len(BROKEN)} broken pages, each at the deciding look, while it lasts and after metrics_grace")

@@ -10,8 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from findings import Finding
 
 from covey import _core
+
+pytestmark = pytest.mark.quiet
 
 
 def test_it_is_set_once_and_stays() -> None:
@@ -99,7 +102,9 @@ def splits() -> Callable[[Any], Any]:
 @pytest.mark.parametrize(
     "make", [traits_of_a_log, traits_of_one_learner_with_weights, clusters, silhouettes_of_a_sample, splits]
 )
-def test_cancelled_at_any_moment_a_call_soon_frees_its_core(make: Callable[[], Callable[[Any], Any]]) -> None:
+def test_cancelled_at_any_moment_a_call_soon_frees_its_core(
+    make: Callable[[], Callable[[Any], Any]], finding: Finding
+) -> None:
     """Processor time from the flag to the end of the call, which a crowded machine does not change."""
     work = make()
     begin = time.thread_time()
@@ -129,5 +134,5 @@ def test_cancelled_at_any_moment_a_call_soon_frees_its_core(make: Callable[[], C
         after.append(ended[0] - cancelled_at)
     latest = sorted(after)
     middle, most = (1e3 * latest[place] for place in (MOMENTS // 2, -1))
-    print(f"{make.__name__}: {MOMENTS} cancels, freed after {middle:.1f} ms (median), {most:.1f} ms at most")
+    finding(f"{make.__name__}: {MOMENTS} cancels, freed after {middle:.1f} ms (median), {most:.1f} ms at most")
     assert latest[-1] < MOST_SECONDS_AFTER, f"{make.__name__}: {latest} of {whole}"

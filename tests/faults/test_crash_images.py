@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from findings import Finding
 from server.running import Stubs, server_command
 
 from .amounts import amount
@@ -122,7 +123,7 @@ def problems(run: Traced, image: Path, moment: float) -> list[str]:
     return found
 
 
-def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, finding: Finding) -> None:
     images, chance = amount("IMAGES", 4), Random(amount("SEED", 1))
     run = traced(tmp_path, seed=amount("SEED", 1))
     whole = tmp_path / "whole" / "data"
@@ -139,11 +140,10 @@ def test_a_power_cut_loses_nothing_acknowledged(tmp_path: Path, capsys: pytest.C
         image = tmp_path / f"image-{number}" / "data"
         run.trace.image(moment, image, None if least else chance)
         found += [f"image {number}: {problem}" for problem in problems(run, image, moment)]
-    with capsys.disabled():
-        print(
-            f"\n{images} crash images of {len(run.trace.writes)} writes and {len(run.trace.syncs)} syncs under"
-            f" {CALLS} calls: {len(found)} problems"
-        )
+    finding(
+        f"{images} crash images of {len(run.trace.writes)} writes and {len(run.trace.syncs)} syncs under"
+        f" {CALLS} calls: {len(found)} problems"
+    )
     assert found == []
 
 

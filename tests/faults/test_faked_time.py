@@ -14,6 +14,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from findings import Finding
 from server.rollout_rooms import Caller
 from server.running import Stubs, server_command
 from waiting import wait_until
@@ -26,7 +27,7 @@ from covey_controller.probes import probe_request
 from .amounts import amount
 from .faked_time import FakedTime
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 HOLD_SECONDS, TICK_SECONDS = 4.0, 1.0
 HEAD = """
@@ -138,7 +139,7 @@ def watch(faked: Faked, phases: int, jumps: Iterator[str]) -> tuple[dict[str, fl
     return dwelt, pause
 
 
-def test_no_phase_ends_more_than_a_second_off(faked: Faked, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_phase_ends_more_than_a_second_off(faked: Faked, finding: Finding) -> None:
     phases = amount("JUMPED_PHASES", 2)
     plan = HEAD + "".join(
         PHASE.format(number=number, share=50 + 50 * (number + 1) // phases) for number in range(phases)
@@ -153,10 +154,7 @@ def test_no_phase_ends_more_than_a_second_off(faked: Faked, capsys: pytest.Captu
     assert {entry.epoch for entry in entries if entry.HasField("tick")} == {1}, "no lease was lost"
     assert faked.unanswered == 0
     off = [seconds - HOLD_SECONDS for seconds in dwelt.values()]
-    with capsys.disabled():
-        print(
-            f"\n{2 * phases} jumps of the wall clock in {phases} phases: ended {min(off):.2f} to {max(off):.2f} s late"
-        )
+    finding(f"{2 * phases} jumps of the wall clock in {phases} phases: ended {min(off):.2f} to {max(off):.2f} s late")
     assert min(off) >= -0.05 - pause
     # The look that finds the time over comes up to a tick later; a machine that does other things too adds to it.
     assert max(off) <= TICK_SECONDS + 60, "of a busy machine; make faults shows the figure"

@@ -23,6 +23,8 @@ from covey_server.rollouts.board import BoardKeeper
 from covey_server.rollouts.journal_entries import Author
 from covey_server.rollouts.store_watch import StoreWatch
 
+pytestmark = pytest.mark.quiet
+
 NAME = "rollouts/x"
 
 

@@ -8,6 +8,7 @@ from random import Random
 from typing import Any
 
 import grpc
+from findings import Finding
 from server.rollout_rooms import Rooms, control_port, decided, looked
 from server.running import ServedHere
 
@@ -119,13 +120,13 @@ def _script(call: Lossy, rooms: Rooms, calls: int, seed: int) -> None:
     commit()
 
 
-def test_the_end_is_as_if_no_answer_had_been_lost(tmp_path: Path, bounds: Bounds) -> None:
+def test_the_end_is_as_if_no_answer_had_been_lost(tmp_path: Path, bounds: Bounds, finding: Finding) -> None:
     calls = bounds.calls // 5
     plain, _ = journals_after(tmp_path / "plain", calls, bounds.seed, lost_share=0.0)
     lossy, call = journals_after(tmp_path / "lossy", calls, bounds.seed, lost_share=LOST_SHARE)
     assert call.lost_count > 0.15 * calls
     assert lossy == plain, "the same entries, byte for byte"
-    print(f"{call.call_count:,} calls, {call.lost_count:,} answers lost (seed {bounds.seed}): the same journals")
+    finding(f"{call.call_count:,} calls, {call.lost_count:,} answers lost (seed {bounds.seed}): the same journals")
 
 
 def test_without_the_request_id_retries_are_done_again(tmp_path: Path) -> None:
@@ -136,7 +137,7 @@ def test_without_the_request_id_retries_are_done_again(tmp_path: Path) -> None:
     assert doubled != plain
 
 
-def test_calls_of_the_data_port(tmp_path: Path, bounds: Bounds) -> None:
+def test_calls_of_the_data_port(tmp_path: Path, bounds: Bounds, finding: Finding) -> None:
     """Variants, datasets and outcomes: as many as were asked for, however many answers were lost."""
     count = bounds.calls * 4 // 5 // 3
     served = ServedHere(data_directory=tmp_path / "data")
@@ -165,7 +166,7 @@ def test_calls_of_the_data_port(tmp_path: Path, bounds: Bounds) -> None:
             assert connection.exec_driver_sql("SELECT count(*) FROM variants").scalar_one() == count + 2
         called = analyzer.call_count + outcomes.call_count
         lost = analyzer.lost_count + outcomes.lost_count
-        print(f"{called:,} calls, {lost:,} answers lost (seed {bounds.seed}): as many things as were asked for")
+        finding(f"{called:,} calls, {lost:,} answers lost (seed {bounds.seed}): as many things as were asked for")
     finally:
         served.stop()
 

@@ -15,6 +15,7 @@ from random import Random
 from statistics import median
 
 import pytest
+from findings import Finding
 from server.rollout_rooms import Caller
 from waiting import wait_until
 
@@ -25,7 +26,7 @@ from covey_controller.client import ControlClient, open_channel
 from .amounts import amount
 from .workload import Killable
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 HOLDERS = ("one", "two", "three")
 TICK_SECONDS, LEASE_SECONDS = 0.3, 0.9
@@ -172,18 +173,17 @@ def stage(directory: Path, program: str = "") -> Iterator[Stage]:
         server.reap()
 
 
-def test_nobody_writes_after_a_later_lease(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nobody_writes_after_a_later_lease(tmp_path: Path, finding: Finding) -> None:
     pauses, chance = amount("PAUSES", 4), Random(amount("SEED", 1))
     with stage(tmp_path) as running:
         taken = sorted(running.pause(chance) for _ in range(pauses))
         count, epochs = len(running.read()), running.last_tick().epoch
         stale, refused = running.stale(), running.refused()
-    with capsys.disabled():
-        print(
-            f"\n{pauses} pauses of the holder among {len(HOLDERS)} controllers: {epochs} leases, {count} entries,"
-            f" {refused} late writes refused, {len(stale)} stale; another has written after {median(taken):.2f} s"
-            f" (median), {taken[-1]:.2f} s (longest), with leases of {LEASE_SECONDS} s"
-        )
+    finding(
+        f"{pauses} pauses of the holder among {len(HOLDERS)} controllers: {epochs} leases, {count} entries,"
+        f" {refused} late writes refused, {len(stale)} stale; another has written after {median(taken):.2f} s"
+        f" (median), {taken[-1]:.2f} s (longest), with leases of {LEASE_SECONDS} s"
+    )
     assert epochs > pauses
     assert refused > 0, "some of them came too late"
     assert stale == []

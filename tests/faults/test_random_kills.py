@@ -6,6 +6,7 @@ from pathlib import Path
 from statistics import median
 
 import pytest
+from findings import Finding
 
 from .rounds import Bounds, Rounds, bounds
 
@@ -61,19 +62,18 @@ sys.exit(covey_server.main.main())
 """
 
 
-def test_random_kills(tmp_path: Path, bounds: Bounds, capsys: pytest.CaptureFixture[str]) -> None:
+def test_random_kills(tmp_path: Path, bounds: Bounds, finding: Finding) -> None:
     rounds = Rounds(tmp_path, seed=bounds.seed)
     for _ in range(bounds.kills):
         rounds.run(kill_within_seconds=KILL_WITHIN_SECONDS)
     rounds.finish()
     ready = sorted(rounds.ready_seconds)
     late = sum(seconds > 2 for seconds in ready)
-    with capsys.disabled():
-        print(
-            f"\n{bounds.kills} random kills (seed {bounds.seed}), {rounds.workload.call_count:,} acknowledged calls,"
-            f" {rounds.workload.ledger.checked_count:,} journals compared: {len(rounds.problems)} problems;"
-            f" ready again after {median(ready):.2f} s (median), {ready[-1]:.2f} s (longest), {late} above 2 s"
-        )
+    finding(
+        f"{bounds.kills} random kills (seed {bounds.seed}), {rounds.workload.call_count:,} acknowledged calls,"
+        f" {rounds.workload.ledger.checked_count:,} journals compared: {len(rounds.problems)} problems;"
+        f" ready again after {median(ready):.2f} s (median), {ready[-1]:.2f} s (longest), {late} above 2 s"
+    )
     assert rounds.problems == []
     assert ready[-1] < 30, "of a machine that does other things too; make faults shows the figure"
 

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from e2e.test_foreign_service import NAME, SECONDS, begin, reached, story
 from e2e.test_foreign_service import Stage as EchoStage
+from findings import Finding
 from waiting import wait_until
 
 from covey import failpoints
@@ -26,7 +27,7 @@ from covey.v1.rollouts_pb2 import Rollout
 from .amounts import amount
 from .zero_stage import Asker, Fault, Measured, Stage, is_quiet
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
 
 ZEROES = amount("ZEROES", 0)
 MOST_SECONDS = 120.0
@@ -91,12 +92,10 @@ IN_THE_SUITE = {"exceptions in every call"}
 
 @pytest.fixture(scope="module")
 def measured() -> Iterator[list[Measured]]:
-    """What was measured by all tests of this file; the table is printed at the end."""
+    """What was measured by all tests of this file."""
     found: list[Measured] = []
     yield found
     failpoints.disarm()
-    if found:
-        print("\n" + table(found))
 
 
 def table(found: list[Measured]) -> str:
@@ -121,11 +120,8 @@ def test_from_the_fault_to_zero(fault: Fault, tmp_path: Path, measured: list[Mea
     if not times:
         pytest.skip("COVEY_FAULTS_ZEROES measures every kind")
     stage = Stage(tmp_path, fault)
-    begun = time.monotonic()
     try:
-        for _ in range(times):
-            measured.append(stage.measure())
-            print(f"{time.monotonic() - begun:6.1f} s {measured[-1]}")
+        measured.extend(stage.measure() for _ in range(times))
     finally:
         stage.close()
     mine = [each for each in measured if each.fault == fault.name]
@@ -163,6 +159,12 @@ def test_a_foreign_candidate_is_killed_behind_haproxy(number: int, tmp_path: Pat
     cause = RollbackStarted.Cause.Name(rollback.cause)
     measured.append(Measured("a process of its own behind HAProxy, killed -9", last - killed, 0.5, cause))
     assert last - killed < MOST_SECONDS
+
+
+def test_every_fault_in_one_table(measured: list[Measured], finding: Finding) -> None:
+    if not ZEROES:
+        pytest.skip("COVEY_FAULTS_ZEROES measures every kind")
+    finding(f"\n{table(measured)}")
 
 
 def echoed_by(answer: bytes) -> str:

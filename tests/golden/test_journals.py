@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from faults.amounts import amount
+from findings import Finding
 
 from covey import __version__
 from covey.rollout.replay import replay
@@ -63,7 +64,7 @@ def replayed(file: Path, disabled: str, *before: str) -> tuple[str, list[str]]:
     return dispatch, digests
 
 
-def test_generated_journals_on_two_dispatch_levels(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_generated_journals_on_two_dispatch_levels(tmp_path: Path, finding: Finding) -> None:
     """This process wrote them with whatever NumPy found; the lowest level gives the same bytes."""
     count = amount("JOURNALS", 6)
     file = tmp_path / "journals"
@@ -78,10 +79,7 @@ def test_generated_journals_on_two_dispatch_levels(tmp_path: Path, capsys: pytes
         pytest.skip("NumPy has one level only on this machine")
     lowest, of_lowest = replayed(file, highest.replace(",", " "))
     assert lowest == ""
-    with capsys.disabled():
-        print(
-            f"\n{count} generated journals replayed with {highest} and without: the same {file.stat().st_size:,} bytes"
-        )
+    finding(f"{count} generated journals replayed with {highest} and without: the same {file.stat().st_size:,} bytes")
     assert of_highest == digests
     assert of_lowest == digests
 

@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pytest
 from waiting import wait_until
 
 from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
 
 from .running import DAY_US, REFERENCE, ServedHere
+
+pytestmark = pytest.mark.quiet
 
 Request = datasets_pb2.AppendEventsRequest
 ROWS = 150_000

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from findings import Finding
 from waiting import wait_until
 
 from covey.client import Client
@@ -24,6 +25,8 @@ from covey.rollout.spec import load_spec
 from covey.v1.rollouts_pb2 import ListRolloutsRequest
 
 from .running import ServerProcess, history, question
+
+pytestmark = pytest.mark.quiet
 
 SECONDS = float(os.environ.get("COVEY_FAULTS_SECONDS") or "5")
 PEAK_SECONDS = min(10.0, max(2.0, SECONDS / 4))
@@ -128,7 +131,7 @@ def peak_of_plain(server: ServerProcess) -> float:
 
 # Thousands of calls a second need a machine that has nothing else to do.
 @pytest.mark.parametrize("kind", ["20 ms", *["AnalyzeLearner"] * IS_LONG])
-def test_four_times_the_capacity(kind: str, server_process: Callable[..., ServerProcess]) -> None:
+def test_four_times_the_capacity(kind: str, server_process: Callable[..., ServerProcess], finding: Finding) -> None:
     if kind == "20 ms":
         server, promised, events = slow_server(server_process, queue_limit=32), 0.9, 3
         peak = max(float(storm(server, CAPACITY * share, PEAK_SECONDS)["goodput"]) for share in (0.9, 1.2))
@@ -141,7 +144,7 @@ def test_four_times_the_capacity(kind: str, server_process: Callable[..., Server
     control_p99 = control.p99()
     grown = mebibytes(server, "VmHWM") - before
     figures = {"kind": kind, "peak": peak, "control_p99_seconds": control_p99, "grown_mebibytes": grown, **storming}
-    print(json.dumps(figures))
+    finding(json.dumps(figures))
     # CANCELLED: the deadline, as the server saw it first.
     assert set(storming["codes"]) <= {"OK", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED"}, figures
     assert storming["codes"]["RESOURCE_EXHAUSTED"] > 0, figures
@@ -154,7 +157,9 @@ def test_four_times_the_capacity(kind: str, server_process: Callable[..., Server
 
 # Callers in Python overload the native engine only where a machine is slow enough, or has nothing else to do.
 @pytest.mark.parametrize("engine", ["reference", *["native"] * IS_LONG])
-def test_a_refusal_costs_little_of_a_processor(engine: str, server_process: Callable[..., ServerProcess]) -> None:
+def test_a_refusal_costs_little_of_a_processor(
+    engine: str, server_process: Callable[..., ServerProcess], finding: Finding
+) -> None:
     """Of four calls three are refused: what is left for answers, in processor time of the server."""
     server = plain_server(server_process, engine)
 
@@ -173,7 +178,7 @@ def test_a_refusal_costs_little_of_a_processor(engine: str, server_process: Call
             break
     a_refusal = max(0.0, (seconds - an_answer * ended["OK"]) / max(refused, 1))
     share = an_answer / (an_answer + 3 * a_refusal)
-    print(f"{engine}: {1e3 * an_answer:.2f} ms an answer, {1e3 * a_refusal:.3f} ms a refusal: {share:.0%} is left")
+    finding(f"{engine}: {1e3 * an_answer:.2f} ms an answer, {1e3 * a_refusal:.3f} ms a refusal: {share:.0%} is left")
     assert refused > 1000, ended
     # Processors whose caches others fill make short work dearer.
     assert share >= (0.75 if IS_LONG else 0.5), f"{an_answer} s an answer, {a_refusal} s a refusal"

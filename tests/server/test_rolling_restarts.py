@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from findings import Finding
 from waiting import wait_until
 
 from covey.client import CallFailed, Client, Retry
@@ -94,7 +95,7 @@ def restarted(server: ServerProcess, start: Start) -> ServerProcess:
     return start(*itertools.chain.from_iterable((option, f"127.0.0.1:{port}") for option, port in listen))
 
 
-def test_no_call_fails_and_none_happens_twice(server_process: Start) -> None:
+def test_no_call_fails_and_none_happens_twice(server_process: Start, finding: Finding) -> None:
     server = server_process()
     load = Load(server, Retry())
     try:
@@ -106,7 +107,7 @@ def test_no_call_fails_and_none_happens_twice(server_process: Start) -> None:
         wait_until(lambda: load.answered_count > before + 20, 60.0)
     finally:
         load.stop()
-    print(f"{RESTARTS} restarts: {load.answered_count} answers, {load.attempts_failed} attempts failed")
+    finding(f"{RESTARTS} restarts: {load.answered_count} answers, {load.attempts_failed} attempts failed")
     assert load.failures == []
     # Otherwise no call met a restart, and nothing was shown.
     assert load.attempts_failed > 0

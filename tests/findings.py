@@ -1,0 +1,22 @@
+"""What tests measure, told at the end of a run, whichever process measured it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+Finding = Callable[[str], None]
+"""Takes one finding in words, such as "500 kills: 0 lost"; the fixture `finding` gives it."""
+
+
+def told(reporter: pytest.TerminalReporter) -> list[str]:
+    """Every finding, after the test that made it."""
+    ended = [report for outcome in ("passed", "failed") for report in reporter.stats.get(outcome, [])]
+    return [
+        f"{report.nodeid}: {text}"
+        for report in ended
+        if report.when == "call"
+        for name, text in report.user_properties
+        if name == "finding"
+    ]
