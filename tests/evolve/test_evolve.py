@@ -19,13 +19,15 @@ from covey.evolve import align, dwell_times, instants_between, snapshots, stabil
 from covey.evolve.schedule import Choice, choose_schedule
 from covey.evolve.snapshots import Model, Snapshot, Snapshots
 from covey.identifiers import LearnerIds
+from covey.parameters import TraitParameters
+from covey.traits_over_time import advanced, is_read_again, read_again, traits_at
 
 RUNS = int(os.environ.get("COVEY_EXPERIMENT_RUNS", "1000"))
 DAY_US = 86_400_000_000
 START_US = 1_767_571_200_000_000
 
 
-def learners(count: int, days: int, seed: int = 0) -> Events:
+def learners(count: int, days: int, seed: int = 0, *, is_shuffled: bool = False) -> Events:
     """Busy and quiet learners, some of whom change from one to the other."""
     random = np.random.default_rng(seed)
     learner, day, topic = [], [], []
@@ -37,7 +39,9 @@ def learners(count: int, days: int, seed: int = 0) -> Events:
                 learner.append(number)
                 day.append(START_US + today * DAY_US + int(random.integers(0, DAY_US)))
                 topic.append(int(random.integers(0, 12 if busy else 3)))
-    return Events.from_numpy(np.array(learner), np.array(day), topic, topic, time_unit="us")
+    order = random.permutation(len(day)) if is_shuffled else np.arange(len(day))
+    topics = np.array(topic)[order]
+    return Events.from_numpy(np.array(learner)[order], np.array(day)[order], topics, topics, time_unit="us")
 
 
 def made(
@@ -69,6 +73,34 @@ def test_every_snapshot_is_what_a_single_analysis_says() -> None:
         agreeing = states[here] == found.fixed_model.assign(np.ascontiguousarray(alone.matrix[:, here]))
         assert agreeing.mean() > 0.99  # 1e-6 may tip a learner between two centroids
         assert (np.delete(item.states, item.places) == -2).all()
+
+
+@pytest.mark.parametrize("is_shuffled", [False, True])
+def test_both_ways_to_the_traits_at_many_instants_say_the_same(is_shuffled: bool) -> None:
+    events = learners(60, 70, is_shuffled=is_shuffled)
+    instants = [START_US + day * DAY_US for day in (1, 3, 20, 21, 69, 90)]
+    ways = (read_again(events, instants, TraitParameters(), 2), advanced(events, instants, TraitParameters()))
+    for instant, again, once in zip(instants, *map(list, ways), strict=True):
+        assert again.as_of_us == once.as_of_us == instant
+        assert again.learner_ids.texts() == once.learner_ids.texts()
+        assert again.ignored_event_count == once.ignored_event_count == (events.time_us > instant).sum()
+        np.testing.assert_allclose(again.matrix, once.matrix, atol=1e-6)
+        for name, values in again.further.items():
+            np.testing.assert_allclose(once.further[name], values, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
+def test_long_histories_at_many_instants_are_met_once_and_others_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert is_read_again(event_count=56_000_000, learner_count=1_000_000, instant_count=1_000)
+    assert is_read_again(event_count=1_000_000, learner_count=1_000, instant_count=26)
+    assert not is_read_again(event_count=1_000_000, learner_count=1_000, instant_count=27)
+    random = np.random.default_rng(0)
+    times = START_US + np.sort(random.integers(0, 30 * DAY_US, 3_000))
+    events = Events.from_numpy(np.arange(3_000) % 3, times, times % 5, times % 7, time_unit="us")
+    instants = [START_US + day * DAY_US for day in range(1, 31)]
+    expected = [events.traits(instant).matrix for instant in instants]
+    monkeypatch.setattr(Events, "traits", lambda *_, **__: pytest.fail("all events were read again"))
+    for traits, matrix in zip(traits_at(events, instants, TraitParameters()), expected, strict=True):
+        np.testing.assert_allclose(traits.matrix, matrix, atol=1e-6)
 
 
 @settings(max_examples=100)

@@ -133,7 +133,7 @@ def feature_rows(
     """
     # An event at the instant itself is the future already: traits are taken a microsecond before.
     before = [instant - 1 for instant in instants]
-    told = traits_at(events, before, parameters or TraitParameters(), progress)
+    told = traits_at(events, before, parameters or TraitParameters(), progress, threads)
     for instant, traits in zip(instants, told, strict=True):
         core = _core.history_features(history.offsets, history.time_us, instant, thread_count(threads))
         silent = core[:, _CORE_NAMES.index("silent_days")]

@@ -1,4 +1,4 @@
-"""Traits and cohorts of all learners at many instants, in one pass over the events."""
+"""Traits and cohorts of all learners at many instants."""
 
 from __future__ import annotations
 
@@ -144,7 +144,9 @@ def snapshots(
 ) -> Snapshots:
     """Traits and cohorts at every instant.
 
-    Events are put in the order of time once; each snapshot advances one `TraitState` by those since the one before.
+    Traits are those of `traits_at`: events read again at each instant, or one `TraitState` that advances from each to
+    the next, whichever costs less.
+
     With `Model.fixed` the cohorts are those of the first snapshot at which at least half of all learners are there and
     not away, so that a change of label is a change of behaviour. With `Model.refit` each snapshot has its own cohorts,
     and lanes match them (`align`).
@@ -169,7 +171,7 @@ def snapshots(
     model = Model(model)
     _check(instants, events, away_after_days, fixed_model, parameters)
     parameters = parameters or (fixed_model.parameters if fixed_model is not None else TraitParameters())
-    taken = list(traits_at(events, instants, parameters, progress))
+    taken = list(traits_at(events, instants, parameters, progress, threads))
     learner_ids = taken[-1].learner_ids
     places = [common_positions(learner_ids, traits.learner_ids)[0] for traits in taken]
     present = [_present(traits, away_after_days) for traits in taken]
