@@ -133,45 +133,82 @@ def _exchanged(units: Units, labels: Numbers, group_count: int, *, is_alike: boo
     if group_count == 1:
         return labels  # and no table of units by units, of which one group may hold any number
     labels = labels.copy()
-    sums, sizes = units.sums, units.sizes
-    heads = np.bincount(labels, sizes, group_count)
-    totals = np.stack([np.bincount(labels, column, group_count) for column in sums.T], axis=1)
-    mean = sums.sum(axis=0) / sizes.sum()
-    whole = float((sums**2 / sizes[:, None]).sum() - (mean**2).sum() * sizes.sum())
+    sizes = units.sizes
+    # About their mean: equal units then differ by nothing, and exchanges of equal sizes are what they were.
+    sums = units.sums - np.outer(sizes, units.sums.sum(axis=0) / sizes.sum())
+    heads = np.bincount(labels, sizes, group_count)  # these stay, since equal sizes change places
+    means = np.stack([np.bincount(labels, column, group_count) for column in sums.T], axis=1) / heads[:, None]
+    squares = np.einsum("ij,ij->i", sums, sums)
+    whole = float((squares / sizes).sum())
     sign = (1.0 if is_alike else -1.0) / (whole or 1.0)
-    friends = np.zeros((len(labels), len(labels)))
-    np.add.at(friends, (units.links[:, 0], units.links[:, 1]), 1.0)
-    friends += friends.T
-    worth = friend_weight / len(units.links) if len(units.links) else 0.0
-    near = np.stack([friends[:, labels == group].sum(axis=1) for group in range(group_count)], axis=1)
-    every = np.arange(len(labels))
-    for _ in range(_MOST_PASSES):
-        is_moved = False
-        for unit in every:
-            own = labels[unit]
-            step = sums - sums[unit]
-            means = totals / heads[:, None]
-            along = step @ means[own] - np.einsum("ij,ij->i", step, means[labels])
-            length = np.einsum("ij,ij->i", step, step)
-            change = -sign * (2 * along + length * (1 / heads[own] + 1 / heads[labels]))
-            if worth:
-                kept = near[unit, labels] - near[unit, own] + near[:, own] - near[every, labels] - 2 * friends[unit]
-                change -= worth * kept
-            change[(labels == own) | (sizes != sizes[unit])] = np.inf
-            other = int(np.argmin(change))
-            if change[other] >= -_LEAST_GAIN:
-                continue
-            theirs = labels[other]
-            totals[own] += step[other]
-            totals[theirs] -= step[other]
-            moved = friends[:, other] - friends[:, unit]
-            near[:, own] += moved
-            near[:, theirs] -= moved
-            labels[unit], labels[other] = theirs, own
-            is_moved = True
-        if not is_moved:
-            break
+    # W falls by 2 step (mean of own group - mean of theirs) + step^2 (1 / own size + 1 / theirs), where step is from a
+    # unit to its partner: what both are drawn to the groups they go to, less what to those they leave, and how far
+    # apart they are.
+    apart = sign * (squares[:, None] + squares - 2 * (sums @ sums.T))
+    drawn = 2 * sign * (means @ sums.T)
+    home = drawn[labels, np.arange(len(labels))]
+    share = 1 / heads[labels]
+    members = np.split(np.argsort(labels, kind="stable"), np.cumsum(np.bincount(labels, minlength=group_count))[:-1])
+    ties = _Ties(units, labels, group_count, friend_weight) if len(units.links) and friend_weight else None
+    is_other_size = sizes != sizes[:, None] if sizes.min() < sizes.max() else None
+    idle = 0
+    for look in range(_MOST_PASSES * len(labels)):
+        unit = look % len(labels)
+        own = labels[unit]
+        value = share + share[unit]
+        value *= apart[unit]
+        value += drawn[own]
+        value -= home
+        value += (drawn[:, unit] - home[unit]).take(labels)
+        if ties is not None:
+            value += ties.gained(unit, labels)
+        value[members[own]] = -np.inf
+        if is_other_size is not None:
+            value[is_other_size[unit]] = -np.inf
+        other = int(value.argmax())
+        if value[other] <= _LEAST_GAIN:
+            idle += 1
+            if idle == len(labels):
+                break
+            continue
+        idle = 0
+        theirs = labels[other]
+        if ties is not None:
+            ties.exchange(unit, other, labels)
+        labels[unit], labels[other] = theirs, own
+        share[unit], share[other] = share[other], share[unit]
+        step = sums[other] - sums[unit]
+        for group, leaves, comes, sense in ((own, unit, other, 1), (theirs, other, unit, -1)):
+            means[group] += sense / heads[group] * step
+            drawn[group] = sums @ (2 * sign * means[group])
+            members[group][members[group] == leaves] = comes
+            home[members[group]] = drawn[group, members[group]]
     return labels
+
+
+class _Ties:
+    """Friendships between units, and how many each has with every group."""
+
+    def __init__(self, units: Units, labels: Numbers, group_count: int, friend_weight: float) -> None:
+        self._friends = np.zeros((len(labels), len(labels)))
+        np.add.at(self._friends, (units.links[:, 0], units.links[:, 1]), 1.0)
+        self._friends += self._friends.T
+        self._worth = friend_weight / len(units.links)
+        self._near = np.stack([self._friends[:, labels == group].sum(axis=1) for group in range(group_count)], axis=1)
+        self._every = np.arange(len(labels))
+
+    def gained(self, unit: int, labels: Numbers) -> NDArray[np.float64]:
+        """What friendships within groups would be worth more if this unit and each other one changed places."""
+        near, own = self._near, labels[unit]
+        kept = near[unit, labels] - near[unit, own] + near[:, own] - near[self._every, labels] - 2 * self._friends[unit]
+        worth: NDArray[np.float64] = self._worth * kept
+        return worth
+
+    def exchange(self, unit: int, other: int, labels: Numbers) -> None:
+        """These two are about to change places."""
+        moved = self._friends[:, other] - self._friends[:, unit]
+        self._near[:, labels[unit]] += moved
+        self._near[:, labels[other]] -= moved
 
 
 def linked(count: int, pairs: Numbers) -> Numbers:
