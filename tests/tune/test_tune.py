@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.stats import binom, t
 
 from covey import Events
+from covey.discovery import find_clusters
 from covey.errors import InputError
 from covey.together import Attribute
 from covey.tune import Configuration, Goal, Knobs, Problem, tune, tune_segments
@@ -82,6 +83,19 @@ def test_folds_hold_everybody_out_once() -> None:
     for training, held in parts:
         assert not set(training.tolist()) & set(held.tolist()) and len(training) + len(held) == 150
         assert values[held].sum() == 6
+
+
+@pytest.mark.parametrize("k", [2, 5, 12])
+def test_cohorts_of_a_trial_are_those_of_a_discovery(k: int) -> None:
+    """`find_clusters` on the training learners and nobody else; where too few differ, as many as do."""
+    few = Events.from_numpy(np.arange(300), np.arange(300) // 50 * 7, [0] * 300, [0] * 300, time_unit="day")
+    for events, most in ((learners(300), 12), (few, 6)):
+        problem = Problem.of(events, Goal.separation, threads=1)
+        training = outer_folds(problem, problem.known, 3, 1)[0][0]
+        points = problem.points(Configuration.default(k))
+        own = np.ascontiguousarray(points[:, training])
+        expected = find_clusters(own, problem.hashes[training], min(k, most), 7, "native", 1, None).centroids
+        np.testing.assert_array_equal(problem._centroids(points, training, k, 7), expected)
 
 
 def test_what_is_planted_is_found() -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from covey.agreement import adjusted_rand_index
 from covey.cohort_model import weighted_points
-from covey.discovery import find_clusters
+from covey.discovery import Run, by_descending_size
 from covey.engine import engine_named, thread_count
 from covey.errors import InputError
 from covey.identifiers import LearnerIds
@@ -155,8 +155,11 @@ class Problem:
 
     def _centroids(self, points: NDArray[np.float32], training: Numbers, k: int, seed: int) -> NDArray[np.float32]:
         own = np.ascontiguousarray(points[:, training])
-        k = min(k, len(np.unique(own, axis=1).T))
-        return find_clusters(own, self.hashes[training], k, seed, "native", self.threads, None).centroids
+        run = Run(engine_named("native"), own, self.hashes[training], seed, self.threads)
+        # Those of `find_clusters`, without the silhouette that it adds and that takes most of its time here. Where
+        # fewer than k learners differ, there are fewer.
+        found = run.cluster(run.seed_centroids(k))
+        return by_descending_size(found.centroids, found.labels)[0]
 
     def _assigned(
         self, points: NDArray[np.float32], centroids: NDArray[np.float32], learners: Numbers
