@@ -48,6 +48,7 @@ POINTS = {
     "controller.looked": "a controller has gathered evidence, nothing is decided",
     "controller.decided": "a controller has decided, nothing is committed",
     "controller.committed": "a decision is in the journal, its controller has not followed",
+    "intervention.told": "a receiver took an action, nobody has noted it",
     "migrate.before_copy": "a store is to be brought forward, nothing was touched",
     "copy.written": "a copy of the database is written under its temporary name",
     "copy.named": "a copy of the database has its name",

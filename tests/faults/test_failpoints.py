@@ -14,8 +14,8 @@ from .test_random_kills import HASTY
 
 pytestmark = pytest.mark.e2e
 
-ELSEWHERE = ("migrate.", "copy.", "backup.", "restore.", "controller.", "router.")
-"""Failpoints of other programs; tests/golden, test_backup and test_controller_kills kill at them."""
+ELSEWHERE = ("migrate.", "copy.", "backup.", "restore.", "controller.", "router.", "intervention.")
+"""Failpoints of other programs; tests/golden, test_backup, test_delivery and test_controller_kills kill at them."""
 SERVER_POINTS = [point for point in POINTS if not point.startswith(ELSEWHERE)]
 ONCE = ("store.opening", "store.probed", "breaker.opened", "exposures.written")
 """Reached once in the life of a process, or seldom."""

@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from covey.cli.addressed import clients
 from covey.cli.bundles import bundled
 from covey.cli.columns import given_instant
 from covey.cli.connection import PANEL
@@ -29,40 +29,13 @@ Regions = Annotated[
 Timeout = Annotated[str, typer.Option(help="How long a question may take.", rich_help_panel=PANEL)]
 
 
-def _clients(
-    actor: Annotated[str, typer.Option("--as", envvar="COVEY_ACTOR", help="Who you are.", rich_help_panel=PANEL)] = "",
-    cacert: Annotated[
-        Path | None, typer.Option(help="Authorities of the regions' servers.", rich_help_panel=PANEL)
-    ] = None,
-    cert: Annotated[Path | None, typer.Option(help="Your certificate, with --key.", rich_help_panel=PANEL)] = None,
-    key: Annotated[Path | None, typer.Option(help="Your private key.", rich_help_panel=PANEL)] = None,
-    token_file: Annotated[
-        Path | None,
-        typer.Option(envvar="COVEY_TOKEN_FILE", help="File that holds the token.", rich_help_panel=PANEL),
-    ] = None,
-) -> Callable[[str, str], Client]:
-    """What makes a client of an address that waits so long."""
-    from covey.cli.connection import login_name, seconds
-    from covey.client import Client, Security
-
-    def made(address: str, timeout: str) -> Client:
-        try:
-            security = Security(cacert=cacert, cert=cert, key=key, token_file=token_file)
-            allowed = seconds(timeout, "--timeout").total_seconds()
-        except ValueError as error:
-            raise CommandError(str(error), 2) from error
-        return Client(data=address, actor=actor or login_name(), timeout_seconds=allowed, security=security)
-
-    return made
-
-
 @app.callback()
 def _federate() -> None:
     """Cohorts over several regions: events, ids and single learners stay where they are."""
 
 
 @app.command()
-@bundled("client_of", _clients)
+@bundled("client_of", clients)
 def discover(
     region: Regions,
     client_of: Callable[[str, str], Client],
@@ -122,7 +95,7 @@ def discover(
 
 
 @app.command()
-@bundled("client_of", _clients)
+@bundled("client_of", clients)
 def audit(
     region: Regions,
     client_of: Callable[[str, str], Client],

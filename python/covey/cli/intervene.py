@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +10,7 @@ import typer
 
 from covey.cli import columns
 from covey.cli.bundles import bundled
+from covey.cli.intervene_deliver import deliver
 from covey.cli.output import TABLE_WIDTH, CommandError, OutputFormat, OutputOption
 
 if TYPE_CHECKING:
@@ -74,56 +74,7 @@ def plan(
     )
 
 
-@app.command()
-def deliver(
-    outbox: OutboxOption,
-    webhook: Annotated[str, typer.Option(help="http or https URL that takes actions.", show_default=False)],
-    secret_file: Annotated[
-        Path | None, typer.Option(help="Signs actions; or COVEY_WEBHOOK_SECRET.", show_default=False)
-    ] = None,
-    output: OutputOption = OutputFormat.table,
-) -> None:
-    """Tell the waiting actions to a webhook, each at least once, under a key of its own."""
-    import time
-    from urllib.parse import urlsplit
-
-    from covey.cli.output import print_data, print_text
-    from covey.interventions import Outbox
-
-    parts = urlsplit(webhook)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise CommandError("--webhook: expected http://HOST:PORT/path or https")
-    if not outbox.is_file():
-        raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
-    secret = os.environ.get("COVEY_WEBHOOK_SECRET", "").encode() or None
-    if secret_file is not None:
-        secret = secret_file.read_text(encoding="utf-8").strip().encode()
-        if not secret:
-            raise CommandError(f"{secret_file} is empty")
-    box = Outbox(outbox)
-    try:
-        found = box.deliver(webhook, time.time, secret)
-    finally:
-        box.close()
-    if output is not OutputFormat.table:
-        print_data(
-            {
-                "told_count": found.told,
-                "given_up_count": found.given_up,
-                "expired_count": found.expired,
-                "waiting_count": found.waiting,
-                "problem": found.problem,
-            },
-            output,
-        )
-    else:
-        print_text(
-            f"{found.told:,} actions told, {found.given_up:,} given up, {found.expired:,} expired, "
-            f"{found.waiting:,} wait."
-        )
-    if found.problem:
-        lost = f"{found.given_up:,} given up after too many refusals" if found.given_up else "nothing is lost"
-        raise CommandError(f"{found.problem}; {'deliver again later, ' if found.waiting else ''}{lost}")
+app.command()(deliver)
 
 
 @app.command()

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import json
-import math
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from covey.errors import InputError
 from covey.interventions.planning import Candidates, Enrolment, Past, Plan, plan_actions
 from covey.interventions.playbook import Playbook
-from covey.webhook import DEDUPE_HEADER, SIGNATURE_HEADER, SinkError, post, signature
+from covey.interventions.telling import Delivered, tell
 
 MOST_REFUSALS = 5
 """An action that its receiver refuses for good this often is given up, so that those behind it are told."""
@@ -35,26 +34,6 @@ CREATE TABLE IF NOT EXISTS actions (
 CREATE INDEX IF NOT EXISTS actions_of_learners ON actions (playbook, learner_id);
 CREATE INDEX IF NOT EXISTS actions_by_state ON actions (state, as_of_us);
 """
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """What one pass over the outbox did.
-
-    Attributes:
-        told: actions that the receiver took.
-        given_up: refused for good too often.
-        expired: too old to be told (`Playbook.valid_days`).
-        waiting: still to be told.
-        problem: the last thing that was said against an action: a receiver that cannot be reached ended the pass there,
-            one that refused an action for good did not; empty where every action was taken.
-    """
-
-    told: int
-    given_up: int
-    expired: int
-    waiting: int
-    problem: str
 
 
 class Outbox:
@@ -118,45 +97,17 @@ class Outbox:
             )
         return plan
 
-    def deliver(self, url: str, unix_seconds: Any, secret: bytes | None = None) -> Delivered:
-        """Tell every waiting action once, oldest first, and note it after the receiver took it.
-
-        Whoever dies in between tells it again under the same key. A receiver that cannot be reached ends the pass; one
-        that refuses an action for good lets the next one pass. What is too old to be told expires first.
+    def deliver(self, url: str, unix_seconds: Callable[[], float], secret: bytes | None = None) -> Delivered:
+        """Tell every waiting action once, oldest first; see `covey.interventions.telling.tell`.
 
         Args:
             url: http or https.
             unix_seconds: the wall clock, for signatures and for what expires.
             secret: shared with the receiver; None: unsigned.
         """
-        told = given_up = expired = 0
-        problem = ""
-        waiting = self._rows("SELECT key, body, refusals FROM actions WHERE state = 'waiting' ORDER BY as_of_us, key")
-        for key, text, refusals in waiting:
-            if unix_seconds() * 1e6 > json.loads(text).get("valid_until_us", math.inf):
-                self._connection.execute("UPDATE actions SET state = 'expired' WHERE key = ?", (key,))
-                expired += 1
-                continue
-            body = text.encode()
-            headers = {DEDUPE_HEADER: key}
-            if secret is not None:
-                headers[SIGNATURE_HEADER] = signature(secret, int(unix_seconds()), body)
-            try:
-                post(url, body, headers)
-            except SinkError as error:
-                problem = str(error)
-                if not error.is_permanent:
-                    break
-                is_last = refusals + 1 >= MOST_REFUSALS
-                given_up += is_last
-                state = "given_up" if is_last else "waiting"
-                self._connection.execute(
-                    "UPDATE actions SET state = ?, refusals = refusals + 1 WHERE key = ?", (state, key)
-                )
-                continue
-            self._connection.execute("UPDATE actions SET state = 'told' WHERE key = ?", (key,))
-            told += 1
-        return Delivered(told, given_up, expired, self.count("waiting"), problem)
+        rows = self._rows("SELECT key, body FROM actions WHERE state = 'waiting' ORDER BY as_of_us, key")
+        found = tell(rows, _OwnNotes(self._connection), url, unix_seconds, secret)
+        return replace(found, waiting=self.count("waiting"))
 
     def count(self, state: str) -> int:
         """Actions that are waiting, told, given_up or expired."""
@@ -217,3 +168,24 @@ class Outbox:
             self._connection.execute("ROLLBACK")
             raise
         self._connection.execute("COMMIT")
+
+
+class _OwnNotes:
+    """What became of an action, in the file."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def told(self, key: str) -> None:
+        self._connection.execute("UPDATE actions SET state = 'told' WHERE key = ?", (key,))
+
+    def refused(self, key: str) -> bool:
+        ((refusals,),) = self._connection.execute(
+            "UPDATE actions SET refusals = refusals + 1,"
+            " state = CASE WHEN refusals + 1 >= ? THEN 'given_up' ELSE state END WHERE key = ? RETURNING refusals",
+            (MOST_REFUSALS, key),
+        ).fetchall()
+        return bool(refusals >= MOST_REFUSALS)
+
+    def expired(self, key: str) -> None:
+        self._connection.execute("UPDATE actions SET state = 'expired' WHERE key = ?", (key,))
