@@ -44,6 +44,7 @@ CLAIMS: dict[str, Bars] = {
     "ten nearest of 1M learners, one query, over faiss exact": Bars(1.5, 3, 6),
     "ten nearest of 1M learners, 256 queries, over faiss exact": Bars(4, 8, 20),
     "ten nearest of 1M learners, 256 queries, over scikit-learn brute force": Bars(3, 6, 15),
+    "plan of a playbook over 1M scored learners over pandas": Bars(0.5, 1, 2),
 }
 """Every claim by its name, in the order of the table."""
 

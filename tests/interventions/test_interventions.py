@@ -142,6 +142,28 @@ def test_scores_that_cannot_be_planned_from(name: str, value: object, words: str
     assert str(refused.value).endswith(". Take what `covey churn score --save` wrote")
 
 
+def test_lists_of_reasons_are_those_of_arrow_in_whatever_chunks() -> None:
+    rows = [
+        {**GOOD_ROW, "learner_id": f"l{number}", "reasons": ["silence", "counts", "gaps"][: number % 4]}
+        for number in range(9)
+    ]
+    table = pa.Table.from_pylist(rows)
+    for each in (table, table.slice(3), pa.concat_tables([table.slice(5), table.slice(0, 5)]), table.slice(9)):
+        if each.num_rows:
+            assert Candidates.of_table(each).reasons == each["reasons"].to_pylist()
+    large = table.set_column(3, "reasons", table["reasons"].cast(pa.large_list(pa.string())))
+    assert large.column_names[3] == "reasons" and Candidates.of_table(large).reasons == table["reasons"].to_pylist()
+
+
+def test_values_that_are_good_and_not_plain_are_taken() -> None:
+    candidates = Candidates(
+        START_US, ["a", "b", "c"], [1, np.float64(0.5), 0.25], [("silence",), [], ["gaps"]], ["m"] * 3
+    )
+    plan = plan_actions(replace(BOOK, holdout_share=0), candidates, Past())
+    assert [own.body["reasons"] for own in plan.actions] == [["silence"], [], ["gaps"]]
+    assert [own.probability for own in plan.enrolments] == [1.0, 0.5, 0.25]
+
+
 def test_scores_of_another_type_and_made_by_hand() -> None:
     words = pa.Table.from_pylist([{**GOOD_ROW, "as_of": "some day"}])
     with pytest.raises(InputError, match=r"column 'as_of': values of type string; expected timestamps"):
