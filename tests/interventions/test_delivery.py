@@ -24,6 +24,7 @@ from typed import run
 from waiting import wait_until
 
 from covey.client import Client
+from covey.interventions import Candidates, Outbox, Playbook
 from covey.v1 import interventions_pb2
 
 DAY_US = 86_400_000_000
@@ -61,14 +62,15 @@ class World:
 
     def start(self, sink: Receiver, *more: str, fault: str = "") -> subprocess.Popen[str]:
         """The command as a process of its own."""
-        return self.typed(self.arguments(sink, *more), fault)
+        return typed(self.arguments(sink, *more), fault)
 
-    def typed(self, arguments: list[str], fault: str = "") -> subprocess.Popen[str]:
-        """Any command of covey's."""
-        return subprocess.Popen(
-            [sys.executable, "-m", "covey.cli", *arguments], text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, env=os.environ | ({"COVEY_FAULT": fault} if fault else {}),
-        )  # fmt: skip
+
+def typed(arguments: list[str], fault: str = "") -> subprocess.Popen[str]:
+    """A command of covey's, as a process."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "covey.cli", *arguments], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=os.environ | ({"COVEY_FAULT": fault} if fault else {}),
+    )  # fmt: skip
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, str, str]:
@@ -120,6 +122,23 @@ def test_one_that_is_killed_after_telling_tells_again_under_the_same_key(world: 
         first, second = (body for headers, body in sink.posts if headers["Covey-Dedupe-Key"] == keys[3])
         assert first == second
     assert world.keys(State.STATE_DONE) == keys and world.keys() == []
+
+
+@pytest.mark.e2e
+def test_the_same_holds_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "actions.sqlite"
+    ids = [f"l{number}" for number in range(6)]
+    box = Outbox(path)
+    scores = Candidates(START_US, ids, [0.9] * 6, [["silence"]] * 6, ["m@1:aa"] * 6)
+    keys = [own.key for own in box.plan(Playbook("book", 0.2, "send_message", holdout_share=0.0), scores).actions]
+    with receiver() as sink:
+        command = ["intervene", "deliver", "--outbox", str(path), "--webhook", sink.url]
+        assert ended(typed(command, "intervention.told:kill:3"))[0] == -signal.SIGKILL
+        assert len(sink.keys) == 3 and box.count("told") == 2
+        assert ended(typed(command))[0] == 0
+        assert Counter(sink.keys) == Counter(keys) + Counter([sink.keys[2]])
+    assert box.counts("book") == {"told": 6}
+    box.close()
 
 
 @pytest.mark.e2e
@@ -180,7 +199,7 @@ def test_it_goes_on_until_it_is_told_to_stop(world: World) -> None:
     page = [own.bare for own in commands(PROJECT / "docs" / "interventions.md") if "--server" in own.bare]
     with receiver([503]) as sink:
         places = {"127.0.0.1:50051": world.address, "http://127.0.0.1:8099/actions": sink.url, "30s": "0.2s"}
-        once, process = (world.typed([places.get(word, word) for word in shlex.split(command)[1:]]) for command in page)
+        once, process = (typed([places.get(word, word) for word in shlex.split(command)[1:]]) for command in page)
         assert ended(once)[0] == 0
         try:
             first = world.plan(count=3)

@@ -180,12 +180,13 @@ class _OwnNotes:
         self._connection.execute("UPDATE actions SET state = 'told' WHERE key = ?", (key,))
 
     def refused(self, key: str) -> bool:
-        ((refusals,),) = self._connection.execute(
+        self._connection.execute(
             "UPDATE actions SET refusals = refusals + 1,"
-            " state = CASE WHEN refusals + 1 >= ? THEN 'given_up' ELSE state END WHERE key = ? RETURNING refusals",
+            " state = CASE WHEN refusals + 1 >= ? THEN 'given_up' ELSE state END WHERE key = ?",
             (MOST_REFUSALS, key),
-        ).fetchall()
-        return bool(refusals >= MOST_REFUSALS)
+        )
+        (state,) = self._connection.execute("SELECT state FROM actions WHERE key = ?", (key,)).fetchone()
+        return bool(state == "given_up")
 
     def expired(self, key: str) -> None:
         self._connection.execute("UPDATE actions SET state = 'expired' WHERE key = ?", (key,))
