@@ -196,7 +196,7 @@ def test_one_playbook_alone_and_nothing_that_is_too_old(world: World, capsys: py
 @pytest.mark.e2e
 def test_it_goes_on_until_it_is_told_to_stop(world: World) -> None:
     """As docs/interventions.md has it: what is planned later is told as well; a receiver that is ill is asked again."""
-    page = [own.bare for own in commands(PROJECT / "docs" / "interventions.md") if "--server" in own.bare]
+    page = [own.bare for own in commands(PROJECT / "docs" / "interventions.md") if "deliver --server" in own.bare]
     with receiver([503]) as sink:
         places = {"127.0.0.1:50051": world.address, "http://127.0.0.1:8099/actions": sink.url, "30s": "0.2s"}
         once, process = (typed([places.get(word, word) for word in shlex.split(command)[1:]]) for command in page)

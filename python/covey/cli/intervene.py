@@ -11,6 +11,7 @@ import typer
 from covey.cli import columns
 from covey.cli.bundles import bundled
 from covey.cli.intervene_deliver import deliver
+from covey.cli.intervene_plan import plan
 from covey.cli.output import TABLE_WIDTH, CommandError, OutputFormat, OutputOption
 
 if TYPE_CHECKING:
@@ -22,58 +23,7 @@ PlaybookArgument = Annotated[Path, typer.Argument(help="YAML: who, what, limits,
 OutboxOption = Annotated[Path, typer.Option(help="SQLite file of enrolments and actions.", show_default=False)]
 
 
-@app.command()
-def plan(
-    playbook: PlaybookArgument,
-    scores: Annotated[Path, typer.Argument(help="Parquet that `covey churn score --save` wrote.", show_default=False)],
-    outbox: OutboxOption,
-    quiet_days: Annotated[
-        int, typer.Option(min=0, max=3650, help="Days after another playbook's action for a learner; 0: none.")
-    ] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be planned, write nothing.")] = False,
-    output: OutputOption = OutputFormat.table,
-) -> None:
-    """Choose learners by a playbook, hold some out, and write the actions down once."""
-    import pyarrow.parquet as pq
-
-    from covey.cli.output import print_data, print_text
-    from covey.interventions import Candidates, Outbox, read_playbook
-
-    book = read_playbook(playbook)
-    if not scores.is_file():
-        raise CommandError(f"{scores}: no such file")
-    candidates = Candidates.of_table(pq.read_table(scores), str(scores))
-    # Saying what would be planned leaves no file behind.
-    box = Outbox(Path(":memory:") if dry_run and not outbox.exists() else outbox)
-    try:
-        found = box.plan(book, candidates, quiet_days=quiet_days, dry_run=dry_run)
-        waiting = box.count("waiting")
-    finally:
-        box.close()
-    data = {
-        "playbook": book.name,
-        "chosen_count": found.chosen_count,
-        "new_count": len(found.enrolments),
-        "held_out_count": found.held_out_count,
-        "limited_count": found.limited_count,
-        "cooling_count": found.cooling_count,
-        "quiet_count": found.quiet_count,
-        "action_count": len(found.actions),
-        "waiting_count": waiting,
-        "is_dry_run": dry_run,
-    }
-    if output is not OutputFormat.table:
-        print_data(data, output)
-        return
-    print_text(
-        f"{book.name}: {found.chosen_count:,} of {len(candidates.learner_ids):,} learners chosen, "
-        f"{len(found.enrolments):,} for the first time.\n"
-        f"{found.held_out_count:,} are held out, {found.cooling_count:,} had an action too short a time ago,\n"
-        f"{found.limited_count:,} had as many as they may, {found.quiet_count:,} one of another playbook just now.\n"
-        f"{len(found.actions):,} actions {'would be' if dry_run else 'were'} planned; {waiting:,} wait in {outbox}."
-    )
-
-
+app.command()(plan)
 app.command()(deliver)
 
 
