@@ -84,4 +84,6 @@ def judge(posts: pa.Table, people: pa.Table, day: datetime) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -138,4 +138,6 @@ def missed(rows: Sequence[Enrolment], outcomes: Sequence[bool | None], truth: fl
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), Path(sys.argv[2]))

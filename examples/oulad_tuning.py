@@ -92,4 +92,6 @@ def own_rows(data: Path, name: str, course: str) -> Any:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
     main(Path(sys.argv[1]), Path(sys.argv[2]))

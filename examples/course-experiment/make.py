@@ -45,4 +45,6 @@ def course() -> pa.Table:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
     pq.write_table(course(), sys.argv[1])
