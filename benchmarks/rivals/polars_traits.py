@@ -24,6 +24,7 @@ from covey.parameters import TRAIT_NAMES, TraitParameters
 DAY_US = 86_400_000_000
 FEEDBACK = 4
 LEARNER = pl.col("learner_index")
+DEFAULTS = TraitParameters()
 
 
 def frame(columns: dict[str, Any], by_learner: bool) -> pl.DataFrame:
@@ -44,10 +45,12 @@ def traits_in_any_order(events: pl.DataFrame, capability_count: int, as_of_us: i
     return traits(by_learner, capability_count, as_of_us)
 
 
-def traits(events: pl.DataFrame, capability_count: int, as_of_us: int) -> pl.DataFrame:
+def traits(
+    events: pl.DataFrame, capability_count: int, as_of_us: int, parameters: TraitParameters = DEFAULTS
+) -> pl.DataFrame:
     """The five traits, one row per learner in order; rows of `events` by learner, then by time, none after as_of."""
-    rows = _marked_rows(events, capability_count, as_of_us).collect()
-    alpha = TraitParameters().velocity_alpha
+    rows = _marked_rows(events, capability_count, as_of_us, parameters).collect()
+    alpha = parameters.velocity_alpha
     learners = (
         rows.lazy()
         .group_by("learner_index", maintain_order=True)
@@ -64,11 +67,12 @@ def traits(events: pl.DataFrame, capability_count: int, as_of_us: int) -> pl.Dat
         )
         .join(_uses_at_the_first_instant(rows), on="learner_index", how="left", maintain_order="left")
     )
-    return learners.select(LEARNER, *_trait_expressions()).collect()
+    return learners.select(LEARNER, *_trait_expressions(parameters)).collect()
 
 
-def _marked_rows(events: pl.DataFrame, capability_count: int, as_of_us: int) -> pl.LazyFrame:
-    parameters = TraitParameters()
+def _marked_rows(
+    events: pl.DataFrame, capability_count: int, as_of_us: int, parameters: TraitParameters
+) -> pl.LazyFrame:
     as_of_day = as_of_us // DAY_US
     decay = parameters.retention_decay_per_day / DAY_US
     same_learner = LEARNER.shift(1) == LEARNER
@@ -102,8 +106,7 @@ def _uses_at_the_first_instant(rows: pl.DataFrame) -> pl.LazyFrame:
     return tied.group_by("learner_index").agg(tied_weight=pl.col("term").sum())
 
 
-def _trait_expressions() -> list[pl.Expr]:
-    parameters = TraitParameters()
+def _trait_expressions(parameters: TraitParameters) -> list[pl.Expr]:
     alpha = parameters.velocity_alpha
     average = pl.col("average") + (1 - alpha) * pl.col("first_week_count") * pl.lit(1 - alpha).pow(pl.col("first_week"))
     count = pl.col("domain").cast(pl.List(pl.Float64))

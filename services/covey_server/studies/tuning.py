@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from covey.tune.search import Gain
 
 MOST_LEARNER_TRIALS = 20_000_000
-"""Trials x (folds + 1) x learners, twice with segments: minutes of a core (docs/tuning.md)."""
+"""Trials x (folds + 1) x learners, twice with segments: half a minute of a core or more (docs/tuning.md)."""
 MOST_EVENT_TRIALS = 10_000_000_000
 """Trials x (folds + 1) x events: traits are computed anew for each set of their parameters."""
 _Request = tuning_pb2.TuneAnalyzerRequest
