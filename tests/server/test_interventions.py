@@ -12,10 +12,13 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+import yaml
 from google.protobuf.json_format import MessageToDict
+from typed import run
 
 from covey.churn import Kind, panel, save_model, score, train
 from covey.client import Client
+from covey.client.analysis import analysis_data
 from covey.experiment import experiment_data
 from covey.interventions import Candidates, Outbox, measure_effect, read_playbook
 from covey.interventions.effect import came_back
@@ -33,6 +36,8 @@ NAME = "datasets/leaving"
 AS_OF_US = START_US + 40 * DAY_US
 BOOK: dict[str, Any] = {"name": "welcome-back", "min_probability": 0.2, "reasons": ["silence", "counts"],
                         "action": "send_message", "parameters": {"template": "we-miss-you"}}  # fmt: skip
+PLAIN = {"playbook": "welcome-back", "who": {"min_probability": 0.2, "reasons": ["silence", "counts"]},
+         "what": {"action": "send_message", "parameters": {"template": "we-miss-you"}}}  # fmt: skip
 PROJECT = Path(__file__).parents[2]
 Asked = interventions_pb2.PlanInterventionsRequest
 State = interventions_pb2.InterventionAction
@@ -87,7 +92,9 @@ def given(*rows: tuple[str, float], day: int = 0) -> interventions_pb2.Intervent
     return scores
 
 
-def test_a_plan_and_its_effect_are_those_of_the_outbox(world: World, tmp_path: Path) -> None:
+def test_a_plan_and_its_effect_are_those_of_the_outbox(
+    world: World, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     book = read_playbook(PROJECT / "examples" / "welcome-back.yaml")
     assert playbook_of(interventions_pb2.Playbook(**BOOK)) == replace(book, reasons=("silence", "counts"))
     book = playbook_of(interventions_pb2.Playbook(**BOOK))
@@ -114,6 +121,26 @@ def test_a_plan_and_its_effect_are_those_of_the_outbox(world: World, tmp_path: P
     )
     assert effect.analysis == expected and effect.open_count == measured.open_count
     assert {arm.variant for arm in effect.analysis.split.arms} == {"held_out", "treated"}
+    # The way back: what `covey intervene effect --server` prints is what the library says.
+    said = experiment_data(measured.result)
+    assert analysis_data(effect.analysis) == said
+    (tmp_path / "book.yaml").write_text(yaml.safe_dump(PLAIN))
+    command = [
+        "intervene",
+        "effect",
+        str(tmp_path / "book.yaml"),
+        "--server",
+        world.client.data,
+        "--dataset",
+        "leaving",
+    ]
+    status, out, err = run(capsys, *command, "--timeout", "4m", "--output", "json")
+    assert (status, err) == (0, "") and json.loads(out) == {**said, "open_count": effect.open_count}
+    status, out, err = run(capsys, *command, "--timeout", "4m")
+    assert (status, err) == (0, "") and said["headline"] in " ".join(out.split()) and "days are not over" in out
+    status, _, err = run(capsys, *command[:-1], "none")
+    assert status == 1 and "does not exist" in err
+    assert "or --server HOST:PORT and --dataset NAME" in run(capsys, *command[:-2])[2]
     box.close()
 
 

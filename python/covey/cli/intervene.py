@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from covey.cli import columns
+from covey.cli.addressed import clients
 from covey.cli.bundles import bundled
+from covey.cli.connection import PANEL, ExitCode
 from covey.cli.intervene_deliver import deliver
 from covey.cli.intervene_plan import plan
 from covey.cli.output import TABLE_WIDTH, CommandError, OutputFormat, OutputOption
 
 if TYPE_CHECKING:
+    from covey.client import Client
     from covey.events_mapping import EventMapping
+    from covey.interventions import Playbook
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -29,23 +34,57 @@ app.command()(deliver)
 
 @app.command()
 @bundled("mapping", columns.mapping_of)
+@bundled("client_of", clients)
 def effect(
     playbook: PlaybookArgument,
-    path: columns.EventsPath,
-    outbox: OutboxOption,
-    mapping: EventMapping,
+    mapping: Any,  # an EventMapping: a name for type checkers, which the inner bundle would have to read
+    client_of: Callable[[str, str], Client],
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="Events since, with --outbox: Parquet, a folder of it, or CSV.", show_default=False),
+    ] = None,
+    outbox: Annotated[
+        Path | None, typer.Option(help="SQLite file of enrolments and actions.", show_default=False)
+    ] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="HOST:PORT", help="Data port of a server, in place of --outbox.")
+    ] = None,
+    dataset: Annotated[str, typer.Option(help="Events since, on the server: datasets/x, or x.")] = "",
     alpha: Annotated[float, typer.Option(help="Chance of a false call.")] = 0.05,
+    timeout: Annotated[str, typer.Option(help="How long a call may take.", rich_help_panel=PANEL)] = "60s",
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Compare those held out with those treated: who came back, and is it decided."""
     from covey.cli import experiment_tables
-    from covey.cli.output import ProgressLine, print_data, print_text
+    from covey.cli.output import print_data, print_text
+    from covey.interventions import read_playbook
+
+    in_file, on_server = path is not None and outbox is not None, server is not None and bool(dataset)
+    if in_file == on_server or (server is None) == (outbox is None):
+        raise CommandError("expected EVENTS and --outbox FILE, or --server HOST:PORT and --dataset NAME")
+    book = read_playbook(playbook)
+    if server is not None:
+        data, open_count = _effect_on_server(client_of(server, timeout), book, dataset, alpha)
+    else:
+        assert path is not None
+        assert outbox is not None
+        data, open_count = _effect_in_file(book, path, outbox, mapping, alpha)
+    if output is OutputFormat.table:
+        experiment_tables.print_experiment(data)
+        print_text(f"\n{open_count:,} learners' {book.outcome_days} days are not over; they are left out.")
+    else:
+        print_data({**data, "open_count": open_count}, output)
+
+
+def _effect_in_file(
+    book: Playbook, path: Path, outbox: Path, mapping: EventMapping, alpha: float
+) -> tuple[dict[str, Any], int]:
+    from covey.cli.output import ProgressLine
     from covey.errors import InputError
     from covey.experiment import experiment_data
-    from covey.interventions import Outbox, measure_effect, read_playbook
+    from covey.interventions import Outbox, measure_effect
     from covey.interventions.effect import came_back
 
-    book = read_playbook(playbook)
     if not outbox.is_file():
         raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
     box = Outbox(outbox)
@@ -58,12 +97,25 @@ def effect(
     with ProgressLine() as progress:
         events = columns.read_events(path, mapping, progress)
     found = measure_effect(book, enrolments, came_back(enrolments, events, book.outcome_days), alpha)
-    data = experiment_data(found.result)
-    if output is OutputFormat.table:
-        experiment_tables.print_experiment(data)
-        print_text(f"\n{found.open_count:,} learners' {book.outcome_days} days are not over; they are left out.")
-    else:
-        print_data({**data, "open_count": found.open_count}, output)
+    return experiment_data(found.result), found.open_count
+
+
+def _effect_on_server(client: Client, book: Playbook, dataset: str, alpha: float) -> tuple[dict[str, Any], int]:
+    from covey.client import CallFailed
+    from covey.client.analysis import analysis_data
+    from covey.client.planned import playbook_message
+    from covey.v1 import interventions_pb2
+
+    request = interventions_pb2.ReportInterventionEffectRequest(
+        playbook=playbook_message(book), dataset=f"datasets/{dataset.removeprefix('datasets/')}", alpha=alpha
+    )
+    with client:
+        try:
+            answer = client.report_intervention_effect(request)
+        except CallFailed as failure:
+            code = ExitCode.UNREACHABLE if failure.is_unreachable else ExitCode.FAILED
+            raise CommandError(str(failure), code) from failure
+    return analysis_data(answer.analysis), answer.open_count
 
 
 @app.command()
