@@ -14,7 +14,8 @@ class FakedTime:
     """The time of day of some processes.
 
     Args:
-        file: where it is kept; the processes read it again at every look at the clock.
+        file: where it is kept; the processes read it again every second. At every look at the clock, of which a server
+            has thousands a second, that would starve them.
     """
 
     def __init__(self, file: Path) -> None:
@@ -38,7 +39,7 @@ class FakedTime:
             "LD_PRELOAD": os.fspath(library()),
             "FAKETIME_TIMESTAMP_FILE": os.fspath(self._file),
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",
             "NO_FAKE_STAT": "1",
         }
 
