@@ -204,6 +204,8 @@ class Follower:
         after_last = self.due_at + self.interval_seconds
         regular = after_last if after_last > now else now + self.interval_seconds
         over_at = self._phase_over_at()
+        # One look calls for one: one that fails, or that another controller does, comes again after an interval.
+        self._is_dwelling = False
         # A look just before the phase's last one would only delay it.
         is_last = over_at <= regular + _LAST_LOOK_SHARE * self.interval_seconds
         self.due_at = max(now, over_at) if is_last else regular

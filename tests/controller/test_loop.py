@@ -9,7 +9,10 @@ import pytest
 
 from covey.rollout.state import RolloutState
 from covey.v1.rollouts_pb2 import Rollout
+from covey_controller import tick
+from covey_controller.client import ControlClient, open_channel
 from covey_controller.config import ScrapeLimits
+from covey_controller.loop import Loop
 
 from .pages import hanging, http, sending, serving
 from .world import NAME, PLAN, World
@@ -63,6 +66,47 @@ def test_a_phase_ends_when_its_time_is_over_and_not_at_the_next_interval(
         world.run(loop, lambda: world.kinds().count("phase_entered") == 2)
     assert (dwelt_seconds(world) < 301.1) == is_called_for
     assert dwelt_seconds(world) >= 301
+
+
+def dwelling_until(world: World, loop: Loop, left_seconds: float) -> None:
+    world.run(loop, lambda: 0 < world.state().dwell_left_seconds <= left_seconds)
+
+
+def passes_in(world: World, loop: Loop, seconds: float) -> int:
+    """Of a controller that sleeps between them as it likes."""
+    end, count = world.seconds + seconds, 0
+    while world.seconds < end and count < 60:
+        world.sleep(loop.pass_once())
+        count += 1
+    return count
+
+
+def failing(*_: object) -> None:
+    raise ArithmeticError("this look fails")
+
+
+def test_a_look_that_fails_as_the_phase_ends_is_repeated_after_an_interval(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.begin()
+    with world.controller() as loop:
+        dwelling_until(world, loop, 30)
+        monkeypatch.setattr(tick, "decide", failing)
+        assert passes_in(world, loop, 300) <= 12
+        monkeypatch.undo()
+        world.run(loop, lambda: world.kinds().count("phase_entered") == 2)
+
+
+def test_who_lost_the_lease_does_not_hurry_because_a_phase_ended_under_another(world: World) -> None:
+    world.begin()
+    with world.controller("one") as first, world.controller("two") as second:
+        dwelling_until(world, first, 30)
+        with open_channel(world.control) as channel:  # as if it had run out
+            ControlClient(channel, actor="one", call_seconds=10.0).release_lease("analyzer", "one")
+        world.run(second, lambda: second.epoch is not None, passes=2)
+        world.seconds += 60
+        assert passes_in(world, first, 60) <= 4
+        assert first.epoch is None
 
 
 def test_without_calls_it_stays_in_its_phase(world: World) -> None:
