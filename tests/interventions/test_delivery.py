@@ -236,3 +236,29 @@ def test_a_file_has_no_options_of_a_server_and_no_server_is_status_5(capsys: pyt
     assert "go with --server" in run(capsys, *command, "--outbox", "o", "--playbook", "p")[2]
     status, _, err = run(capsys, *command, "--server", f"127.0.0.1:{free_port()}", "--timeout", "1s")
     assert status == 5 and "what to do" in err
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://a",
+        "http://",
+        "http://[::1",
+        "http://a:99999/",
+        "http://a:b/",
+        "http://a/é",
+        "http://a/ b",
+        "http://u:p@a/",
+    ],
+)
+def test_a_webhook_that_can_never_be_asked_is_refused_at_once(capsys: pytest.CaptureFixture[str], url: str) -> None:
+    status, _, err = run(capsys, "intervene", "deliver", "--webhook", url, "--server", "127.0.0.1:9", "--every", "1s")
+    assert status == 1 and err.startswith("covey: --webhook: expected http://HOST:PORT/path")
+
+
+def test_a_secret_is_any_bytes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "secret"
+    path.write_bytes(b"\xfc\xff\n")
+    command = ["intervene", "deliver", "--webhook", "http://127.0.0.1:9/", "--secret-file", path]
+    status, _, err = run(capsys, *command, "--outbox", tmp_path / "none.sqlite")
+    assert status == 1 and "none.sqlite: no such file" in err

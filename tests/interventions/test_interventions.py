@@ -44,6 +44,9 @@ def test_the_example_is_a_playbook() -> None:
     assert read_playbook(PROJECT / "examples" / "welcome-back.yaml") == BOOK
 
 
+_WITH = "playbook: a\nwho: {min_probability: 0.1}\nwhat: {action: x, parameters: "
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -53,6 +56,11 @@ def test_the_example_is_a_playbook() -> None:
         ("playbook: a b\nwho: {min_probability: 0.1}\nwhat: {action: x}", "playbook 'a b'"),
         ("playbook: a\nwho: {min_probability: 0.1, reasons: [mood]}\nwhat: {action: x}", "reason 'mood'"),
         ("playbook: a\nwho: {min_probability: 0.1}\nwhat: {action: x}\ncool_down_days: 0", "cool_down_days is 0"),
+        ("playbook: a\nwho: {min_probability: 0.1, reasons: [[x]]}\nwhat: {action: x}", "reason '['x']'"),
+        (f"{_WITH}{{day: 2026-01-05}}}}", "no JSON (Object of type date"),
+        (f"{_WITH}{{1: a, b: c}}}}", "no JSON ("),
+        (f"{_WITH}{{rate: .nan}}}}", "expected texts, finite numbers"),
+        (f'{_WITH}{{text: "\\ud800"}}}}', "surrogates not allowed"),
         ("- a", "is no mapping"),
         ("a: [", "no YAML"),
     ],

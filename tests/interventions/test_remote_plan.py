@@ -95,14 +95,18 @@ def test_what_cannot_be_planned_is_refused(page: list[str], capsys: pytest.Captu
         (["--outbox", "o.sqlite"], 1, "expected one of --outbox FILE and --server HOST:PORT"),
         (["--timeout", "0"], 2, "--timeout"),
         (["--server", f"127.0.0.1:{free_port()}", "--timeout", "1s"], 5, "what to do"),
+        (["--server", "nonsense"], 2, "address 'nonsense' has no port"),
     ):
         found, out, err = run(capsys, *page, *more)
         assert (found, out) == (status, "") and words in err
     assert "expected one of" in run(capsys, *page[:4])[2]
+    Path("junk.parquet").write_text("no scores")
+    status, _, err = run(capsys, *page[:3], "junk.parquet", *page[4:])
+    assert status == 1 and "expected a Parquet or CSV file" in err
     text = Path("welcome-back.yaml").read_text().replace("template: we-miss-you", "day: 2026-01-05")
     Path("welcome-back.yaml").write_text(text)
     status, _, err = run(capsys, *page)
-    assert status == 1 and "expected texts, numbers, lists and mappings" in err
+    assert status == 1 and "expected texts, finite numbers, lists and mappings" in err
 
 
 @pytest.mark.parametrize(

@@ -33,8 +33,10 @@ def clients(
         try:
             security = Security(cacert=cacert, cert=cert, key=key, token_file=token_file)
             allowed = seconds(timeout, "--timeout").total_seconds()
+            client = Client(data=address, actor=actor or login_name(), timeout_seconds=allowed, security=security)
+            client.stub(lambda channel: channel, address)  # opened now, so that an address that is none is said here
+            return client
         except ValueError as error:
             raise CommandError(str(error), 2) from error
-        return Client(data=address, actor=actor or login_name(), timeout_seconds=allowed, security=security)
 
     return made

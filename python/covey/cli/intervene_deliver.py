@@ -49,11 +49,8 @@ def deliver(
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Tell the waiting actions to a webhook, each at least once, under a key of its own."""
-    from urllib.parse import urlsplit
-
-    parts = urlsplit(webhook)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise CommandError("--webhook: expected http://HOST:PORT/path or https")
+    if not _is_postable(webhook):
+        raise CommandError("--webhook: expected http://HOST:PORT/path or https, without a user, in plain ASCII")
     if (outbox is None) == (server is None):
         raise CommandError("expected one of --outbox FILE and --server HOST:PORT: whose actions are told")
     if outbox is not None and (playbook or every or give_up_after):
@@ -72,6 +69,19 @@ def deliver(
             _say(found, output, ExitCode.UNREACHABLE if box.is_unreachable else ExitCode.FAILED)
         else:
             _deliver_on(box, webhook, secret, _pause_seconds(every), output)
+
+
+def _is_postable(url: str) -> bool:
+    """Whether it can be asked at all: what never can be would be tried again for ever."""
+    from urllib.parse import urlsplit
+
+    try:
+        parts = urlsplit(url)
+        # Reading the port looks at it.
+        is_whole = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    return is_whole and "@" not in parts.netloc and url.isascii() and url.isprintable() and " " not in url
 
 
 def _of_file(outbox: Path, webhook: str, secret: bytes | None) -> Delivered:
@@ -104,7 +114,7 @@ def _deliver_on(box: Any, webhook: str, secret: bytes | None, pause_seconds: flo
 def _secret(secret_file: Path | None) -> bytes | None:
     if secret_file is None:
         return os.environ.get("COVEY_WEBHOOK_SECRET", "").encode() or None
-    secret = secret_file.read_text(encoding="utf-8").strip().encode()
+    secret = secret_file.read_bytes().strip()
     if not secret:
         raise CommandError(f"{secret_file} is empty")
     return secret

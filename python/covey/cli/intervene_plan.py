@@ -48,8 +48,7 @@ def plan(
     output: OutputOption = OutputFormat.table,
 ) -> None:
     """Choose learners by a playbook, hold some out, and write the actions down once."""
-    import pyarrow.parquet as pq
-
+    from covey.about_learners import read_table
     from covey.cli.output import print_data, print_text
     from covey.interventions import Candidates, read_playbook
 
@@ -58,7 +57,7 @@ def plan(
     book = read_playbook(playbook)
     if not scores.is_file():
         raise CommandError(f"{scores}: no such file")
-    candidates = Candidates.of_table(pq.read_table(scores), str(scores))
+    candidates = Candidates.of_table(read_table(scores), str(scores))
     data: dict[str, Any] = {"playbook": book.name}
     if server is not None:
         data |= _on_server(client_of(server, timeout), book, candidates, quiet_days, dry_run)

@@ -75,8 +75,16 @@ class Playbook:
             raise InputError("the playbook says nothing that is to be done", expected="what: {action: ...}")
         if not isinstance(self.parameters, Mapping):
             raise InputError("parameters of the action", expected="a mapping")
+        try:
+            what = [self.action, dict(self.parameters)]
+            json.dumps(what, sort_keys=True, ensure_ascii=False, allow_nan=False).encode()
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                f"what is to be done is no JSON ({error})",
+                expected="texts, finite numbers, lists and mappings with texts as keys",
+            ) from None
         for code in self.reasons:
-            if code not in GROUPS:
+            if not isinstance(code, str) or code not in GROUPS:
                 raise InputError(f"reason '{code}'", expected=", ".join(GROUPS))
 
     @property
