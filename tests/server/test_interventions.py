@@ -270,6 +270,7 @@ def test_servers_that_share_a_store_plan_each_action_once(cluster: Cluster, tmp_
         ({"action": ""}, {"scores": given()}, "INVALID_ARGUMENT", "says nothing that is to be done"),
         ({"min_probability": 2.0}, {"scores": given()}, "INVALID_ARGUMENT", "min_probability is 2"),
         ({"reasons": ["mood"]}, {"scores": given()}, "INVALID_ARGUMENT", "reason 'mood'"),
+        ({"parameters": {"rate": float("nan")}}, {"scores": given()}, "INVALID_ARGUMENT", "playbook: "),
         ({"holdout_share": 0.95}, {"scores": given()}, "INVALID_ARGUMENT", "holdout_share is 0.95"),
         ({"valid_days": -1}, {"scores": given()}, "INVALID_ARGUMENT", "valid_days: -1 is below 0"),
         ({}, {"scores": given(), "quiet_days": -1}, "INVALID_ARGUMENT", "quiet_days: -1 is not 0 to 3650"),

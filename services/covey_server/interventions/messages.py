@@ -34,7 +34,7 @@ def playbook_of(message: interventions_pb2.Playbook) -> Playbook:
     """The library's playbook, of which equal files have the same digest.
 
     Raises:
-        CallError: INVALID_ARGUMENT for a value out of range.
+        CallError: INVALID_ARGUMENT for a value out of range, or a parameter that is no JSON.
     """
     for field in ("limit_per_learner", "cool_down_days", "outcome_days", "valid_days"):
         if getattr(message, field) < 0:
@@ -52,7 +52,7 @@ def playbook_of(message: interventions_pb2.Playbook) -> Playbook:
             message.outcome_days or 28,
             message.valid_days or None,
         )
-    except InputError as error:
+    except ValueError as error:  # an InputError, or of a number that JSON does not know
         raise invalid("playbook", str(error)) from None
 
 
