@@ -24,26 +24,19 @@ def program(name: str, *other_names: str) -> str:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
+    """A port as `free_ports` finds them."""
     (port,) = free_ports(1)
     return port
 
 
 def free_ports(count: int) -> list[int]:
-    """So many, all different."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(listener.getsockname()[1]) for listener in listeners]
-    for listener in listeners:
-        listener.close()
-    return ports
-
-
-def lasting_ports(count: int) -> list[int]:
-    """So many, all different, that nobody is given while what listens there starts again: no connection gets such."""
+    """So many, all different, where nobody listens and that no connection is given: not now, nor while what listens
+    there starts again."""
     lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
     below = range(min(10_000, lowest // 2), lowest)
     found: list[int] = []
-    for port in random.sample(below, len(below)):
+    # Of its own: property tests set the state of the common one, in every worker to the same.
+    for port in random.SystemRandom().sample(below, len(below)):
         if len(found) == count:
             break
         with socket.socket() as probe:

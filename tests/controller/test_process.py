@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import programs
 import pytest
 from waiting import wait_until
 
@@ -21,8 +22,7 @@ def command(*arguments: str) -> list[str]:
 
 @pytest.fixture
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return programs.free_port()
 
 
 @pytest.fixture

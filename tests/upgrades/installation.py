@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from programs import lasting_ports, program
+from programs import free_ports, program
 from waiting import PATIENCE_SECONDS, wait_until
 
 from .code import Code
@@ -132,7 +132,7 @@ class Installation:
 
     def __init__(self, directory: Path, store_url: str, code: Code) -> None:
         directory.mkdir(exist_ok=True)
-        ports = lasting_ports(3 * COUNT + 4)
+        ports = free_ports(3 * COUNT + 4)
         self.replicas = [
             Replica(number, directory, store_url, [ports.pop() for _ in range(3)]) for number in range(1, COUNT + 1)
         ]

@@ -104,8 +104,8 @@ def haproxy(
 ) -> Iterator[HaproxyProcess]:
     """A running HAProxy."""
     process = HaproxyProcess(spec, directory, change)
-    process.start()
     try:
+        process.start()
         yield process
     finally:
         process.kill()
