@@ -6,7 +6,8 @@ import functools
 import getpass
 import inspect
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import IntEnum
@@ -158,21 +159,29 @@ def verb(application: typer.Typer, name: str | None = None) -> Callable[[Callabl
     return register
 
 
+@contextmanager
+def answered() -> Iterator[None]:
+    """Ends the command where a call in it fails, by what the server said or because none answers."""
+    from covey.client import CallFailed
+
+    try:
+        yield
+    except CallFailed as failure:
+        code = ExitCode.UNREACHABLE if failure.is_unreachable else ExitCode.FAILED
+        raise CommandError(str(failure), code) from failure
+
+
 def _run(
     function: Callable[..., int | None], connection: dict[str, Any], address: tuple[str, ...], arguments: dict[str, Any]
 ) -> int:
-    from covey.client import CallFailed
-
     try:
         client = _client(connection, seconds(connection["timeout"], "--timeout").total_seconds())
     except ValueError as error:
         raise CommandError(str(error), ExitCode.USAGE) from error
     with client:
         try:
-            return function(Session(client, connection["output"], address), **arguments) or ExitCode.OK
-        except CallFailed as failure:
-            code = ExitCode.UNREACHABLE if failure.is_unreachable else ExitCode.FAILED
-            raise CommandError(str(failure), code) from failure
+            with answered():
+                return function(Session(client, connection["output"], address), **arguments) or ExitCode.OK
         except ValueError as error:
             raise CommandError(str(error), ExitCode.USAGE) from error
 

@@ -12,7 +12,8 @@ import typer
 from covey.cli import columns
 from covey.cli.addressed import clients
 from covey.cli.bundles import bundled
-from covey.cli.connection import PANEL, ExitCode
+from covey.cli.connection import PANEL, answered
+from covey.cli.intervene_arguments import OptionalOutbox, OutboxOption, opened
 from covey.cli.intervene_deliver import deliver
 from covey.cli.intervene_plan import plan
 from covey.cli.output import TABLE_WIDTH, CommandError, OutputFormat, OutputOption
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 PlaybookArgument = Annotated[Path, typer.Argument(help="YAML: who, what, limits, holdout.", show_default=False)]
-OutboxOption = Annotated[Path, typer.Option(help="SQLite file of enrolments and actions.", show_default=False)]
 
 
 app.command()(plan)
@@ -43,9 +43,7 @@ def effect(
         Path | None,
         typer.Argument(help="Events since, with --outbox: Parquet, a folder of it, or CSV.", show_default=False),
     ] = None,
-    outbox: Annotated[
-        Path | None, typer.Option(help="SQLite file of enrolments and actions.", show_default=False)
-    ] = None,
+    outbox: OptionalOutbox = None,
     server: Annotated[
         str | None, typer.Option(metavar="HOST:PORT", help="Data port of a server, in place of --outbox.")
     ] = None,
@@ -82,16 +80,11 @@ def _effect_in_file(
     from covey.cli.output import ProgressLine
     from covey.errors import InputError
     from covey.experiment import experiment_data
-    from covey.interventions import Outbox, measure_effect
+    from covey.interventions import measure_effect
     from covey.interventions.effect import came_back
 
-    if not outbox.is_file():
-        raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
-    box = Outbox(outbox)
-    try:
+    with opened(outbox) as box:
         enrolments = box.enrolments(book)
-    finally:
-        box.close()
     if not enrolments:
         raise InputError(f"nobody was chosen under '{book.name}' yet", source=str(outbox), remedy="plan first")
     with ProgressLine() as progress:
@@ -101,7 +94,6 @@ def _effect_in_file(
 
 
 def _effect_on_server(client: Client, book: Playbook, dataset: str, alpha: float) -> tuple[dict[str, Any], int]:
-    from covey.client import CallFailed
     from covey.client.analysis import analysis_data
     from covey.client.planned import playbook_message
     from covey.v1 import interventions_pb2
@@ -109,12 +101,8 @@ def _effect_on_server(client: Client, book: Playbook, dataset: str, alpha: float
     request = interventions_pb2.ReportInterventionEffectRequest(
         playbook=playbook_message(book), dataset=f"datasets/{dataset.removeprefix('datasets/')}", alpha=alpha
     )
-    with client:
-        try:
-            answer = client.report_intervention_effect(request)
-        except CallFailed as failure:
-            code = ExitCode.UNREACHABLE if failure.is_unreachable else ExitCode.FAILED
-            raise CommandError(str(failure), code) from failure
+    with client, answered():
+        answer = client.report_intervention_effect(request)
     return analysis_data(answer.analysis), answer.open_count
 
 
@@ -136,17 +124,12 @@ def report(
     from covey.cli.output import ProgressLine, print_data, print_text
     from covey.errors import InputError
     from covey.experiment import experiment_data
-    from covey.interventions import Outbox, read_playbook
+    from covey.interventions import read_playbook
     from covey.interventions.report import headline, measure, write_report
 
     books = [read_playbook(own) for own in (playbook, *(also or ()))]
-    if not outbox.is_file():
-        raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
-    box = Outbox(outbox)
-    try:
+    with opened(outbox) as box:
         asked = [(book, box.enrolments(book), box.counts(book.name)) for book in books]
-    finally:
-        box.close()
     with ProgressLine() as progress:
         events = columns.read_events(path, mapping, progress)
     found, problems = [], []

@@ -13,6 +13,7 @@ import typer
 from covey.cli.addressed import clients
 from covey.cli.bundles import bundled
 from covey.cli.connection import PANEL, ExitCode
+from covey.cli.intervene_arguments import OptionalOutbox, opened
 from covey.cli.output import CommandError, OutputFormat, OutputOption
 
 if TYPE_CHECKING:
@@ -26,9 +27,7 @@ _OF_SERVER = "Actions of a server"
 def deliver(
     webhook: Annotated[str, typer.Option(help="http or https URL that takes actions.", show_default=False)],
     client_of: Callable[[str, str], Client],
-    outbox: Annotated[
-        Path | None, typer.Option(help="SQLite file of enrolments and actions.", show_default=False)
-    ] = None,
+    outbox: OptionalOutbox = None,
     secret_file: Annotated[
         Path | None, typer.Option(help="Signs actions; or COVEY_WEBHOOK_SECRET.", show_default=False)
     ] = None,
@@ -85,15 +84,8 @@ def _is_postable(url: str) -> bool:
 
 
 def _of_file(outbox: Path, webhook: str, secret: bytes | None) -> Delivered:
-    from covey.interventions import Outbox
-
-    if not outbox.is_file():
-        raise CommandError(f"{outbox}: no such file; `covey intervene plan` makes it")
-    box = Outbox(outbox)
-    try:
+    with opened(outbox) as box:
         return box.deliver(webhook, time.time, secret)
-    finally:
-        box.close()
 
 
 def _deliver_on(box: Any, webhook: str, secret: bytes | None, pause_seconds: float, output: OutputFormat) -> None:

@@ -10,7 +10,8 @@ import typer
 
 from covey.cli.addressed import clients
 from covey.cli.bundles import bundled
-from covey.cli.connection import PANEL, ExitCode
+from covey.cli.connection import PANEL, answered
+from covey.cli.intervene_arguments import OptionalOutbox
 from covey.cli.output import CommandError, OutputFormat, OutputOption
 
 if TYPE_CHECKING:
@@ -33,9 +34,7 @@ def plan(
     playbook: Annotated[Path, typer.Argument(help="YAML: who, what, limits, holdout.", show_default=False)],
     scores: Annotated[Path, typer.Argument(help="Parquet that `covey churn score --save` wrote.", show_default=False)],
     client_of: Callable[[str, str], Client],
-    outbox: Annotated[
-        Path | None, typer.Option(help="SQLite file of enrolments and actions.", show_default=False)
-    ] = None,
+    outbox: OptionalOutbox = None,
     server: Annotated[
         str | None,
         typer.Option(metavar="HOST:PORT", help="Data port of a server that keeps them, in place of --outbox."),
@@ -96,13 +95,8 @@ def _in_file(outbox: Path, book: Playbook, candidates: Candidates, quiet_days: i
 def _on_server(
     client: Client, book: Playbook, candidates: Candidates, quiet_days: int, dry_run: bool
 ) -> dict[str, int]:
-    from covey.client import CallFailed
     from covey.client.planned import plan_scores
 
-    with client:
-        try:
-            found = plan_scores(client, book, candidates, quiet_days, dry_run=dry_run)
-        except CallFailed as failure:
-            code = ExitCode.UNREACHABLE if failure.is_unreachable else ExitCode.FAILED
-            raise CommandError(str(failure), code) from failure
+    with client, answered():
+        found = plan_scores(client, book, candidates, quiet_days, dry_run=dry_run)
     return {name: getattr(found, name) for name in _COUNTS}
