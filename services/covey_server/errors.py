@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, NoReturn
 
@@ -130,10 +130,19 @@ def from_exception(error: BaseException, request_id: str) -> CallError:
 
 def abort(context: grpc.ServicerContext, error: BaseException) -> NoReturn:
     """End a call of the thread-pool server with the status of `error`."""
-    call_error = from_exception(error, request_id(context))
-    context.set_trailing_metadata(_trailers(call_error))
-    context.abort(call_error.code, _shortened(call_error.message, _LONGEST_MESSAGE))
-    raise AssertionError("unreachable: abort raises")
+    aborting(from_exception(error, request_id(context)))(context)
+
+
+def aborting(call_error: CallError) -> Callable[[grpc.ServicerContext], NoReturn]:
+    """What ends calls of the thread-pool server with one status, which is put into bytes once for all of them."""
+    trailers, message = _trailers(call_error), _shortened(call_error.message, _LONGEST_MESSAGE)
+
+    def end(context: grpc.ServicerContext) -> NoReturn:
+        context.set_trailing_metadata(trailers)
+        context.abort(call_error.code, message)
+        raise AssertionError("unreachable: abort raises")
+
+    return end
 
 
 async def abort_aio(context: grpc.aio.ServicerContext, error: BaseException) -> NoReturn:  # type: ignore[type-arg]

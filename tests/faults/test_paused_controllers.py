@@ -26,7 +26,7 @@ from covey_controller.client import ControlClient, open_channel
 from .amounts import amount
 from .workload import Killable
 
-pytestmark = [pytest.mark.e2e, pytest.mark.quiet]
+pytestmark = pytest.mark.e2e
 
 HOLDERS = ("one", "two", "three")
 TICK_SECONDS, LEASE_SECONDS = 0.3, 0.9

@@ -7,6 +7,8 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
+from typing import Any
 
 import grpc
 import pytest
@@ -16,11 +18,14 @@ from grpc_status import rpc_status
 from waiting import wait_until
 
 from covey.v1 import analyzer_pb2
+from covey_server.answering.admission import RETRY_AFTER_SECONDS, overloaded
 from covey_server.answering.faults import FaultPlan
+from covey_server.metrics.counters import NO_VARIANT
 
 from .running import NATIVE, REFERENCE, ServedHere, history, question
 
 EVERYBODY = 10_000
+SHED = "RESOURCE_EXHAUSTED"
 
 
 def code_of(server: ServedHere, learner_id: str, timeout: float = 30.0) -> str:
@@ -40,6 +45,15 @@ def counted(server: ServedHere, **labels: str) -> Counter[str]:
         if value:
             found[dict(other_labels)["code"]] += int(value)
     return found
+
+
+def retry_milliseconds(error: Any) -> int:
+    """After which time an error says that a retry makes sense."""
+    status = rpc_status.from_call(error)
+    assert status is not None
+    retry = error_details_pb2.RetryInfo()
+    assert any(detail.Unpack(retry) for detail in status.details)
+    return int(retry.retry_delay.ToMilliseconds())
 
 
 def test_concurrent_calls_of_every_kind_sum_to_their_number(server: ServedHere) -> None:
@@ -90,11 +104,31 @@ def test_a_refusal_says_when_to_come_back(start_server: Callable[..., ServedHere
         errors = [call.exception() for call in calls]
     refused = [error for error in errors if isinstance(error, grpc.RpcError) and "waiting" in (error.details() or "")]
     assert refused
-    status = rpc_status.from_call(refused[0])
-    assert status is not None
-    retry = error_details_pb2.RetryInfo()
-    assert any(detail.Unpack(retry) for detail in status.details)
-    assert retry.retry_delay.ToMilliseconds() > 0
+    assert retry_milliseconds(refused[0]) > 0
+
+
+def test_a_storm_is_refused_unread_beyond_a_hundred_a_second(start_server: Callable[..., ServedHere]) -> None:
+    hangs = FaultPlan(hangs=True)
+    server = start_server(threads=1, queue_limit=1, fault_plan=hangs, faults_enabled=True, call_deadline_seconds=5.0)
+    server.split(EVERYBODY)
+    calls = [server.analyzer.AnalyzeLearner.future(question(str(number)), timeout=30) for number in range(250)]
+    # Of every kind of method, and nobody waits for their messages.
+    never: SimpleQueue[Any] = SimpleQueue()
+    streams = [
+        server.analyzer.AnalyzeLearners(iter(never.get, None), timeout=30),
+        server.analyzer.AppendEvents(iter(never.get, None), timeout=30),
+    ]
+    errors = [error for call in (*calls, *streams) if isinstance(error := call.exception(), grpc.RpcError)]
+    never.put(None)
+    never.put(None)
+    refused = [error for error in errors if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED]
+    assert {error.details() for error in refused} == {overloaded().message}
+    for error in (refused[0], refused[-1], *streams):
+        assert retry_milliseconds(error) == 1000 * RETRY_AFTER_SECONDS
+    read, unread = (server.count(code=SHED, variant=variant) for variant in (NATIVE, NO_VARIANT))
+    assert read >= 100, "what was read counts against the variant that would have answered"
+    assert read + unread == server.count(code=SHED) == len(refused) - 1, "of appends there is no count"
+    assert server.count("covey_shard_requests_total", result="shed") == read
 
 
 def test_health_answers_while_every_thread_is_busy(start_server: Callable[..., ServedHere]) -> None:

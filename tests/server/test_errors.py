@@ -22,6 +22,7 @@ from covey_server.access.gate import Gate
 from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import StreamPlaces
 from covey_server.answering.budget import MemoryBudget
+from covey_server.answering.refusals import Turn
 from covey_server.errors import CallError, invalid, not_found, rpc_status
 from covey_server.ports.interceptors import CallInterceptor
 
@@ -49,7 +50,9 @@ def channel() -> Iterator[grpc.Channel]:
     rules = {f"/test.Failing/{kind}": EVERY_ROLE for kind in ("Unary", "Stream")}
     gate = Gate(None, lambda: datetime.now(UTC), rules)
     interceptor = CallInterceptor(
-        gate, RateLimits(None), MemoryBudget(1 << 20), StreamPlaces(2), frozenset(), lambda arrival: None
+        *(gate, RateLimits(None), MemoryBudget(1 << 20), StreamPlaces(2), frozenset()),
+        lambda arrival: None,
+        lambda now: Turn.SERVED,
     )
     codec = {"request_deserializer": Ping.FromString, "response_serializer": Ping.SerializeToString}
     handlers = {

@@ -1,7 +1,8 @@
 """Who gets a thread, and when: calls are stamped at submission, wait in a bounded queue, and are refused beyond it.
 
-A refused call does not wait behind the others: it is answered on a thread that does nothing else, RESOURCE_EXHAUSTED
-with the time after which a retry makes sense. Streams hold at most half of the threads, whatever they do.
+A refused call does not wait behind the others: it is told RESOURCE_EXHAUSTED, with the time after which a retry makes
+sense, on a thread that does nothing else, or unread by the thread that took it (`refusals`). Streams hold at most half
+of the threads, whatever they do.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from typing import Any
 
 import grpc
 
-from covey_server.answering.pool import CallThreads, Ticket
+from covey_server.answering.pool import CallThreads, Ticket, run
+from covey_server.answering.refusals import READ_REFUSALS_PER_SECOND, Allowance, Turn
 from covey_server.errors import CallError
 
 RETRY_AFTER_SECONDS = 0.2
@@ -29,15 +31,20 @@ class Arrival:
         method: full name, such as "/covey.v1.AnalyzerService/AnalyzeLearner".
         request_id: the caller's, or made up.
         submitted: `time.monotonic()` at submission: waiting for a thread counts as part of the call.
-        refused: the queue was full; the handler is to say so.
+        turn: where it is not to be served, the handler is to say so.
         was_handled: the handler was entered, which answers for itself from there on.
     """
 
     method: str
     request_id: str
     submitted: float
-    refused: bool = False
+    turn: Turn = Turn.SERVED
     was_handled: bool = False
+
+    @property
+    def refused(self) -> bool:
+        """The queue was full."""
+        return self.turn is not Turn.SERVED
 
 
 ARRIVAL: ContextVar[Arrival] = ContextVar("arrival")
@@ -57,6 +64,7 @@ class WorkerPool(CallThreads):
     def __init__(self, thread_count: int, queue_limit: int, on_abandoned: Callable[[Arrival, bool], None]) -> None:
         super().__init__(thread_count, "call")
         self._refusals = CallThreads(1, "refusal")
+        self._reads = Allowance(READ_REFUSALS_PER_SECOND)
         self._queue_limit = queue_limit
         self._on_abandoned = on_abandoned
 
@@ -65,14 +73,23 @@ class WorkerPool(CallThreads):
         """Calls that wait for a thread."""
         return self._queue.qsize()
 
+    def turn(self, now: float) -> Turn:
+        """What is to become of a call that came at `now`, of `time.monotonic()`."""
+        # One thread of the transport asks and submits, so that what it sees of the queue is at most too much.
+        if self._queue.qsize() < self._queue_limit:
+            return Turn.SERVED
+        return Turn.REFUSED if self._reads.take(now) else Turn.UNREAD
+
     def submit(self, fn: Callable[..., object], /, *args: Any) -> Ticket:
-        """Queue a call, or hand it to the thread of refusals when the queue is full."""
+        """Queue a call, hand it to the thread of refusals, or refuse it here, as its turn is."""
         arrival = _arrival_of(fn)
-        # One thread of the transport submits, so that what it sees of the queue is at most too much.
-        if arrival is not None and self._queue.qsize() >= self._queue_limit:
-            arrival.refused = True
+        if arrival is None or arrival.turn is Turn.SERVED:
+            return super().submit(self._serve, arrival, fn, args)
+        if arrival.turn is Turn.REFUSED:
             return self._refusals.submit(self._serve, arrival, fn, args)
-        return super().submit(self._serve, arrival, fn, args)
+        ticket = Ticket()
+        run(fn, args, ticket)
+        return ticket
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the threads."""

@@ -45,6 +45,15 @@ class Ticket:
             callback(self)
 
 
+def run(fn: Callable[..., object], args: tuple[Any, ...], ticket: Ticket) -> None:
+    """Do the work of a ticket in this thread, which outlives it whatever happens."""
+    try:
+        fn(*args)
+    except Exception:
+        _log.exception("a call ended in an exception that nobody caught")
+    ticket.end()
+
+
 class CallThreads:
     """A fixed number of threads, started at once.
 
@@ -85,10 +94,5 @@ class CallThreads:
 
     def _work(self) -> None:
         while (task := self._queue.get()) is not None:
-            fn, args, ticket = task
-            try:
-                fn(*args)
-            except Exception:
-                _log.exception("a call ended in an exception that nobody caught")
-            ticket.end()
-            del task, fn, args, ticket  # a thread that waits must keep no call alive
+            run(*task)
+            del task  # a thread that waits must keep no call alive

@@ -81,6 +81,7 @@ class DataPort:
             StreamPlaces(max(1, config.threads // 2)),
             frozenset(_COUNTED),
             lambda arrival: count_unserved(book, arrival),
+            pool.turn,
             {
                 f"{_SERVICE}AnalyzeLearner": Codec(read_question, written),
                 f"{_SERVICE}AnalyzeLearners": Codec(read_questions, written),
@@ -165,9 +166,9 @@ def count_unserved(book: RequestBook, arrival: Arrival, *, was_late: bool = True
 def _pending_limits(queue_limit: int) -> tuple[tuple[str, int], ...]:
     """How many calls the transport keeps before this process looks at them: beyond it refuses them itself.
 
-    To say no costs the interpreter a third of a millisecond, and calls that wait in the transport for that grow old
-    before they are answered. In a storm the transport ends them at once, as CANCELLED and without an explanation: some
-    from the first limit on, all from the second. Crowds that the queue can take, or this process refuse, are far below.
+    To say no costs the interpreter something, too, and calls that wait in the transport for that grow old before they
+    are answered. In a storm the transport ends them at once, as CANCELLED and without an explanation: some from the
+    first limit on, all from the second. Crowds that the queue can take, or this process refuse, are far below.
     """
     fewest = max(_LEAST_PENDING_CALLS, 4 * queue_limit)
     return ("grpc.server.max_pending_requests", fewest), ("grpc.server.max_pending_requests_hard_limit", 2 * fewest)

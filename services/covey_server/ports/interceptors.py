@@ -17,7 +17,8 @@ from covey_server.access.gate import Gate
 from covey_server.access.limits import RateLimits
 from covey_server.answering.admission import ARRIVAL, Arrival, StreamPlaces, overloaded
 from covey_server.answering.budget import MemoryBudget, opened_each
-from covey_server.errors import REQUEST_ID_KEY, CallError, abort, current_request_id, new_request_id
+from covey_server.answering.refusals import StormReport, Turn
+from covey_server.errors import REQUEST_ID_KEY, CallError, abort, aborting, current_request_id, new_request_id
 from covey_server.ports import malformed
 from covey_server.ports.handlers import taken_apart
 
@@ -46,8 +47,11 @@ class CallInterceptor(grpc.ServerInterceptor):
         rates: how often.
         budget: memory for the messages of calls in flight.
         stream_places: taken by streaming calls while they last.
-        counted_methods: full names of methods that count their own requests: they are entered even when refused.
-        on_refused: told of streams that found no place and of messages that found no memory, by their stamp.
+        counted_methods: full names of methods that count their own requests: they are entered even when refused,
+            unless unread.
+        on_refused: told of calls that are refused unread, of streams that found no place and of messages that found no
+            memory, by their stamp.
+        turn: what is to become of a call that came at some time of `time.monotonic()`.
         codecs: of the methods that have one of their own, by full name.
     """
 
@@ -59,6 +63,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         stream_places: StreamPlaces,
         counted_methods: frozenset[str],
         on_refused: Callable[[Arrival], None],
+        turn: Callable[[float], Turn],
         codecs: Mapping[str, Codec] | None = None,
     ) -> None:
         self._gate = gate
@@ -67,7 +72,12 @@ class CallInterceptor(grpc.ServerInterceptor):
         self._stream_places = stream_places
         self._counted_methods = counted_methods
         self._on_refused = on_refused
+        self._turn = turn
         self._codecs = codecs or {}
+        # Of a kind that waits for no message, and so of another than the methods that it stands in for.
+        self._unread: Handler = grpc.stream_unary_rpc_method_handler(self._turn_away)
+        self._tell_overloaded = aborting(overloaded())
+        self._storm = StormReport()
         self._light_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="light")
         self._wrapped: dict[str, Handler | None] = {}
         self._lock = threading.Lock()
@@ -75,9 +85,10 @@ class CallInterceptor(grpc.ServerInterceptor):
     def intercept_service(
         self, continuation: Callable[[grpc.HandlerCallDetails], Handler | None], details: Any
     ) -> Handler | None:
-        """Stamp the call and return its wrapped handler."""
+        """Stamp the call and return its wrapped handler, or the one that turns it away."""
         method: str = details.method
-        ARRIVAL.set(Arrival(method, _request_id(details.invocation_metadata), time.monotonic()))
+        arrival = Arrival(method, _request_id(details.invocation_metadata), time.monotonic())
+        ARRIVAL.set(arrival)
         wrapped = self._wrapped.get(method)
         if wrapped is None:
             handler = continuation(details)
@@ -85,11 +96,20 @@ class CallInterceptor(grpc.ServerInterceptor):
                 return None
             with self._lock:
                 wrapped = self._wrapped.setdefault(method, self._wrap(method, handler))
-        return wrapped
+        if not _has_own_threads(method):
+            arrival.turn = self._turn(arrival.submitted)
+        return self._unread if arrival.turn is Turn.UNREAD else wrapped
 
     def shutdown(self) -> None:
         """End the threads that this owns."""
         self._light_pool.shutdown(wait=False, cancel_futures=True)
+
+    def _turn_away(self, messages: Iterator[Any], context: grpc.ServicerContext) -> NoReturn:
+        """Refuse a call of any kind; who calls and what is asked does not matter for that."""
+        arrival = _enter()
+        self._on_refused(arrival)
+        self._storm.note(arrival.submitted)
+        self._tell_overloaded(context)
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         if method.startswith(_HEALTH_PREFIX):
@@ -192,6 +212,11 @@ class CallInterceptor(grpc.ServerInterceptor):
     def _use_light_pool(self, behavior: Any) -> None:
         # The server looks for this attribute on the behavior that it calls.
         behavior.experimental_thread_pool = self._light_pool
+
+
+def _has_own_threads(method: str) -> bool:
+    """Whether a method is served beside the queue, and so whatever waits in it."""
+    return method in _LIGHT_METHODS or method.startswith(_HEALTH_PREFIX)
 
 
 def _enter() -> Arrival:
