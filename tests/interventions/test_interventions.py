@@ -63,6 +63,9 @@ _WITH = "playbook: a\nwho: {min_probability: 0.1}\nwhat: {action: x, parameters:
         (f'{_WITH}{{text: "\\ud800"}}}}', "surrogates not allowed"),
         ("- a", "is no mapping"),
         ("a: [", "no YAML"),
+        ("playbook: a\nwho: {min_probability: 0.1}\nplaybook: b", "'playbook' is written twice, again in line 3"),
+        ("playbook: a\nwho:\n  min_probability: 0.1\n  min_probability: 0.9", "again in line 4"),
+        ("who: &who {min_probability: *who}", "nested too deeply"),
     ],
 )
 def test_playbooks_that_are_refused(tmp_path: Path, text: str, words: str) -> None:

@@ -21,13 +21,11 @@ _REMEDIES: Mapping[grpc.StatusCode, str] = {
     grpc.StatusCode.INTERNAL: "the server's log has the details under the request id",
 }
 
-_REMEDY_OF_PLAINTEXT = (
-    "if it speaks TLS give --cacert (and --token-file); else name the right address with --control"
-    " (environment: COVEY_CONTROL)"
-)
+_RIGHT_ADDRESS = "name the right address with --control (environment: COVEY_CONTROL), of a data port with --server"
+_REMEDY_OF_PLAINTEXT = f"if it speaks TLS give --cacert (and --token-file); else {_RIGHT_ADDRESS}"
 _REMEDY_OF_TLS = (
     "check --cacert and --servername against its certificate; on loopback leave them out if it speaks no TLS;"
-    " else name the right address with --control (environment: COVEY_CONTROL)"
+    f" else {_RIGHT_ADDRESS}"
 )
 
 
@@ -141,7 +139,7 @@ def call_failed(error: grpc.RpcError, address: str, timeout_seconds: float) -> C
     remedy = details.metadata.get("remedy") or _REMEDIES.get(code, "")
     if code is grpc.StatusCode.UNAVAILABLE and not details.reason:
         message = f"no covey server answers at {address} ({_last_clause(message)})"
-        remedy = "start one with `covey serve`, or name the right address with --control (environment: COVEY_CONTROL)"
+        remedy = f"start one with `covey serve`, or {_RIGHT_ADDRESS}"
     elif code is grpc.StatusCode.DEADLINE_EXCEEDED:
         message = f"{address} gave no answer within {timeout_seconds:g} s"
         remedy = "a mutation may have happened: look with `covey rollout status`, or allow more time with --timeout"

@@ -8,10 +8,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from covey.churn.features import GROUPS
 from covey.errors import InputError, suggestion
+
+if TYPE_CHECKING:
+    import yaml
 
 DEFAULT_HOLDOUT_SHARE = 0.2
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -107,13 +110,32 @@ def read_playbook(path: Path) -> Playbook:
     import yaml
 
     try:
-        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        _refuse_key_given_twice(yaml.compose(text, Loader=yaml.SafeLoader), str(path))
+        plain = yaml.safe_load(text)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"no YAML: {' '.join(str(error).split())}", source=str(path)) from None
+    except RecursionError:
+        raise InputError("it is nested too deeply for a playbook", source=str(path)) from None
     try:
         return _of_plain(plain)
     except InputError as error:
         raise InputError(error.problem, source=str(path), expected=error.expected, remedy=error.remedy) from None
+
+
+def _refuse_key_given_twice(node: yaml.Node | None, source: str) -> None:
+    """YAML's reader keeps the last one, and says nothing of the others."""
+    import yaml
+
+    if not isinstance(node, yaml.MappingNode):
+        return
+    seen: set[str] = set()
+    for key, value in node.value:
+        if isinstance(key, yaml.ScalarNode) and key.value in seen:
+            line = key.start_mark.line + 1
+            raise InputError(f"the key '{key.value}' is written twice, again in line {line}", source=source)
+        seen.add(str(key.value))
+        _refuse_key_given_twice(value, source)
 
 
 def _of_plain(plain: Any) -> Playbook:
