@@ -234,8 +234,9 @@ def test_a_file_has_no_options_of_a_server_and_no_server_is_status_5(capsys: pyt
     command = ["intervene", "deliver", "--webhook", "http://127.0.0.1:9/"]
     assert "expected one of --outbox" in run(capsys, *command)[2]
     assert "go with --server" in run(capsys, *command, "--outbox", "o", "--playbook", "p")[2]
-    status, _, err = run(capsys, *command, "--server", f"127.0.0.1:{free_port()}", "--timeout", "1s")
-    assert status == 5 and "what to do" in err
+    status, out, err = run(capsys, *command, "--server", f"127.0.0.1:{free_port()}", "--timeout", "1s")
+    assert status == 5 and "what to do" in err and "of a data port with --server" in err
+    assert "how many wait is not known" in out
 
 
 @pytest.mark.parametrize(

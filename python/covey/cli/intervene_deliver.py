@@ -125,17 +125,15 @@ def _say(found: Delivered, output: OutputFormat, failed: ExitCode = ExitCode.FAI
     _print(found, output)
     if found.problem:
         lost = f"{found.given_up:,} given up after too many refusals" if found.given_up else "nothing is lost"
-        raise CommandError(f"{found.problem}; {'deliver again later, ' if found.waiting else ''}{lost}", failed)
+        raise CommandError(f"{found.problem}; {'' if found.waiting == 0 else 'deliver again later, '}{lost}", failed)
 
 
 def _print(found: Delivered, output: OutputFormat) -> None:
     from covey.cli.output import print_data, print_text
 
     if output is OutputFormat.table:
-        print_text(
-            f"{found.told:,} actions told, {found.given_up:,} given up, {found.expired:,} expired, "
-            f"{found.waiting:,} wait."
-        )
+        left = "how many wait is not known" if found.waiting is None else f"{found.waiting:,} wait"
+        print_text(f"{found.told:,} actions told, {found.given_up:,} given up, {found.expired:,} expired, {left}.")
         return
     print_data(
         {

@@ -40,7 +40,7 @@ class Delivered:
         told: actions that the receiver took.
         given_up: refused for good too often.
         expired: too old to be told (`Playbook.valid_days`).
-        waiting: still to be told.
+        waiting: still to be told; None where they could not all be listed.
         problem: the last thing that was said against an action: a receiver that cannot be reached ended the pass there,
             one that refused an action for good did not; empty where every action was taken.
     """
@@ -48,7 +48,7 @@ class Delivered:
     told: int
     given_up: int
     expired: int
-    waiting: int
+    waiting: int | None
     problem: str
 
 
@@ -98,7 +98,7 @@ def tell(
             notes.told(key)
             told, left = told + 1, left - 1
     except NotNotedError as error:
-        problem = str(error)
+        return Delivered(told, given_up, expired, None, str(error))
     return Delivered(told, given_up, expired, left, problem)
 
 
