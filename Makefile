@@ -109,6 +109,7 @@ experiments-verify: $(DEV) ## 5,000 simulated data sets per estimator: do interv
 # Bounds of the fault suite; `make test` tries a part of each.
 SEED ?= 1
 KILLS ?= 500
+STARTS ?= 20
 CALLS ?= 10000
 NTH ?= 1,2,5
 ZEROES ?= 4
@@ -129,12 +130,12 @@ APPENDS ?= 10
 RECORDS ?= 10000
 DEMO_PLAN ?= 1
 DEMO_REGIONS ?= 1
-FAULT_BOUNDS := SEED KILLS CALLS NTH ROUNDS PHASES CANDIDATES ZEROES CANCELS RESTARTS ROTATIONS JUMPS JUMPED_PHASES JOURNALS PAUSES IMAGES WRITERS APPENDS RECORDS DEMO_PLAN DEMO_REGIONS
-FAULT_TESTS := tests/faults tests/golden tests/controller/test_no_wrong_decision.py tests/server/test_audit.py \
-  tests/server/test_journal_kills.py tests/server/rooms/test_append_kills.py tests/server/test_overload.py \
-  tests/server/test_rolling_restarts.py tests/server/access/test_tls.py tests/core/test_cancellation.py \
-  tests/server/test_cancelled_analysis.py tests/e2e/test_bad_candidates.py tests/e2e/test_demo.py tests/e2e/test_demo_regions.py
-FAULT_RUN = $(foreach bound,$(FAULT_BOUNDS),COVEY_FAULTS_$(bound)=$($(bound))) COVEY_FAULTS_SECONDS=$(STORM_SECONDS) \
+FAULT_BOUNDS := SEED KILLS STARTS CALLS NTH ROUNDS PHASES CANDIDATES ZEROES CANCELS RESTARTS ROTATIONS JUMPS JUMPED_PHASES JOURNALS PAUSES IMAGES WRITERS APPENDS RECORDS DEMO_PLAN DEMO_REGIONS
+FAULT_TESTS := tests/faults tests/golden tests/server/access tests/core/test_cancellation.py tests/cli/test_audit.py tests/rollout/test_chain.py \
+  tests/controller/test_no_wrong_decision.py tests/controller/test_foreign_loop.py tests/controller/traffic tests/interventions/test_delivery.py \
+  $(addprefix tests/server/test_,admission.py audit.py budget.py cancelled_analysis.py journal_kills.py overload.py rolling_restarts.py shared_store.py \
+    start_and_drain.py) tests/server/rooms/test_append_kills.py $(addprefix tests/e2e/test_,bad_candidates.py demo.py demo_regions.py)
+FAULT_RUN = COVEY_FAULTS_WHOLE=yes $(foreach bound,$(FAULT_BOUNDS),COVEY_FAULTS_$(bound)=$($(bound))) COVEY_FAULTS_SECONDS=$(STORM_SECONDS) \
   $(BIN)/python -m pytest --durations=0 --durations-min=5 $(FAULT_TESTS) $(TESTS)
 # What counts what is lost runs three at a time, for most of it waits; what measures seconds has the machine for itself.
 faults: $(DEV) ## kill -9, lost answers, full and failing disks, flipped bytes: SEED= KILLS= CALLS= NTH=; docs/reliability.md

@@ -6,14 +6,14 @@ import importlib.util
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from datetime import datetime
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import trustme
-from findings import Finding, told
+from findings import Finding, counted, told
 from hypothesis import HealthCheck, settings
 
 # How fast an example is says what else the machine does: speed is asked in benchmarks.
@@ -68,8 +68,23 @@ def finding(record_property: Callable[[str, object], None]) -> Finding:
     return lambda text: record_property("finding", text)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything is to be shown (`make faults`) a test that was skipped has shown nothing."""
+    del item
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("COVEY_FAULTS_WHOLE"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and nothing may be: {report.longrepr}"
+    return report
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What was measured, by test."""
+    """What was measured, by test; of `make faults` also what passed, by file."""
+    if os.environ.get("COVEY_FAULTS_WHOLE"):
+        terminalreporter.section("tests that passed")
+        for line in counted(terminalreporter):
+            terminalreporter.write_line(line)
     if lines := told(terminalreporter):
         terminalreporter.section("findings")
         for line in lines:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -20,3 +21,12 @@ def told(reporter: pytest.TerminalReporter) -> list[str]:
         for name, text in report.user_properties
         if name == "finding"
     ]
+
+
+def counted(reporter: pytest.TerminalReporter) -> list[str]:
+    """How many tests of each file passed, of how many."""
+    passed, failed = (
+        Counter(report.nodeid.partition("::")[0] for report in reporter.stats.get(outcome, []) if report.when == "call")
+        for outcome in ("passed", "failed")
+    )
+    return [f"{file}: {passed[file]} of {passed[file] + failed[file]}" for file in sorted(passed | failed)]

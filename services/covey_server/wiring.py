@@ -25,7 +25,7 @@ from covey_server.answering.variants_at_work import VariantsAtWork
 from covey_server.config import Address, ServerConfig
 from covey_server.facts import ServerFacts
 from covey_server.failures import StartError
-from covey_server.metrics.counters import RequestBook
+from covey_server.metrics.counters import NO_VARIANT, RequestBook
 from covey_server.metrics.http import open_metrics_port
 from covey_server.metrics.page import MetricsPage
 from covey_server.metrics.upkeep import Upkeep
@@ -158,11 +158,12 @@ class AnalyzerServer:
             known = None if tokens is None else credentials.watched(tokens)
         except InputError as error:
             raise StartError(f"--tokens: {error}") from error
-        self.gate = Gate(known, self.clock)
         try:
             self.certificates = None if self.config.tls is None else Certificates(self.config.tls)
         except InputError as error:
             raise StartError(f"--tls-cert: {error}") from error
+        asks_certificates = self.certificates is not None and self.certificates.asks_clients
+        self.gate = Gate(known, self.clock, asks_certificates=asks_certificates)
 
     def _grpc_credentials(self) -> grpc.ServerCredentials | None:
         return None if self.certificates is None else self.certificates.grpc_credentials()
@@ -254,7 +255,7 @@ class AnalyzerServer:
         pool = worker_pool(config, self.book)
         # Before the port, so that engines and shadow stop after it: calls in flight still need them.
         learner_calls = self._learner_calls(pool)
-        port = DataPort(config, self.book, pool, self.gate, self._grpc_credentials())
+        port = DataPort(config, self.book, pool, self.gate, self._grpc_credentials(), self._only_variant)
         self._rooms.callback(port.stop, config.drain_grace_seconds)
         self.data_port = port.port
         self.memory_budget = port.budget
@@ -282,6 +283,10 @@ class AnalyzerServer:
         self._rooms.callback(processes.stop)
         # Append streams and watchers last until told: they end before the port waits for its calls.
         self._rooms.callback(self.dataset_rooms.stop)
+
+    def _only_variant(self) -> str:
+        """The variant that answers everybody; a split asks who it is."""
+        return NO_VARIANT if self.board.current(self.clock()) is not None else self.catalogue.stable()
 
     def _share_of(self, rollout: str, phase: str) -> float:
         """The candidate's share of a phase by the rollout's spec."""

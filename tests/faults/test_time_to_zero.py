@@ -158,7 +158,7 @@ def test_a_foreign_candidate_is_killed_behind_haproxy(number: int, tmp_path: Pat
         echo.close()
     cause = RollbackStarted.Cause.Name(rollback.cause)
     measured.append(Measured("a process of its own behind HAProxy, killed -9", last - killed, 0.5, cause))
-    assert last - killed < MOST_SECONDS
+    assert measured[-1].ticks <= MOST_CRASH_TICKS
 
 
 def test_every_fault_in_one_table(measured: list[Measured], finding: Finding) -> None:

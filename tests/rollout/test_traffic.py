@@ -58,6 +58,8 @@ def test_a_plan_without_traffic_keeps_its_digest() -> None:
         (foreign_plan("haproxy: {}"), 8, "control socket"),
         (foreign_plan("haproxy: {routers: [haproxy.sock]}"), 8, "unix:/path or HOST:PORT"),
         (foreign_plan("haproxy: {routers: ['127.0.0.1:1', '127.0.0.1:1']}"), 8, "twice"),
+        (foreign_plan("haproxy: {routers: ['10.0.0.7:9999']}"), 8, "whoever reaches it moves the traffic"),
+        (foreign_plan("haproxy: {routers: ['router.internal:9999']}"), 8, "tunnel"),
         (foreign_plan("haproxy: {routers: ['127.0.0.1:1'], header: 'X: y'}"), 8, "no header"),
         (foreign_plan("xds: {service: 'a b'}"), 8, "no name"),
         (foreign_plan("xds: {}\n  haproxy: {routers: ['127.0.0.1:1']}"), 7, "exclude each other"),

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import logging
-
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from covey_server.answering.refusals import Allowance, StormReport
+from covey_server.answering.refusals import Allowance, StormCount
 
 
 @given(st.lists(st.floats(0.0, 5.0), max_size=300), st.sampled_from([1.0, 7.5, 100.0]))
@@ -28,9 +25,11 @@ def test_a_steady_rate_within_it_is_never_refused_and_twice_the_rate_half_of_the
     assert 1090 <= taken <= 1100, "a second's worth at once, and then as many as are let"
 
 
-def test_a_storm_is_a_line_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
-    report = StormReport()
+def test_a_storm_is_told_at_once_then_every_ten_seconds_and_at_its_end() -> None:
+    storm, told = StormCount(), []
     for number in range(2500):
-        report.note(100.0 + number / 100.0)
-    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 3
-    assert [record.__dict__["refused_count"] for record in caplog.records] == [1, 1000, 1000]
+        storm.add()
+        told.append(storm.to_tell(100.0 + number / 100.0))
+    assert [count for count in told if count] == [1, 1000, 1000]
+    assert storm.to_tell(129.9) == 0 and storm.count == 499
+    assert storm.to_tell(130.0) == 499 and storm.rest() == 0

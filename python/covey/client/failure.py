@@ -21,6 +21,7 @@ _REMEDIES: Mapping[grpc.StatusCode, str] = {
     grpc.StatusCode.INTERNAL: "the server's log has the details under the request id",
 }
 
+_WORDLESS_WAIT_SECONDS = 0.2
 _RIGHT_ADDRESS = "name the right address with --control (environment: COVEY_CONTROL), of a data port with --server"
 _REMEDY_OF_PLAINTEXT = f"if it speaks TLS give --cacert (and --token-file); else {_RIGHT_ADDRESS}"
 _REMEDY_OF_TLS = (
@@ -83,10 +84,16 @@ class CallFailed(Exception):  # noqa: N818 - a sentence reads better than CallFa
     def may_succeed_later(self) -> bool:
         """Whether the same call, made again, may succeed: no server answered, or one said when to come back.
 
-        A draining server ends calls that reach it in its last moment as CANCELLED; this client itself cancels none.
+        A server in a storm, or one that drains, ends calls as CANCELLED without a word; this client itself cancels none.
         """
         is_refused = self.code is grpc.StatusCode.RESOURCE_EXHAUSTED and self.details.retry_after_seconds is not None
         return is_refused or self.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+    @property
+    def wait_seconds(self) -> float | None:
+        """After which time to make the call again, where the server named one, or had none left to name it."""
+        is_wordless = self.code is grpc.StatusCode.CANCELLED and self.details.retry_after_seconds is None
+        return _WORDLESS_WAIT_SECONDS if is_wordless else self.details.retry_after_seconds
 
     def beside_a_listener(self, uses_tls: bool) -> CallFailed:
         """The same failure where something accepts connections all the same: most likely one side speaks TLS only."""

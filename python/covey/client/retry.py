@@ -131,7 +131,7 @@ class Connection:
                 return method(request, timeout=left, metadata=self.metadata)
             except grpc.RpcError as error:
                 failure = call_failed(error, address, allowed)
-                delay = self.retry.delay_seconds(attempt, failure.details.retry_after_seconds)
+                delay = self.retry.delay_seconds(attempt, failure.wait_seconds)
                 time_left = deadline - self.retry.monotonic() - delay
                 if not failure.may_succeed_later or time_left < _SMALLEST_ATTEMPT_SECONDS:
                     raise self.explained(failure) from error

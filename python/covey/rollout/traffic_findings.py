@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from covey.access.addresses import is_loopback
 from covey.rollout.statement import Kind
 from covey.rollout.traffic import (
     DEFAULT_CODE_LABEL,
@@ -33,6 +34,7 @@ _METRIC = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 # One pair of braces outside of quotes: more would be another query.
 _SELECTOR = re.compile(r"""\{(?:[^{}"'`\\]|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')*\}\Z""")
+_NEAR_ROUTER = "expected unix:/path or a loopback address, such as that of a tunnel to a router elsewhere"
 _ROUTER = re.compile(r"unix:/[^\s\0]+\Z")
 _NEEDS_LEARNERS = frozenset({Kind.OUTCOME, Kind.SEGMENTS})
 
@@ -120,6 +122,9 @@ def _router_findings(spec: RolloutSpec) -> Findings:
             path = f"traffic.haproxy.routers[{index}]"
             if not _ROUTER.match(address) and _address_problem(address, numeric=False):
                 yield path, f"'{address}' is no control socket; expected unix:/path or HOST:PORT"
+            elif not is_loopback(address):
+                # HAProxy's interface is plaintext and asks nobody who they are.
+                yield path, f"'{address}' is on a network: whoever reaches it moves the traffic; {_NEAR_ROUTER}"
             elif address in haproxy.routers[:index]:
                 yield path, f"'{address}' is there twice; keep one"
         if haproxy.header and not _HEADER.match(haproxy.header):

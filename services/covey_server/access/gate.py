@@ -28,6 +28,10 @@ Metadata = Iterable[tuple[str, str | bytes]] | None
 AuthContext = Callable[[], dict[str, Iterable[bytes]]]
 
 
+class _CertificateNeededError(Exception):
+    """Who brings no token may be known by a certificate."""
+
+
 class Gate:
     """Recognises callers by token or certificate and holds every method to its rule.
 
@@ -35,6 +39,7 @@ class Gate:
         credentials: what proves who is who; None: everybody has every role, by their own word.
         clock: the time, aware: credentials expire.
         rules: roles by full method name.
+        asks_certificates: whether callers show the transport a certificate.
     """
 
     def __init__(
@@ -42,10 +47,13 @@ class Gate:
         credentials: Watched[Credentials] | None,
         clock: Callable[[], datetime],
         rules: Mapping[str, frozenset[Role]] = ALLOWED_ROLES,
+        *,
+        asks_certificates: bool = False,
     ) -> None:
         self._credentials = credentials
         self._clock = clock
         self._rules = rules
+        self._asks_certificates = asks_certificates
 
     @property
     def is_open(self) -> bool:
@@ -70,6 +78,22 @@ class Gate:
         if not principal.has_any(allowed):
             raise _not_allowed(principal, method, allowed)
         return principal
+
+    def admit_by_metadata(self, method: str, metadata: Metadata) -> Principal | None:
+        """As `admit`, before anything of the call but its metadata is there; None where a certificate may say more.
+
+        Raises:
+            CallError: as `admit`.
+        """
+        try:
+            return self.admit(method, metadata, self._no_certificate_yet)
+        except _CertificateNeededError:
+            return None
+
+    def _no_certificate_yet(self) -> dict[str, Iterable[bytes]]:
+        if self._asks_certificates:
+            raise _CertificateNeededError
+        return {}
 
     def page_access(self) -> PageAccess:
         """Who may read the metrics page."""

@@ -7,20 +7,30 @@ of the threads, whatever they do.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
 from contextvars import Context, ContextVar
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
+from covey_server.answering.half_open import MessageWatch, canceller
 from covey_server.answering.pool import CallThreads, Ticket, run
-from covey_server.answering.refusals import READ_REFUSALS_PER_SECOND, Allowance, Turn
+from covey_server.answering.refusals import READ_REFUSALS_PER_SECOND, Allowance, StormCount, Turn
 from covey_server.errors import CallError
 
+if TYPE_CHECKING:
+    from covey.access.principals import Principal
+
+_log = logging.getLogger("covey_server.calls")
+
 RETRY_AFTER_SECONDS = 0.2
+MESSAGE_SECONDS = 20.0
+"""How long a message may take while its call holds a thread: four megabytes over two megabits a second."""
+_MOST_REFUSALS_WAITING = 32
 
 
 @dataclass(slots=True)
@@ -32,6 +42,8 @@ class Arrival:
         request_id: the caller's, or made up.
         submitted: `time.monotonic()` at submission: waiting for a thread counts as part of the call.
         turn: where it is not to be served, the handler is to say so.
+        caller: who it was by its first bytes; None where only a certificate can say.
+        denial: what such a caller is told.
         was_handled: the handler was entered, which answers for itself from there on.
     """
 
@@ -40,11 +52,13 @@ class Arrival:
     submitted: float
     turn: Turn = Turn.SERVED
     was_handled: bool = False
+    caller: Principal | None = None
+    denial: CallError | None = None
 
     @property
     def refused(self) -> bool:
         """The queue was full."""
-        return self.turn is not Turn.SERVED
+        return self.turn in {Turn.REFUSED, Turn.UNREAD}
 
 
 ARRIVAL: ContextVar[Arrival] = ContextVar("arrival")
@@ -65,27 +79,31 @@ class WorkerPool(CallThreads):
         super().__init__(thread_count, "call")
         self._refusals = CallThreads(1, "refusal")
         self._reads = Allowance(READ_REFUSALS_PER_SECOND)
+        self._storm = StormCount()
+        self._watch = MessageWatch(MESSAGE_SECONDS)
+        self._watch.start()
         self._queue_limit = queue_limit
         self._on_abandoned = on_abandoned
-
-    @property
-    def waiting_count(self) -> int:
-        """Calls that wait for a thread."""
-        return self._queue.qsize()
 
     def turn(self, now: float) -> Turn:
         """What is to become of a call that came at `now`, of `time.monotonic()`."""
         # One thread of the transport asks and submits, so that what it sees of the queue is at most too much.
         if self._queue.qsize() < self._queue_limit:
+            if self._storm.count:
+                self._tell(self._storm.to_tell(now))
             return Turn.SERVED
-        return Turn.REFUSED if self._reads.take(now) else Turn.UNREAD
+        if self._refusals.waiting_count < _MOST_REFUSALS_WAITING and self._reads.take(now):
+            return Turn.REFUSED
+        self._storm.add()
+        self._tell(self._storm.to_tell(now))
+        return Turn.UNREAD
 
     def submit(self, fn: Callable[..., object], /, *args: Any) -> Ticket:
         """Queue a call, hand it to the thread of refusals, or refuse it here, as its turn is."""
-        arrival = _arrival_of(fn)
+        arrival = arrival_of(fn)
         if arrival is None or arrival.turn is Turn.SERVED:
             return super().submit(self._serve, arrival, fn, args)
-        if arrival.turn is Turn.REFUSED:
+        if arrival.turn is not Turn.UNREAD:
             return self._refusals.submit(self._serve, arrival, fn, args)
         ticket = Ticket()
         run(fn, args, ticket)
@@ -93,15 +111,28 @@ class WorkerPool(CallThreads):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """End the threads."""
+        self._watch.stop()
+        if rest := self._storm.rest():
+            _log_storm(rest)
         self._refusals.shutdown(wait, cancel_futures=cancel_futures)
         super().shutdown(wait, cancel_futures=cancel_futures)
 
     def _serve(self, arrival: Arrival | None, fn: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        if arrival is None:
+            fn(*args)
+            return
+        self._watch.hold(arrival, canceller(args))
         try:
             fn(*args)
         finally:
-            if arrival is not None and not arrival.was_handled:
+            self._watch.release(arrival)
+            if not arrival.was_handled:
                 self._on_abandoned(arrival, _deadline_has_passed(args))
+
+    def _tell(self, refused_count: int) -> None:
+        # A log that nobody reads must not hold the thread that takes calls.
+        if refused_count:
+            self._refusals.submit(_log_storm, refused_count)
 
 
 class StreamPlaces:
@@ -140,7 +171,13 @@ def overloaded() -> CallError:
     )
 
 
-def _arrival_of(fn: Callable[..., Any]) -> Arrival | None:
+def _log_storm(refused_count: int) -> None:
+    _log.warning(
+        "more calls than can be served: refused unread, without a line each", extra={"refused_count": refused_count}
+    )
+
+
+def arrival_of(fn: Callable[..., Any]) -> Arrival | None:
     """The stamp of a call: the server submits `context.run` of the context that its interceptors ran in."""
     context = getattr(fn, "__self__", None)
     return context.get(ARRIVAL) if isinstance(context, Context) else None

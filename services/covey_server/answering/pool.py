@@ -70,6 +70,11 @@ class CallThreads:
         for thread in self._threads:
             thread.start()
 
+    @property
+    def waiting_count(self) -> int:
+        """Calls that wait for a thread."""
+        return self._queue.qsize()
+
     def submit(self, fn: Callable[..., object], /, *args: Any) -> Ticket:
         """Queue `fn(*args)`."""
         ticket = Ticket()

@@ -1,4 +1,4 @@
-"""Which calls of a storm are refused how, and the one line of log about it. For one thread: the one that takes calls.
+"""Which calls of a storm are refused how, and what the log says of it. For one thread: the one that takes calls.
 
 A refusal that reads its message costs a fifth of an answer, and counts against the variant that would have answered.
 Unread it costs next to nothing. So the first hundred a second are read, which is all there are outside of storms.
@@ -6,13 +6,10 @@ Unread it costs next to nothing. So the first hundred a second are read, which i
 
 from __future__ import annotations
 
-import logging
 from enum import Enum
 
 READ_REFUSALS_PER_SECOND = 100.0
 _REPORT_SECONDS = 10.0
-
-_log = logging.getLogger("covey_server.calls")
 
 
 class Turn(Enum):
@@ -21,6 +18,7 @@ class Turn(Enum):
     SERVED = "served"
     REFUSED = "refused once its message is read"
     UNREAD = "refused, its message unread"
+    DENIED = "denied to whoever calls, its message unread"
 
 
 class Allowance:
@@ -46,20 +44,30 @@ class Allowance:
         return True
 
 
-class StormReport:
-    """Counts the calls that were refused unread; their number is a line of log now and then, not one each."""
+class StormCount:
+    """Calls that were refused unread since the log last had their number."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._reported_at: float | None = None
+        self._told_at: float | None = None
 
-    def note(self, now: float) -> None:
-        """One more, at `now`, in seconds of a clock that never goes back."""
+    @property
+    def count(self) -> int:
+        """Not told yet."""
+        return self._count
+
+    def add(self) -> None:
+        """One more."""
         self._count += 1
-        if self._reported_at is not None and now - self._reported_at < _REPORT_SECONDS:
-            return
-        _log.warning(
-            "more calls than can be served: refused unread, without a line each", extra={"refused_count": self._count}
-        )
-        self._count = 0
-        self._reported_at = now
+
+    def to_tell(self, now: float) -> int:
+        """Their number where it is time to tell it: the first one at once, then every ten seconds; else 0."""
+        if not self._count or (self._told_at is not None and now - self._told_at < _REPORT_SECONDS):
+            return 0
+        self._told_at = now
+        return self.rest()
+
+    def rest(self) -> int:
+        """Their number, whatever the time."""
+        count, self._count = self._count, 0
+        return count

@@ -31,6 +31,8 @@ from covey_server.ports.health import Health, enable_reflection
 from covey_server.ports.interceptors import CallInterceptor, Codec
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from covey_server.access.gate import Gate
     from covey_server.config import ServerConfig
 
@@ -59,6 +61,7 @@ class DataPort:
         pool: the threads that serve calls.
         gate: who may call what.
         credentials: for TLS; None: plaintext.
+        only_variant: the one that answers everybody now; `NO_VARIANT` where it depends on the learner.
 
     Raises:
         StartError: the address cannot be used.
@@ -71,6 +74,7 @@ class DataPort:
         pool: WorkerPool,
         gate: Gate,
         credentials: grpc.ServerCredentials | None,
+        only_variant: Callable[[], str],
     ) -> None:
         self._pool = pool
         self.budget = MemoryBudget(config.memory_megabytes << 20)
@@ -80,7 +84,7 @@ class DataPort:
             self.budget,
             StreamPlaces(max(1, config.threads // 2)),
             frozenset(_COUNTED),
-            lambda arrival: count_unserved(book, arrival),
+            lambda arrival: count_unserved(book, arrival, only_variant()),
             pool.turn,
             {
                 f"{_SERVICE}AnalyzeLearner": Codec(read_question, written),
@@ -151,16 +155,18 @@ class DataPort:
 def worker_pool(config: ServerConfig, book: RequestBook) -> WorkerPool:
     """The threads of the data port."""
     return WorkerPool(
-        config.threads, config.queue_limit, lambda arrival, late: count_unserved(book, arrival, was_late=late)
+        config.threads,
+        config.queue_limit,
+        lambda arrival, late: count_unserved(book, arrival, NO_VARIANT, was_late=late),
     )
 
 
-def count_unserved(book: RequestBook, arrival: Arrival, *, was_late: bool = True) -> None:
+def count_unserved(book: RequestBook, arrival: Arrival, variant: str, *, was_late: bool = True) -> None:
     """Count a call that ended before its learner was read: shed, unless its caller simply went away."""
     method = _COUNTED.get(arrival.method)
     if method is not None:
         code = "RESOURCE_EXHAUSTED" if was_late else "CANCELLED"
-        book.count(method, NO_VARIANT, code, time.monotonic() - arrival.submitted)
+        book.count(method, variant, code, time.monotonic() - arrival.submitted)
 
 
 def _pending_limits(queue_limit: int) -> tuple[tuple[str, int], ...]:

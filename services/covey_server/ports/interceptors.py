@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 import grpc
@@ -15,9 +14,10 @@ import grpc
 from covey_server.access.callers import CALLER, caller_name
 from covey_server.access.gate import Gate
 from covey_server.access.limits import RateLimits
-from covey_server.answering.admission import ARRIVAL, Arrival, StreamPlaces, overloaded
+from covey_server.answering.admission import ARRIVAL, Arrival, StreamPlaces, arrival_of, overloaded
 from covey_server.answering.budget import MemoryBudget, opened_each
-from covey_server.answering.refusals import StormReport, Turn
+from covey_server.answering.half_open import MessageWatch, WatchedThreads
+from covey_server.answering.refusals import Turn
 from covey_server.errors import REQUEST_ID_KEY, CallError, abort, aborting, current_request_id, new_request_id
 from covey_server.ports import malformed
 from covey_server.ports.handlers import taken_apart
@@ -25,6 +25,8 @@ from covey_server.ports.handlers import taken_apart
 _HEALTH_PREFIX = "/grpc.health."
 _LIGHT_METHODS = frozenset({"/covey.v1.AnalyzerService/GetServerInfo"})
 _LONGEST_REQUEST_ID = 128
+_LIGHT_THREADS = 8
+_LIGHT_MESSAGE_SECONDS = 1.0
 
 _log = logging.getLogger("covey_server.calls")
 
@@ -74,11 +76,14 @@ class CallInterceptor(grpc.ServerInterceptor):
         self._on_refused = on_refused
         self._turn = turn
         self._codecs = codecs or {}
-        # Of a kind that waits for no message, and so of another than the methods that it stands in for.
+        # Of a kind that waits for no message, and so of another than the methods that they stand in for.
         self._unread: Handler = grpc.stream_unary_rpc_method_handler(self._turn_away)
+        self._denied: Handler = grpc.stream_unary_rpc_method_handler(self._deny)
         self._tell_overloaded = aborting(overloaded())
-        self._storm = StormReport()
-        self._light_pool = ThreadPoolExecutor(max_workers=2, thread_name_prefix="light")
+        # Strangers may ask for health, too: each of their calls has a thread for a second at most.
+        self._light_watch = MessageWatch(_LIGHT_MESSAGE_SECONDS)
+        self._light_watch.start()
+        self._light_pool = WatchedThreads(_LIGHT_THREADS, "light", self._light_watch, arrival_of)
         self._wrapped: dict[str, Handler | None] = {}
         self._lock = threading.Lock()
 
@@ -98,18 +103,31 @@ class CallInterceptor(grpc.ServerInterceptor):
                 wrapped = self._wrapped.setdefault(method, self._wrap(method, handler))
         if not _has_own_threads(method):
             arrival.turn = self._turn(arrival.submitted)
-        return self._unread if arrival.turn is Turn.UNREAD else wrapped
+            if arrival.turn is Turn.UNREAD:
+                return self._unread
+        try:
+            arrival.caller = self._gate.admit_by_metadata(method, details.invocation_metadata)
+        except CallError as denial:
+            arrival.turn, arrival.denial = Turn.DENIED, denial
+            return self._denied
+        return wrapped
 
     def shutdown(self) -> None:
         """End the threads that this owns."""
+        self._light_watch.stop()
         self._light_pool.shutdown(wait=False, cancel_futures=True)
 
     def _turn_away(self, messages: Iterator[Any], context: grpc.ServicerContext) -> NoReturn:
         """Refuse a call of any kind; who calls and what is asked does not matter for that."""
         arrival = _enter()
         self._on_refused(arrival)
-        self._storm.note(arrival.submitted)
         self._tell_overloaded(context)
+
+    def _deny(self, messages: Iterator[Any], context: grpc.ServicerContext) -> NoReturn:
+        """Deny a call of any kind to its caller, without a look at what is asked."""
+        arrival = _enter()
+        assert arrival.denial is not None
+        _end(context, arrival.denial, arrival, arrival.method in self._counted_methods)
 
     def _wrap(self, method: str, handler: Handler) -> Handler:
         if method.startswith(_HEALTH_PREFIX):
@@ -169,7 +187,9 @@ class CallInterceptor(grpc.ServerInterceptor):
         return serve
 
     def _admit(self, arrival: Arrival, context: grpc.ServicerContext) -> None:
-        caller = self._gate.admit(arrival.method, context.invocation_metadata(), context.auth_context)  # type: ignore[arg-type]
+        caller = arrival.caller
+        if caller is None:
+            caller = self._gate.admit(arrival.method, context.invocation_metadata(), context.auth_context)  # type: ignore[arg-type]
         CALLER.set(caller)
         self._rates.take(caller)
 

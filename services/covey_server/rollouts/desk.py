@@ -36,7 +36,7 @@ from covey_server.rollouts.requests import (
     time_of,
 )
 from covey_server.rollouts.views import rollout_name
-from covey_server.store import once_for
+from covey_server.store import once_for, reused
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -84,7 +84,7 @@ class RolloutDesk:
             entries = commands.create(name, uid, spec, offsets)
             return self._journal.create(connection, name, uid, entries, _author(request, caller))
 
-        return self._views.picture(self._once(request, name, run).state)
+        return self._views.picture(self._once(request, caller, name, run).state)
 
     def start(self, request: pb.StartRolloutRequest, caller: Principal) -> pb.StartRolloutResponse:
         """Hand the rollout to the controller."""
@@ -225,7 +225,7 @@ class RolloutDesk:
                 judge=self._judge.judge,
             )
 
-        written = self._once(request, name, run, zero_ahead_of=name if rolls_back else "")
+        written = self._once(request, caller, name, run, zero_ahead_of=name if rolls_back else "")
         if written.state.is_terminal:
             self._judge.forget(name)
         return pb.CommitDecisionResponse(entries=written.entries, rollout=self._views.picture(written.state))
@@ -252,10 +252,17 @@ class RolloutDesk:
                 ) from error
             return self._journal.append(connection, name, entries, _author(request, caller))
 
-        return self._views.picture(self._once(request, name, run, zero_ahead_of).state)
+        return self._views.picture(self._once(request, caller, name, run, zero_ahead_of).state)
 
-    def _once(self, request: Any, name: str, run: Callable[[Connection], Written], zero_ahead_of: str = "") -> Written:
-        """What `run` wrote, or what the same request wrote before."""
+    def _once(
+        self,
+        request: Any,
+        caller: Principal,
+        name: str,
+        run: Callable[[Connection], Written],
+        zero_ahead_of: str = "",
+    ) -> Written:
+        """What `run` wrote, or what the same request of the same caller wrote before."""
         done: list[Written] = []
 
         def receipt(connection: Connection) -> bytes:
@@ -267,8 +274,11 @@ class RolloutDesk:
         if done:
             return done[0]
         sequences = json.loads(answer)
-        state = self._journal.state_at(name, sequences[-1])
-        return Written(state, tuple(self._journal.entries(name, sequences[0] - 1, sequences[-1])))
+        entries = tuple(self._journal.entries(name, sequences[0] - 1, sequences[-1]))
+        if entries[0].actor != caller.name:
+            # Two people who sign alike sign twice: the second must not be shown the first one's signature as his own.
+            raise reused(request, f"by {entries[0].actor}")
+        return Written(self._journal.state_at(name, sequences[-1]), entries)
 
     def _remembered(self, connection: Connection, request: Any, run: Callable[[Connection], bytes]) -> bytes:
         return once_for(connection, request, run, self._now())

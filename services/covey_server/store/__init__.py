@@ -1,7 +1,7 @@
 """What lasts: tables behind one writer, and requests that are remembered."""
 
 from covey_server.store.failures import StoreError
-from covey_server.store.idempotency import check_request_id, commit_once, once, once_for, remembered
+from covey_server.store.idempotency import check_request_id, commit_once, once, once_for, remembered, reused
 from covey_server.store.opening import open_store, open_stores, shared_store, store_at_rest
 from covey_server.store.store import Store
 
@@ -15,6 +15,7 @@ __all__ = [
     "open_store",
     "open_stores",
     "remembered",
+    "reused",
     "shared_store",
     "store_at_rest",
 ]

@@ -90,14 +90,23 @@ def _remembered(connection: Connection, method: str, request_id: str, digest: by
     if found is None:
         return None
     if found.request_digest != digest:
-        raise CallError(
-            grpc.StatusCode.ALREADY_EXISTS,
-            f"request_id {request_id!r} was used for another {method} request; retry with the same fields, or use"
-            " a new request_id",
-            reason="REQUEST_ID_REUSED",
-            metadata={"method": method, "request_id": request_id},
-        )
+        raise _reused(method, request_id, f"for another {method} request")
     return bytes(found.response)
+
+
+def reused(request: Message, how: str) -> CallError:
+    """ALREADY_EXISTS: the request's id was used before, in some other way than by a retry of it."""
+    method, request_id, _ = _told_apart(request)
+    return _reused(method, request_id, how)
+
+
+def _reused(method: str, request_id: str, how: str) -> CallError:
+    return CallError(
+        grpc.StatusCode.ALREADY_EXISTS,
+        f"request_id {request_id!r} was used {how}; retry with the same fields, or use a new request_id",
+        reason="REQUEST_ID_REUSED",
+        metadata={"method": method, "request_id": request_id},
+    )
 
 
 def commit_once(store: Store, request: Message, run: Callable[[Connection], bytes], now: datetime) -> bytes:

@@ -97,6 +97,29 @@ def test_an_approver_signs_for_their_own_roles_only(
         assert "'finance', only for engineering" in refusal.message
 
 
+def test_two_who_sign_alike_sign_twice(start_server: Callable[..., ServedHere], tokens: TokensFile) -> None:
+    served = start_server(tokens=tokens.path)
+    tokens.add("bob", {Role.APPROVER}, signs_for=frozenset({"engineering"}))
+    create = pb.CreateRolloutRequest(rollout_id="x", spec=plan(), request_id="1")
+    served.rollouts.CreateRollout(create, timeout=20, metadata=tokens.metadata("operator"))
+    # One script, one request id for everybody who runs it.
+    request = pb.ApproveRolloutRequest(name="rollouts/x", phase="canary", role="engineering", request_id="approve")
+    first = served.rollouts.ApproveRollout(request, timeout=20, metadata=tokens.metadata("approver"))
+    assert served.rollouts.ApproveRollout(request, timeout=20, metadata=tokens.metadata("approver")) == first
+
+    def by_bob() -> pb.ApproveRolloutResponse:
+        return served.rollouts.ApproveRollout(request, timeout=20, metadata=tokens.metadata("bob"))
+
+    wait_until(lambda: code(served, tokens.metadata("bob")) == "OK")
+    with pytest.raises(grpc.RpcError) as refused:
+        by_bob()
+    refusal = Refusal(refused.value)
+    assert (refusal.code, refusal.reason) == (grpc.StatusCode.ALREADY_EXISTS, "REQUEST_ID_REUSED")
+    assert "used by approver" in refusal.message
+    request.request_id = "approve-bob"
+    assert [each.actor for each in by_bob().rollout.approvals] == ["approver", "bob"]
+
+
 def test_tokens_come_and_go_without_a_restart(start_server: Callable[..., ServedHere], tokens: TokensFile) -> None:
     served = start_server(tokens=tokens.path)
     tokens.add("late", {Role.VIEWER})
