@@ -9,6 +9,7 @@ from covey.rollout import chain
 from covey.rollout.state import fold
 from covey.v1 import journal_pb2
 from covey.v1.journal_pb2 import ListRecordsResponse
+from covey.v1.rollouts_pb2 import Rollout
 
 
 class Ledger:
@@ -19,6 +20,7 @@ class Ledger:
         refused: those of them that were refused for good: they may have left nothing.
         rollouts: names that were asked for.
         checked_count: journals that were compared.
+        weights_bp: the candidate's weight by the journals of those of them that are under way, in basis points.
     """
 
     def __init__(self) -> None:
@@ -26,6 +28,7 @@ class Ledger:
         self.refused: set[str] = set()
         self.rollouts: list[str] = []
         self.checked_count = 0
+        self.weights_bp: dict[str, int] = {}
         self._acknowledged: dict[str, dict[int, bytes]] = defaultdict(dict)
         self._last: dict[str, int] = {}
 
@@ -47,10 +50,14 @@ class Ledger:
         entries = [journal_pb2.Entry.FromString(record.entry) for record in records]
         problems += self._lost(rollout, records)
         problems += self._doubled(rollout, entries)
+        self.weights_bp.pop(rollout, None)
         try:
-            fold(entries)
+            state = fold(entries)
         except ValueError as error:
             problems.append(f"{rollout}: illegal: {error}")
+        else:
+            if state.state != Rollout.STATE_DRAFT and not state.is_terminal:
+                self.weights_bp[rollout] = state.candidate_weight_bp
         return problems
 
     def _lost(self, rollout: str, records: Sequence[chain.Record]) -> list[str]:

@@ -61,6 +61,22 @@ import covey_server.main
 sys.exit(covey_server.main.main())
 """
 
+LYING = """
+import sys
+from dataclasses import replace
+import covey_server.rollouts.journal_splits as journal_splits
+
+split_of = journal_splits.split_of
+
+def lying(state):
+    split = split_of(state)
+    return split and replace(split, candidate_weight_bp=min(10_000, split.candidate_weight_bp + 1))
+
+journal_splits.split_of = lying
+import covey_server.main
+sys.exit(covey_server.main.main())
+"""
+
 
 def test_random_kills(tmp_path: Path, bounds: Bounds, finding: Finding) -> None:
     rounds = Rounds(tmp_path, seed=bounds.seed)
@@ -97,6 +113,16 @@ def test_what_is_answered_before_its_commit_is_lost(tmp_path: Path) -> None:
         if rounds.problems:
             break
     assert any("lost" in problem or "acknowledged" in problem for problem in rounds.problems)
+
+
+def test_another_weight_than_the_journals_is_found(tmp_path: Path) -> None:
+    """And a third: a server that serves a hundredth of a percent more than its journal says."""
+    rounds = Rounds(tmp_path, seed=1, program=LYING)
+    for _ in range(12):
+        rounds.run(kill_within_seconds=KILL_WITHIN_SECONDS)
+        if rounds.problems:
+            break
+    assert any("the journal says" in problem for problem in rounds.problems)
 
 
 __all__ = ["bounds"]

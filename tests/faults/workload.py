@@ -27,6 +27,8 @@ from .ledger import Ledger
 CHUNK_EVENTS = 20
 _UNKNOWN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 _CALL_SECONDS = 20.0
+# A new weight holds a second after its commit; the rest is for a machine that does other things too.
+_WEIGHT_WITHIN_SECONDS = 5.0
 
 
 class ServerDiedError(Exception):
@@ -136,6 +138,8 @@ class Workload:
         for name in sorted(self._touched):
             found += self.ledger.check(name, self._pages(name))
         self._touched = {self._rollout.name} if self._rollout is not None else set()
+        for name, weight_bp in self.ledger.weights_bp.items():
+            found += self._served(name, weight_bp)
         try:
             chunks = self._append_nothing()
         except LostError as error:
@@ -143,6 +147,19 @@ class Workload:
         if self._has_dataset and not self.synced_chunks <= chunks <= self.synced_chunks + 1:
             found.append(f"datasets/d: lost or doubled: {chunks} chunks are synced, {self.synced_chunks} acknowledged")
         return found
+
+    def _served(self, rollout: str, weight_bp: int) -> list[str]:
+        """What is wrong with the traffic split: it is the journal's, at most a second late."""
+        until = time.monotonic() + _WEIGHT_WITHIN_SECONDS
+        request = analyzer_pb2.GetServerInfoRequest()
+        while True:
+            split = self._data(lambda stubs: stubs.analyzer.GetServerInfo(request, timeout=20)).active_split
+            if (split.rollout, split.candidate_weight_bp) == (rollout, weight_bp):
+                return []
+            if time.monotonic() > until:
+                served = f"{split.candidate_weight_bp} of {split.rollout or 'nothing'}"
+                return [f"{rollout}: served is the weight {served}, the journal says {weight_bp}"]
+            time.sleep(0.02)
 
     # What is called
 
