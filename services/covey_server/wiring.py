@@ -11,12 +11,9 @@ from random import Random
 from typing import TYPE_CHECKING
 
 from covey import __version__
-from covey.access import credentials
-from covey.access.certificates import Certificates
-from covey.errors import InputError
 from covey_server import ports_file
 from covey_server.access import posture
-from covey_server.access.gate import Gate
+from covey_server.access.opening import opened_gate
 from covey_server.answering.engines import Engines
 from covey_server.answering.faults import Faults
 from covey_server.answering.learner_calls import LearnerCalls
@@ -131,7 +128,7 @@ class AnalyzerServer:
     def _start(self) -> None:
         config = self.config
         posture.check(config)
-        self._open_gate()
+        self.gate, self.certificates = opened_gate(config, self.clock)
         check_all(config)
         ports_file.forget(config.ports_file)
         self._open_store()
@@ -151,19 +148,6 @@ class AnalyzerServer:
                 "stable_variant": self.catalogue.stable(),
             },
         )
-
-    def _open_gate(self) -> None:
-        tokens = self.config.tokens
-        try:
-            known = None if tokens is None else credentials.watched(tokens)
-        except InputError as error:
-            raise StartError(f"--tokens: {error}") from error
-        try:
-            self.certificates = None if self.config.tls is None else Certificates(self.config.tls)
-        except InputError as error:
-            raise StartError(f"--tls-cert: {error}") from error
-        asks_certificates = self.certificates is not None and self.certificates.asks_clients
-        self.gate = Gate(known, self.clock, asks_certificates=asks_certificates)
 
     def _grpc_credentials(self) -> grpc.ServerCredentials | None:
         return None if self.certificates is None else self.certificates.grpc_credentials()

@@ -12,7 +12,8 @@ from random import Random
 
 import pytest
 
-from .workload import Killable, ServerDiedError, Workload
+from .killable import Killable
+from .workload import ServerDiedError, Workload
 
 
 @dataclass(frozen=True)

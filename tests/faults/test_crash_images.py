@@ -22,8 +22,9 @@ from server.running import Stubs, server_command
 
 from .amounts import amount
 from .disks import needs_strace
+from .killable import Killable
 from .traced import Trace, tracing
-from .workload import Killable, Workload
+from .workload import Workload
 
 pytestmark = [pytest.mark.e2e, needs_strace]
 

@@ -24,7 +24,7 @@ from covey.v1.journal_pb2 import Entry
 from covey_controller.client import ControlClient, open_channel
 
 from .amounts import amount
-from .workload import Killable
+from .killable import Killable
 
 pytestmark = pytest.mark.e2e
 

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import itertools
-import json
-import os
-import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import grpc
 from server.rollout_rooms import decided, looked, plan
-from server.running import Stubs, history, question, server_command
+from server.running import Stubs, history, question
 
 from covey.rollout.state import fold
 from covey.v1 import analyzer_pb2, datasets_pb2, journal_pb2, outcomes_pb2
@@ -27,8 +22,7 @@ from .ledger import Ledger
 CHUNK_EVENTS = 20
 _UNKNOWN = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED})
 _CALL_SECONDS = 20.0
-# A new weight holds a second after its commit; the rest is for a machine that does other things too.
-_WEIGHT_WITHIN_SECONDS = 5.0
+_WEIGHT_WITHIN_SECONDS = 5.0  # one is its own; the rest is for a machine that does other things too
 
 
 class ServerDiedError(Exception):
@@ -37,50 +31,6 @@ class ServerDiedError(Exception):
 
 class LostError(Exception):
     """What was acknowledged is not there."""
-
-
-class Killable:
-    """A server process that may end by SIGKILL, at its start too.
-
-    Attributes:
-        stubs: None where it died before it was ready.
-        ready_seconds: from its start until it said that it is ready.
-    """
-
-    def __init__(self, directory: Path, number: int, fault: str = "", program: str = "") -> None:
-        ports_file = directory.parent / f"ports-{number}.json"
-        command = server_command(directory)
-        if program:
-            command = [command[0], "-c", program, *command[3:]]
-        environment = {key: value for key, value in os.environ.items() if key != "COVEY_FAULT"}
-        if fault:
-            environment["COVEY_FAULT"] = fault
-        begun = time.monotonic()
-        self._log = (directory.parent / f"server-{number}.log").open("wb")
-        self.process = subprocess.Popen(
-            [*command, "--ports-file", str(ports_file)], env=environment, stderr=self._log, stdout=self._log
-        )
-        self.stubs: Stubs | None = None
-        while self.process.poll() is None and not ports_file.exists():
-            assert time.monotonic() < begun + 60, "the server is not ready after a minute"
-            time.sleep(0.002)
-        self.ready_seconds = time.monotonic() - begun
-        if ports_file.exists():
-            ports = json.loads(ports_file.read_text())
-            self.stubs = Stubs(ports["data"], ports["control"], ports["metrics"])
-
-    def kill(self) -> None:
-        """SIGKILL, now."""
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGKILL)
-
-    def reap(self) -> int:
-        """Wait for its end; its exit status."""
-        status = self.process.wait(timeout=60)
-        self._log.close()
-        if self.stubs is not None:
-            self.stubs.close()
-        return status
 
 
 class Workload:
@@ -150,16 +100,15 @@ class Workload:
 
     def _served(self, rollout: str, weight_bp: int) -> list[str]:
         """What is wrong with the traffic split: it is the journal's, at most a second late."""
-        until = time.monotonic() + _WEIGHT_WITHIN_SECONDS
-        request = analyzer_pb2.GetServerInfoRequest()
+        until, request = time.monotonic() + _WEIGHT_WITHIN_SECONDS, analyzer_pb2.GetServerInfoRequest()
         while True:
             split = self._data(lambda stubs: stubs.analyzer.GetServerInfo(request, timeout=20)).active_split
-            if (split.rollout, split.candidate_weight_bp) == (rollout, weight_bp):
-                return []
-            if time.monotonic() > until:
-                served = f"{split.candidate_weight_bp} of {split.rollout or 'nothing'}"
-                return [f"{rollout}: served is the weight {served}, the journal says {weight_bp}"]
+            served = (split.rollout, split.candidate_weight_bp)
+            if served == (rollout, weight_bp) or time.monotonic() > until:
+                break
             time.sleep(0.02)
+        said = f"{rollout}: served is the weight of {served}, the journal says {weight_bp}"
+        return [] if served == (rollout, weight_bp) else [said]
 
     # What is called
 

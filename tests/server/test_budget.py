@@ -22,7 +22,7 @@ from covey_server.errors import CallError
 from covey_server.ports.data_port import MESSAGE_BYTE_LIMIT
 
 from .rollout_rooms import Refusal
-from .running import ServedHere, ServerProcess, question
+from .running import REFERENCE, ServedHere, ServerProcess, question
 
 MEBIBYTE = 1 << 20
 
@@ -92,7 +92,7 @@ def test_what_finds_no_memory_is_refused_and_counted(start_server: Callable[...,
     refusal = Refusal(refused.value)
     assert (refusal.code, refusal.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "MEMORY_EXHAUSTED")
     assert refusal.retry_after_seconds
-    assert served.count(code="RESOURCE_EXHAUSTED", variant="none") == 1
+    assert served.count(code="RESOURCE_EXHAUSTED", variant=REFERENCE) == 1
     served.analyzer.AnalyzeLearner(question("small"), timeout=20)
     budget.give_back(100 * MEBIBYTE)
     assert served.analyzer.AnalyzeLearner(large_question(2.0), timeout=60).variant

@@ -87,7 +87,7 @@ def test_streams_hold_at_most_half_of_the_threads(start_server: Callable[..., Se
             return False
 
     wait_until(third)
-    assert server.count(method="AnalyzeLearners", variant="none", code="RESOURCE_EXHAUSTED") >= 1
+    assert server.count(method="AnalyzeLearners", variant=REFERENCE, code="RESOURCE_EXHAUSTED") >= 1
 
 
 def test_plain_questions_are_answered_together_and_stand_alone(start_server: Callable[..., ServedHere]) -> None:
