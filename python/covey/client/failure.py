@@ -84,7 +84,7 @@ class CallFailed(Exception):  # noqa: N818 - a sentence reads better than CallFa
     def may_succeed_later(self) -> bool:
         """Whether the same call, made again, may succeed: no server answered, or one said when to come back.
 
-        A server in a storm, or one that drains, ends calls as CANCELLED without a word; this client itself cancels none.
+        A server in a storm, or one that drains, ends calls as CANCELLED without a word; this client cancels none.
         """
         is_refused = self.code is grpc.StatusCode.RESOURCE_EXHAUSTED and self.details.retry_after_seconds is not None
         return is_refused or self.code in {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
