@@ -83,11 +83,14 @@ def document(rows: Sequence[Row], notes: Mapping[str, Sequence[str]], machine: F
     return "\n".join(lines) + "\n"
 
 
-def readme_table(rows: Sequence[Row], benchmark_of: Mapping[str, str], machine: Facts) -> str:
+def readme_table(
+    rows: Sequence[Row], benchmark_of: Mapping[str, str], machine: Facts, taken_again_count: int = 0
+) -> str:
     """What the README shows: each claim with its ratio, its spread and the command that reproduces it."""
+    again = f" {taken_again_count} taken again alone after the full run." if taken_again_count else ""
     lines = [
         f"{machine['cores']} cores of {machine['processor']}, {machine['memory']}, {machine['instruction set']}, "
-        f"{machine['compiler']}, {machine['date'][:10]}; median of the rounds' ratios, smallest and largest.",
+        f"{machine['compiler']}, {machine['date'][:10]}; median of the rounds' ratios, smallest and largest.{again}",
         "",
         "| claim | ratio | spread | target | rival | reproduce with |",
         "|---|---|---|---|---|---|",

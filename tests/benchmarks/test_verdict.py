@@ -83,6 +83,21 @@ def test_the_readme_has_a_place_for_the_claims_and_keeps_the_rest() -> None:
     assert readme.replaced(written, between) == written
 
 
+def test_claims_that_were_taken_again_alone_replace_those_of_the_full_run() -> None:
+    machine = dict.fromkeys(("cores", "processor", "instruction set", "compiler", "memory"), "known")
+    full = readme.Run(
+        [row(NUMPY, 60.0), row(POLARS, 70.0)], machine | {"date": "2026-01-02"}, {NUMPY: "a", POLARS: "a"}
+    )
+    alone = readme.Run([row(NUMPY, 90.0)], machine | {"date": "2026-01-03"}, {NUMPY: "a"})
+    assert [found["ratio"] for found in readme.taken_again(full, alone)] == [90.0]
+    table = verdict.readme_table(alone.rows, full.benchmark_of, full.machine, 1)
+    assert "1 taken again alone after the full run" in table
+    earlier = alone._replace(machine=alone.machine | {"date": "2026-01-01"})
+    elsewhere = alone._replace(machine=alone.machine | {"processor": "another"})
+    for other in (None, earlier, elsewhere):
+        assert readme.taken_again(full, other) == []
+
+
 @pytest.mark.parametrize("text", ["nothing", f"{readme.BEGIN}", f"{readme.END} {readme.BEGIN}"])
 def test_a_readme_without_its_place_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="once each"):
