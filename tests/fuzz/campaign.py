@@ -14,6 +14,7 @@ import re
 import resource
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from .decoders import DECODERS
@@ -52,7 +53,7 @@ def run(name: str, command: list[str], seconds: int) -> dict[str, object]:
         "-print_final_stats=1",
     ]
     log = CACHE / f"{name}.log"
-    used_before = _processor_seconds_of_children()
+    used_before, begun = _processor_seconds_of_children(), time.monotonic()
     with log.open("w") as output:
         done = subprocess.run(
             [*command, str(grown), str(HERE / "corpus" / name), *options], stdout=output, stderr=output, check=False
@@ -61,12 +62,14 @@ def run(name: str, command: list[str], seconds: int) -> dict[str, object]:
     inputs = int(runs[-1]) if runs else 0
     earlier = REPORTS / f"{name}.json"
     past = json.loads(earlier.read_text()) if earlier.exists() else {}
+    # One that found something ended there.
+    lasted = round(time.monotonic() - begun)
     return {
         "decoder": name,
-        "seconds": seconds,
+        "seconds": lasted,
         "processor_seconds": (used := round(_processor_seconds_of_children() - used_before)),
         "inputs": inputs,
-        "seconds_in_all": seconds + past.get("seconds_in_all", 0),
+        "seconds_in_all": lasted + past.get("seconds_in_all", 0),
         "processor_seconds_in_all": used + past.get("processor_seconds_in_all", 0),
         "inputs_in_all": inputs + past.get("inputs_in_all", 0),
         "corpus": sum(1 for _ in grown.iterdir()),
