@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,11 +14,13 @@ from numpy.typing import NDArray
 from covey.cohort_model import CohortModel
 from covey.errors import InputError
 from covey.federation import Federation, Keyring, RegionRefusedError, RegionSession, discover_without_learners
-from covey.federation.questions import Asked, StepSizes, StepSums
+from covey.federation.questions import StepSizes, StepSums
 from covey.federation.seeds import scattered
 from covey.parameters import DEFAULT_TRAIT_WEIGHTS
 from covey.parts import LocalPart
 from covey.parts.questions import Conclude, CountLearners, DrawSample, LloydStep, Race
+
+from .here_and_there import Here
 
 SIZE = 3000
 
@@ -38,31 +39,6 @@ HASHES = np.random.default_rng(2).integers(0, 2**63, SIZE).astype(np.uint64)
 
 def part(rows: NDArray[Any]) -> LocalPart:
     return LocalPart(np.ascontiguousarray(MATRIX[:, rows]), HASHES[rows], DEFAULT_TRAIT_WEIGHTS)
-
-
-@dataclass
-class Here:
-    """A region in this process, as its coordinator sees it, which remembers what it said."""
-
-    name: str
-    part: LocalPart
-    minimum: int = 50
-    said: list[NDArray[np.uint64]] = field(default_factory=list)
-
-    def open(self) -> bytes:
-        self.ring = Keyring(self.name, "run")
-        self.session = RegionSession(self.part, self.ring, self.minimum)
-        return self.ring.public_key
-
-    def join(self, public_keys: Mapping[str, bytes]) -> None:
-        self.ring.join(public_keys)
-
-    def ask(self, number: int, asked: Asked) -> NDArray[np.uint64]:
-        self.said.append(self.session.answer(number, bytes([number % 251]), asked))
-        return self.said[-1]
-
-    def close(self) -> None:
-        pass
 
 
 def federated(groups: Sequence[NDArray[Any]], k: int = 4, seed: int = 3) -> tuple[CohortModel, list[Here]]:

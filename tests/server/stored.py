@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from covey import Events
-from covey.v1 import analyzer_pb2, datasets_pb2, events_pb2
-
-from .running import ServedHere
+from covey.v1 import analyzer_pb2, analyzer_pb2_grpc, datasets_pb2, events_pb2
 
 DAY_US = 86_400_000_000
 START_US = 1_767_571_200_000_000
 _ROWS_PER_CHUNK = 50_000
 
 
+class Served(Protocol):
+    """A server that can be called."""
+
+    @property
+    def analyzer(self) -> analyzer_pb2_grpc.AnalyzerServiceStub: ...
+
+
 def store_events(
-    server: ServedHere,
+    server: Served,
     dataset_id: str,
     learner: NDArray[np.int64],
     time_us: NDArray[np.int64],

@@ -14,7 +14,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -22,15 +23,18 @@ from typing import Any
 
 import grpc
 from controller.receivers import receiver
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+import covey.v1
 from covey.demo.supervisor import Supervisor
-from covey.v1 import access_pb2, analyzer_pb2, outcomes_pb2, rollouts_pb2
 
 from .connection import Server
+from .experiments import Experiments
 from .judge import judge
 from .people import People
 from .picture import draw
 from .services import Caller, Services
+from .studies import Studies
 from .watch import Watch
 
 PLACE = Path(".cache/soak")
@@ -41,7 +45,7 @@ SECONDS_OF_EVERYTHING = 300.0
 _MOST_SURPRISES = 20
 _ANY = "127.0.0.1:0"
 # Of the controller, which is counted by what it does.
-_NOT_OURS = frozenset({"AcquireLease", "CommitDecision", "PullNotifications", "AdvanceNotifications"})
+NOT_OURS = frozenset({"AcquireLease", "CommitDecision", "PullNotifications", "AdvanceNotifications"})
 _REFUSED_ANYWHERE = frozenset({grpc.StatusCode.RESOURCE_EXHAUSTED})
 
 
@@ -66,6 +70,7 @@ class Load:
             thread.join()
 
     def _run(self, caller: Caller) -> None:
+        self._is_stopping.wait(caller.seconds_before)
         while not self._is_stopping.is_set():
             try:
                 caller.act()
@@ -103,10 +108,16 @@ def soak(seconds: float, *, interval_seconds: float, seed: int, place: Path, out
         server = Server(f"127.0.0.1:{ports['data']}", f"127.0.0.1:{ports['control']}", ports["page"])
         stack.callback(server.close)
         is_stopping = threading.Event()
-        services, people = Services(server, seed, is_stopping), People(server, seed, is_stopping)
-        services.first_calls()
+        people = People(server, seed, is_stopping)
+        others = (
+            Services(server, seed, is_stopping),
+            Studies(server, place / "data", seed, is_stopping),
+            Experiments(server, seed, is_stopping),
+        )
+        with ThreadPoolExecutor(len(others)) as pool:
+            list(pool.map(lambda each: each.first_calls(), others))
         watch = Watch(pids, interval_seconds)
-        load = Load([*services.callers(), people.caller()], is_stopping)
+        load = Load([*(one for each in others for one in each.callers()), people.caller()], is_stopping)
         begun = time.monotonic()
         while time.monotonic() - begun < seconds and not watch.ended:
             if is_stopping.wait(min(60.0, max(0.0, seconds - (time.monotonic() - begun)))):
@@ -124,9 +135,7 @@ def soak(seconds: float, *, interval_seconds: float, seed: int, place: Path, out
     problems = [problem for verdict in verdicts for problem in verdict.problems]
     problems += [f"{name} ended while it was watched" for name in watch.ended] + load.surprises
     if seconds >= SECONDS_OF_EVERYTHING:
-        problems += [
-            f"{method} was never answered" for method in sorted(_methods()) if not codes.get(method, {}).get("OK")
-        ]
+        problems += unanswered(codes)
         if not told or not people.ends["SUCCEEDED"]:
             problems.append(f"the controller told {told} transitions; rollouts ended as {dict(people.ends)}")
     report = {
@@ -165,10 +174,18 @@ def _started(supervisor: Supervisor, place: Path, webhook: str) -> tuple[dict[st
     return ports, {"server": ports["pid"], "controller": pid}
 
 
-def _methods() -> set[str]:
-    files = (access_pb2, analyzer_pb2, outcomes_pb2, rollouts_pb2)
-    services = [service for file in files for service in file.DESCRIPTOR.services_by_name.values()]
-    return {method.name for service in services for method in service.methods} - _NOT_OURS
+def methods_of_the_contract() -> dict[str, list[str]]:
+    """The RPCs of covey.v1 by service, also of services that came later than this file."""
+    shipped = Path(next(iter(covey.v1.__path__))) / "covey.binpb"
+    files = FileDescriptorSet.FromString(shipped.read_bytes()).file
+    services = [service for file in files if file.package == "covey.v1" for service in file.service]
+    return {service.name: [method.name for method in service.method] for service in services}
+
+
+def unanswered(codes: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """What is wrong with calls by method and code: RPCs that were never answered OK."""
+    ours = {method for methods in methods_of_the_contract().values() for method in methods} - NOT_OURS
+    return [f"{method} was never answered" for method in sorted(ours) if not codes.get(method, {}).get("OK")]
 
 
 def _say(elapsed: float, latest: dict[str, float], load: Load) -> None:

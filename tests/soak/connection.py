@@ -11,12 +11,26 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health_pb2_grpc
 
-from covey.v1 import access_pb2_grpc, analyzer_pb2_grpc, outcomes_pb2_grpc, rollouts_pb2_grpc
+from covey.v1 import (
+    access_pb2_grpc,
+    analyzer_pb2_grpc,
+    churn_pb2_grpc,
+    evolution_pb2_grpc,
+    experiments_pb2_grpc,
+    federation_pb2_grpc,
+    interventions_pb2_grpc,
+    outcomes_pb2_grpc,
+    retention_pb2_grpc,
+    rollouts_pb2_grpc,
+    together_pb2_grpc,
+    tuning_pb2_grpc,
+)
 
 
 class Counted(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
     grpc.StreamStreamClientInterceptor,
 ):
     """Counts how calls end, safe to use from any thread."""
@@ -41,7 +55,7 @@ class Counted(
         call.add_done_callback(end)
         return call
 
-    intercept_unary_unary = intercept_unary_stream = intercept_stream_stream = _counted
+    intercept_unary_unary = intercept_unary_stream = intercept_stream_unary = intercept_stream_stream = _counted
 
 
 class Server:
@@ -60,6 +74,14 @@ class Server:
         data_channel, control_channel = self._channels
         self.analyzer = analyzer_pb2_grpc.AnalyzerServiceStub(data_channel)
         self.outcomes = outcomes_pb2_grpc.OutcomeServiceStub(data_channel)
+        self.churn = churn_pb2_grpc.ChurnServiceStub(data_channel)
+        self.evolution = evolution_pb2_grpc.EvolutionServiceStub(data_channel)
+        self.experiments = experiments_pb2_grpc.ExperimentServiceStub(data_channel)
+        self.federation = federation_pb2_grpc.FederationServiceStub(data_channel)
+        self.interventions = interventions_pb2_grpc.InterventionServiceStub(data_channel)
+        self.retention = retention_pb2_grpc.RetentionServiceStub(data_channel)
+        self.together = together_pb2_grpc.TogetherServiceStub(data_channel)
+        self.tuning = tuning_pb2_grpc.TuningServiceStub(data_channel)
         self.health = health_pb2_grpc.HealthStub(data_channel)
         self.access = access_pb2_grpc.AccessServiceStub(control_channel)
         self.rollouts = rollouts_pb2_grpc.RolloutServiceStub(control_channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from random import Random
@@ -23,6 +23,8 @@ from .connection import Server
 
 LEARNERS = 300
 PATIENCE_SECONDS = 60.0
+# A study has a process of its own at low priority, which a busy machine lets wait.
+STUDY_PATIENCE_SECONDS = 240.0
 _HISTORIES = [history(seed) for seed in range(20)]
 _CROWD = 160
 
@@ -35,11 +37,31 @@ class Caller:
         name: for reports.
         seconds_between: from the end of one time to the begin of the next.
         act: does it once.
+        seconds_before: the first time.
     """
 
     name: str
     seconds_between: float
     act: Callable[[], None]
+    seconds_before: float = 0.0
+
+
+def callers_of(
+    acts: Sequence[tuple[float, Callable[[Random], None]]], seed: object, *, at_once: bool = True
+) -> list[Caller]:
+    """One for each act, named like it, with chance of its own.
+
+    Args:
+        acts: with the seconds between two times.
+        seed: of all of them.
+        at_once: begin with the load, instead of so many seconds later.
+    """
+
+    def caller(number: int, seconds: float, act: Callable[[Random], None]) -> Caller:
+        chance, name = Random(f"{seed} {number}"), act.__name__.strip("_").replace("_", " ")
+        return Caller(name, seconds, lambda: act(chance), 0.0 if at_once else seconds)
+
+    return [caller(number, *one) for number, one in enumerate(acts)]
 
 
 class Services:
@@ -80,14 +102,7 @@ class Services:
             (2.0, self._read),
             (2.0, self._come_and_go),
         ]
-        return [
-            Caller(act.__name__.strip("_").replace("_", " "), seconds, self._seeded(number, act))
-            for number, (seconds, act) in enumerate(acts)
-        ]
-
-    def _seeded(self, number: int, act: Callable[[Random], None]) -> Callable[[], None]:
-        chance = Random(f"{self._seed} {number}")
-        return lambda: act(chance)
+        return callers_of(acts, self._seed)
 
     def _id(self, what: str) -> str:
         return f"{what}-{next(self._ids)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,12 +13,13 @@ import numpy as np
 import pytest
 from waiting import wait_until
 
-from .campaign import soak
+from .campaign import NOT_OURS, methods_of_the_contract, soak, unanswered
 from .judge import Samples, judge
 from .watch import Watch
 
 HOUR = np.arange(0.0, 3600.0)
 WARM_UP_SECONDS = 600.0
+PROTOS = Path(__file__).parents[2] / "proto" / "covey" / "v1"
 
 
 def hour_of(mebibytes_per_ten_minutes: float, seed: int = 0) -> Samples:
@@ -93,6 +95,20 @@ def test_a_process_that_ends_is_noticed() -> None:
         watch.stop()
 
 
+def test_every_rpc_of_the_contract_must_be_answered() -> None:
+    """Read from the sources of the contract: what is added there and not called here makes a long soak fail."""
+    texts = [path.read_text() for path in PROTOS.glob("*.proto")]
+    written = [name for text in texts for name in re.findall(r"^  rpc (\w+)\(", text, re.MULTILINE)]
+    assert len(set(written)) == len(written), "calls are counted by the name of the method alone"
+    assert set(written) >= NOT_OURS
+    answered = {method: {"OK": 1} for method in written}
+    assert unanswered(answered) == []
+    for method in set(written) - NOT_OURS:
+        problem = [f"{method} was never answered"]
+        assert unanswered({other: codes for other, codes in answered.items() if other != method}) == problem
+        assert unanswered(answered | {method: {"RESOURCE_EXHAUSTED": 3}}) == problem
+
+
 @pytest.mark.e2e
 def test_some_seconds_of_the_whole(tmp_path: Path) -> None:
     """Every part works; so short a time says nothing about slopes."""
@@ -104,5 +120,11 @@ def test_some_seconds_of_the_whole(tmp_path: Path) -> None:
     assert report["calls"]["AnalyzeLearner"]["RESOURCE_EXHAUSTED"] > 0, "the crowd was refused"
     assert report["calls"]["CreateRollout"] == {"OK": 1}
     assert {"AppendEvents", "AnalyzeLearners", "DiscoverCohorts"} <= report["calls"].keys()
+    # Rollouts, and what comes with them, take longer than this; every call of the other services was answered.
+    slow = {"AccessService", "AnalyzerService", "OutcomeService", "RolloutService"}
+    contract = methods_of_the_contract()
+    assert slow < contract.keys()
+    quick = {f"{method} was never answered" for name in contract.keys() - slow for method in contract[name]}
+    assert quick & set(unanswered(report["calls"])) == set()
     assert [verdict["process"] for verdict in report["verdicts"]] == ["server", "controller"]
     assert all(verdict["rest_mebibytes"] > 20 for verdict in report["verdicts"])
