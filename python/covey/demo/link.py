@@ -13,6 +13,8 @@ from types import TracebackType
 from typing import Any, Self
 
 _CHUNK_BYTES = 1 << 16
+# Of the loop: more than a connection needs from being accepted to its task, and from its end to its socket's.
+_TURNS = 5
 
 
 class Link:
@@ -32,7 +34,7 @@ class Link:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="link", daemon=True)
         self._passes = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_over = False
         self.address = ""
 
     def __enter__(self) -> Self:
@@ -80,16 +82,25 @@ class Link:
         self.address = f"{host}:{port}"
 
     async def _end(self) -> None:
+        self._is_over = True
+        # asyncio loses a connection that it has accepted when its server is closed before a task has it.
+        for listening in self._server.sockets:
+            self._loop.remove_reader(listening)
+        await self._turn()
         self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.sleep(0)  # a task that is cancelled before its first turn closes nothing
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
         await self._server.wait_closed()
+        await self._turn()
+
+    async def _turn(self) -> None:
+        for _ in range(_TURNS):
+            await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         far: asyncio.StreamWriter | None = None
         try:
             await self._passes.wait()
@@ -110,12 +121,13 @@ class Link:
         except (OSError, asyncio.CancelledError):
             pass  # the other end is not there, or this one is closed: the connection ends
         finally:
-            for end in (writer, far):
-                if end is not None:
-                    end.close()
-                    with contextlib.suppress(OSError):
-                        await end.wait_closed()
-            self._tasks.discard(task)
+            ends = [end for end in (writer, far) if end is not None]
+            # All of them before any is waited for: this may be cancelled while it waits.
+            for end in ends:
+                end.transport.abort() if self._is_over else end.close()
+            for end in ends:
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Carries bytes one way, each piece so much later; pieces do not wait for one another.
