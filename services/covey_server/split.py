@@ -48,6 +48,7 @@ class Split:
         excluded_segments: whose learners get the baseline and belong to neither arm any more.
         segments_by_cohort: whether a learner's segment is the cohort by the baseline's model at the first exposure in
             the rollout; else it is what the caller names.
+        is_over: a rollback has begun: whoever is answered from now on was not exposed in the phase by that.
     """
 
     rollout: str
@@ -63,6 +64,7 @@ class Split:
     outcomes: tuple[JudgedOutcome, ...] = ()
     excluded_segments: frozenset[str] = frozenset()
     segments_by_cohort: bool = False
+    is_over: bool = False
 
     @property
     def covariates(self) -> tuple[str, ...]:

@@ -44,6 +44,7 @@ def test_a_weight_takes_effect_a_second_after_its_commit_and_the_shadow_with_its
     split = rooms.board.current(rooms.clock.now)
     assert split is not None
     assert (split.candidate_weight_bp, split.phase, split.shadow_share) == (100, "canary", 0.01)
+    assert not split.is_over
 
 
 def test_a_rollback_takes_effect_with_its_commit_and_silences_the_shadow(rooms: Rooms) -> None:
@@ -53,7 +54,7 @@ def test_a_rollback_takes_effect_with_its_commit_and_silences_the_shadow(rooms: 
     assert entry.effective_at == entry.time
     split = rooms.board.current(rooms.clock.now)
     assert split is not None
-    assert (split.candidate_weight_bp, split.shadow_share) == (0, 0.0)
+    assert (split.candidate_weight_bp, split.shadow_share, split.is_over) == (0, 0.0, True)
     rooms.append(finished(ROLLED_BACK))
     assert rooms.board.current(rooms.clock.now) is None
     assert rooms.catalogue.stable() == REFERENCE

@@ -112,8 +112,9 @@ class ExposureLedger:
             traits: gives the learner's traits; asked only at a first exposure whose split keeps some of them.
 
         Returns:
-            The token that credits outcomes to this exposure; "" before the first phase, for a variant that is neither
-            the baseline nor the candidate, and where the store did not keep up.
+            The token that credits outcomes to this exposure; "" before the first phase, for who is new once a rollback
+            has begun, for a variant that is neither the baseline nor the candidate, and where the store did not keep
+            up.
         """
         if not split.phase:
             return ""
@@ -124,6 +125,9 @@ class ExposureLedger:
         learner = learner_hash(learner_id)
         known = phase.tables[number].get(learner) is not None
         if not known:
+            if split.is_over:
+                # Everybody gets the baseline: a learner of the candidate would be in both arms.
+                return ""
             covariates = _covariates(split, traits)
             if not self._writer.enter(phase, number, learner, segment, milliseconds(now), covariates):
                 return ""

@@ -32,7 +32,7 @@ class Voices:
     def in_force(self) -> Split | None:
         """The split that requests may see: the wanted one, or its baseline alone where somebody objects."""
         if self.wanted is not None and (self.is_blind or self.wanted.rollout in self.held):
-            return replace(self.wanted, candidate_weight_bp=0, shadow_share=0.0)
+            return replace(self.wanted, candidate_weight_bp=0, shadow_share=0.0, is_over=True)
         return self.wanted
 
     def hearing(self, state: RolloutState) -> Voices:

@@ -57,6 +57,7 @@ def split_of(state: RolloutState) -> Split | None:
         ),
         excluded_segments=frozenset(state.excluded_segments),
         segments_by_cohort=spec.segment_source == SEGMENT_SOURCE_STABLE_COHORT,
+        is_over=state.state == Rollout.STATE_ROLLING_BACK,
     )
 
 

@@ -57,6 +57,17 @@ def test_only_the_first_time_in_a_phase_counts(ledger: ExposureLedger, split: Sp
     assert ledger.counts("rollouts/r", "none") == {}
 
 
+def test_nobody_is_exposed_by_a_rollback(ledger: ExposureLedger, split: Split, clock: Any) -> None:
+    """Everybody gets the baseline then: a learner of the candidate would be in both arms, and no analysis take both."""
+    ledger.record(split, "ada", CANDIDATE, "", clock.now)
+    token = ledger.record(split, "bob", BASELINE, "", clock.now)
+    over = replace(split, candidate_weight_bp=0, is_over=True)
+    assert ledger.record(over, "ada", BASELINE, "", clock.now) == ""
+    assert ledger.record(over, "eve", BASELINE, "", clock.now) == ""
+    assert ledger.record(over, "bob", BASELINE, "", clock.now) == token, "who was exposed before still is"
+    assert ledger.counts("rollouts/r", "canary") == {(CANDIDATE, ""): 1, (BASELINE, ""): 1}
+
+
 def test_what_is_no_exposure(ledger: ExposureLedger, split: Split, clock: Any) -> None:
     assert ledger.record(split, "ada", "variants/third", "", clock.now) == ""
     assert ledger.record(replace(split, phase=""), "ada", CANDIDATE, "", clock.now) == ""
