@@ -158,7 +158,9 @@ class Careless(Fleet):
 
 def test_a_coordinator_that_knows_no_waves_is_found() -> None:
     with pytest.raises(AssertionError):
-        run_state_machine_as_test(Careless, settings=settings(TestFleet.settings, max_examples=20))  # type: ignore[no-untyped-call]
+        # The same examples every time: among twenty that are drawn anew there may be none that tells.
+        patient = settings(TestFleet.settings, max_examples=100, derandomize=True, database=None)
+        run_state_machine_as_test(Careless, settings=patient)  # type: ignore[no-untyped-call]
 
 
 TestFleet = Fleet.TestCase
