@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 import trustme
-from findings import Finding, counted, told
+from findings import Finding, counted, is_whole, told
 from hypothesis import HealthCheck, settings
 
 # How fast an example is says what else the machine does: speed is asked in benchmarks.
@@ -73,7 +73,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Where everything is to be shown (`make faults`) a test that was skipped has shown nothing."""
     del item
     report = yield
-    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("COVEY_FAULTS_WHOLE"):
+    if report.skipped and not hasattr(report, "wasxfail") and is_whole():
         report.outcome = "failed"
         report.longrepr = f"skipped, and nothing may be: {report.longrepr}"
     return report
@@ -81,7 +81,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """What was measured, by test; of `make faults` also what passed, by file."""
-    if os.environ.get("COVEY_FAULTS_WHOLE"):
+    if is_whole():
         terminalreporter.section("tests that passed")
         for line in counted(terminalreporter):
             terminalreporter.write_line(line)

@@ -8,8 +8,3 @@ import os
 def amount(name: str, in_the_suite: int) -> int:
     """From COVEY_FAULTS_{name}."""
     return int(os.environ.get(f"COVEY_FAULTS_{name}", in_the_suite))
-
-
-def is_whole() -> bool:
-    """Whether this is `make faults`, which holds what is measured to what is promised and skips nothing."""
-    return bool(os.environ.get("COVEY_FAULTS_WHOLE"))

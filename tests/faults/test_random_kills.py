@@ -107,22 +107,24 @@ def test_without_remembered_requests_a_retry_is_done_twice(tmp_path: Path) -> No
 
 def test_what_is_answered_before_its_commit_is_lost(tmp_path: Path) -> None:
     """The other twin."""
-    rounds = Rounds(tmp_path, seed=1, program=HASTY)
-    for _ in range(12):
-        rounds.run(kill_within_seconds=KILL_WITHIN_SECONDS)
-        if rounds.problems:
-            break
-    assert any("lost" in problem or "acknowledged" in problem for problem in rounds.problems)
+    problems = found_by_kills(tmp_path, HASTY)
+    assert any("lost" in problem or "acknowledged" in problem for problem in problems)
 
 
 def test_another_weight_than_the_journals_is_found(tmp_path: Path) -> None:
     """And a third: a server that serves a hundredth of a percent more than its journal says."""
-    rounds = Rounds(tmp_path, seed=1, program=LYING)
+    problems = found_by_kills(tmp_path, LYING)
+    assert any("the journal says" in problem for problem in problems)
+
+
+def found_by_kills(place: Path, program: str) -> list[str]:
+    """What a dozen kills find wrong with a program, the first that finds anything."""
+    rounds = Rounds(place, seed=1, program=program)
     for _ in range(12):
         rounds.run(kill_within_seconds=KILL_WITHIN_SECONDS)
         if rounds.problems:
             break
-    assert any("the journal says" in problem for problem in rounds.problems)
+    return rounds.problems
 
 
 __all__ = ["bounds"]

@@ -6,9 +6,9 @@ from pathlib import Path
 from statistics import median
 
 import pytest
-from findings import Finding
+from findings import Finding, is_whole
 
-from .amounts import amount, is_whole
+from .amounts import amount
 from .rounds import Rounds
 
 pytestmark = [pytest.mark.e2e, pytest.mark.quiet]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from covey_server.answering.half_open import MessageWatch, canceller
+from covey_server.answering.half_open import MessageWatch
 from covey_server.answering.pool import CallThreads, Ticket, run
 from covey_server.answering.refusals import READ_REFUSALS_PER_SECOND, Allowance, StormCount, Turn
 from covey_server.errors import CallError
@@ -121,11 +121,9 @@ class WorkerPool(CallThreads):
         if arrival is None:
             fn(*args)
             return
-        self._watch.hold(arrival, canceller(args))
         try:
-            fn(*args)
+            self._watch.serve(arrival, fn, args)
         finally:
-            self._watch.release(arrival)
             if not arrival.was_handled:
                 self._on_abandoned(arrival, _deadline_has_passed(args))
 

@@ -10,7 +10,10 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Protocol
+from functools import partial
+from typing import Any, Protocol, TypeVar
+
+Result = TypeVar("Result")
 
 _log = logging.getLogger("covey_server.calls")
 
@@ -44,6 +47,14 @@ class MessageWatch:
         """It has it no more."""
         self._held.pop(id(call), None)
 
+    def serve(self, call: Awaited, fn: Callable[..., Result], args: tuple[Any, ...]) -> Result:
+        """`fn(*args)`, as the server submits a call, watched while it has this thread."""
+        self.hold(call, _canceller(args))
+        try:
+            return fn(*args)
+        finally:
+            self.release(call)
+
     def sweep(self) -> None:
         """End what is too late."""
         latest = self._monotonic() - self._limit
@@ -66,7 +77,7 @@ class MessageWatch:
             self.sweep()
 
 
-def canceller(args: tuple[Any, ...]) -> Callable[[], object]:
+def _canceller(args: tuple[Any, ...]) -> Callable[[], object]:
     """What ends the call whose event is among the arguments that the server submits, as its context would."""
     call = getattr(args[1], "call", None) if len(args) > 1 else None
     return getattr(call, "cancel", lambda: None)
@@ -91,15 +102,7 @@ class WatchedThreads(ThreadPoolExecutor):
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Queue a call."""
-        return super().submit(self._serve, self._call_of(fn), fn, args, kwargs)
-
-    def _serve(
-        self, call: Awaited | None, fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+        call = self._call_of(fn)
         if call is None:
-            return fn(*args, **kwargs)
-        self._watch.hold(call, canceller(args))
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            self._watch.release(call)
+            return super().submit(fn, *args, **kwargs)
+        return super().submit(self._watch.serve, call, partial(fn, **kwargs), args)
